@@ -1,0 +1,56 @@
+# Python >= 3.11, make and git are all that is assumed. `make` or `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run plan test test-slow check bench ui lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+install: $(STAMP) ## make .venv from requirements.lock (done by the others where needed)
+
+# The stamp is newer than the lock once everything is in, so that nothing is set up twice.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python >= 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "setting up $(VENV) (once; several minutes and about 6 GB on Linux, most of it torch)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, the model and the report
+	@$(BIN)/headstart run
+
+plan: $(STAMP) ## say what a run would do, how long it takes and how sure its verdict can be
+	@$(BIN)/headstart run --plan
+
+test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
+	@$(BIN)/python -m pytest -m slow -s
+
+check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## time the steps of the embedded default
+	@$(BIN)/python -m benchmarks
+
+ui: $(STAMP) ## open MLflow's pages on this project's runs
+	@$(BIN)/headstart ui
+
+lock: ## make requirements.lock anew from pyproject.toml
+	@rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
+	@$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	@$(VENV).lock/bin/python tools/lock.py > requirements.lock
+	@rm -rf $(VENV).lock
+
+clean: ## remove what runs made; data, params.yaml and dvc.lock stay
+	@rm -rf packs models features reports .headstart .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,90 @@
+"""The `headstart` command. Light on purpose: torch, MLflow, Prefect and DVC are imported by what needs them."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from headstart.errors import HeadstartError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs a subcommand and exits with 0, 1, 2 (the user's input), 3 (busy) or 143 (stopped)."""
+    sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs a subcommand; returns its exit code. Errors of ours become one line on stderr, never a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "run":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return _dispatch(options, rest)
+    except HeadstartError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
+    from flows import commands
+
+    if options.command == "run":
+        return commands.run(rest, preset=options.preset, plan_only=options.plan)
+    if options.command == "list":
+        return commands.list_registry(options.what, as_json=options.json)
+    if options.command == "devices":
+        return commands.devices()
+    return commands.ui(port=options.port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="headstart",
+        description="Moves what a network learned on a source to a target, and says whether it helped.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run the transfer pipeline of this project, as params.yaml says",
+        description="Runs the pipeline. Settings given as flags are written to params.yaml first.",
+        epilog=_settings_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("--plan", action="store_true", help="say what would run and what to expect, and stop")
+    run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+    listing = commands.add_parser("list", help="what there is to choose from")
+    listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
+    listing.add_argument("--json", action="store_true", help="as a list of objects")
+    commands.add_parser("devices", help="devices of this machine and who holds them")
+    ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
+    ui.add_argument("--port", type=int, default=5000)
+    return parser
+
+
+def _settings_help() -> str:
+    """Every settings flag with its default; only made when help is asked for."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return ""
+    from headstart.settings import Settings, knobs
+
+    lines = ["settings (--NAME VALUE; lists with commas):"]
+    for name, field in knobs(Settings()).items():
+        lines.append(f"  --{name} ({field.value})\n      {field.line}")
+    return "\n".join(lines)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What the subcommands of `headstart` do."""
+
+import json
+import os
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+from flows.console import log_to_terminal, show
+from flows.overrides import apply_overrides, parse_overrides
+from headstart.errors import UserError
+from headstart.registry import Entry, Registry
+from headstart.settings import Settings, write_default
+from tasks.workspace import Workspace, here
+
+
+def run(flags: list[str], *, preset: str | None, plan_only: bool) -> int:
+    """Writes flags to params.yaml, asks DVC whether anything changed, and runs the flow if so."""
+    workspace = here()
+    overrides = parse_overrides(flags)
+    with workspace.locked():
+        if preset == "default":
+            write_default(workspace.params)
+            show(f"{workspace.params.name} is the default preset again")
+        settings = apply_overrides(workspace, overrides)
+        _check_datasets(workspace, settings)
+        from tasks.versioning import versioning_of
+
+        changed = versioning_of(workspace.root).changed()
+        if plan_only:
+            from flows.plan import plan_lines
+
+            show(*plan_lines(workspace, settings))
+            return 0
+        if not changed:
+            show("nothing changed since the last run")
+            return _closing_words(workspace)
+        return _run_flow(workspace, settings)
+
+
+def list_registry(what: str, *, as_json: bool) -> int:
+    """Prints a registry: a name and a line each."""
+    registry = _registry(what)
+    if as_json:
+        show(json.dumps([{"name": entry.name, "line": entry.line} for entry in registry], indent=1))
+    else:
+        width = max(len(entry.name) for entry in registry)
+        show(*(f"{entry.name:<{width}}  {entry.line}" for entry in registry))
+    return 0
+
+
+def devices() -> int:
+    """Prints the devices of this machine and who holds them."""
+    from tasks.devices import available, describe
+
+    for row in describe(available(), here().state / "locks"):
+        memory = f", {row.memory_bytes / 2**30:.0f} GiB" if row.memory_bytes else ""
+        show(f"{row.kind}:{row.index}  {row.name}{memory}  {'held by ' + row.held_by if row.held_by else 'free'}")
+    return 0
+
+
+def ui(*, port: int) -> int:
+    """Serves MLflow's pages on loopback until Ctrl-C, and opens the experiment's."""
+    from tasks.tracking import open_tracking, ui_command
+
+    workspace = here()
+    tracking = open_tracking(workspace.state)
+    url = tracking.experiment_url(port)
+    show(f"MLflow: {url}", f"report: {workspace.report}", "Ctrl-C stops it")
+    if os.environ.get("DISPLAY") or sys.platform == "darwin":
+        webbrowser.open(url)
+    return subprocess.run(ui_command(workspace.state, port), check=False).returncode
+
+
+def _run_flow(workspace: Workspace, settings: Settings) -> int:
+    from flows.server import start_prefect
+
+    os.chdir(workspace.root)
+    with start_prefect(workspace.state), log_to_terminal():
+        from flows.transfer import transfer
+
+        registered = transfer(settings)
+    if registered:
+        show(f"registered with MLflow: {registered}")
+    return _closing_words(workspace)
+
+
+def _closing_words(workspace: Workspace) -> int:
+    """The verdict, the delivered model's path and the report's path."""
+    sentence = json.loads(workspace.verdict.read_text())["sentence"]
+    chosen = json.loads((workspace.selection / "selection.json").read_text())["strategy"]
+    show(
+        "",
+        sentence,
+        "",
+        f"model:  {_relative(workspace.model(chosen))}",
+        f"report: {_relative(workspace.report)}",
+        "runs:   make ui",
+    )
+    return 0
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _check_datasets(workspace: Workspace, settings: Settings) -> None:
+    """Refuses a dataset that is neither a built-in nor below data/, before anything starts."""
+    from headstart.datasets.table import DATASETS
+    from headstart.registry import nearest
+
+    there = [path.name for path in (workspace.root / "data").iterdir() if path.is_dir()]
+    there += [path.stem for path in (workspace.root / "data").glob("*.dvc")]
+    for role, name in (("source", settings.source.data), ("target", settings.target.data)):
+        if name not in DATASETS and name not in there:
+            raise UserError(
+                f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
+                f"{nearest(name, sorted({*DATASETS.names(), *there}))}, or give the path of a folder of class folders"
+            )
+
+
+def _registry(what: str) -> Registry[Entry]:
+    from headstart.backbones.table import BACKBONES
+    from headstart.datasets.table import DATASETS
+    from headstart.strategies.table import STRATEGIES
+
+    return {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": DATASETS}[what]  # type: ignore[return-value]

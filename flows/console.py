@@ -1,0 +1,34 @@
+"""Where the flow's own words go: the log while a flow runs, standard output before and after."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("headstart")
+
+
+def say(*lines: str) -> None:
+    """Logs each line; Prefect shows them in the terminal and in its UI."""
+    for line in lines:
+        log.info("%s", line)
+
+
+@contextmanager
+def log_to_terminal() -> Iterator[None]:
+    """Writes the log to standard error for the length of the block; Prefect's own handler feeds its UI alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+def show(*lines: str) -> None:
+    """Prints each line to standard output."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,124 @@
+"""Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+
+from flows.console import show
+from headstart.errors import SettingsError, UserError
+from headstart.registry import nearest
+from headstart.settings import Settings, knobs, read, validate
+from tasks.workspace import Workspace
+
+
+def parse_overrides(flags: list[str]) -> dict[str, str]:
+    """["--a.b", "1", "--c=2"] -> {"a.b": "1", "c": "2"}.
+
+    Raises:
+        SettingsError: not a known setting, or one without a value; the nearest names are listed.
+    """
+    known = knobs(Settings())
+    overrides: dict[str, str] = {}
+    words = list(flags)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in known:
+            raise SettingsError(f"unknown flag {word!r}; {nearest(name, list(known))} (see `headstart run --help`)")
+        if not equals:
+            if not words:
+                raise SettingsError(f"--{name} needs a value, such as --{name} {known[name].value}")
+            value = words.pop(0)
+        overrides[name] = value
+    return overrides
+
+
+def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings:
+    """Writes the overrides to params.yaml, comments kept, and returns the settings; a bad value changes nothing.
+
+    Raises:
+        SettingsError: a value is of the wrong type or out of range.
+        UserError: a dataset's path is no folder.
+    """
+    document = read(workspace.params)
+    validate(document, where=workspace.params.name)
+    before = knobs(validate(document, where=workspace.params.name))
+    for name, text in overrides.items():
+        if name in ("source.data", "target.data"):
+            text = register_folder(workspace, text)
+        _set(document, name, _value(text, before[name].value))
+    settings = validate(document, where="flags")
+    changes = [
+        (name, before[name].value, knob.value)
+        for name, knob in knobs(settings).items()
+        if knob.value != before[name].value
+    ]
+    if changes:
+        with workspace.params.open("w", encoding="utf-8") as file:
+            _yaml().dump(document, file)
+        for name, old, new in changes:
+            show(f"params.yaml: {name}: {_text(old)} -> {_text(new)}")
+        show(f"back: headstart run {' '.join(f'--{name} {_text(old)}' for name, old, _ in changes)}")
+    return settings
+
+
+def register_folder(workspace: Workspace, text: str) -> str:
+    """A path of a folder outside data/ becomes a dataset of the project: copied to data/<name> and added to DVC.
+
+    Returns the dataset's name; a name is returned as it is.
+
+    Raises:
+        UserError: the path is no folder, or another dataset of that name is there already.
+    """
+    path = Path(text).expanduser()
+    if path.parent == Path(".") and not path.is_dir():
+        return text
+    if path.resolve().parent == workspace.root / "data":
+        return path.resolve().name
+    if not path.is_dir():
+        raise UserError(f"{text} is not a folder; give the path of a folder of class folders, or a dataset's name")
+    from headstart.datasets.folder import list_folder
+    from tasks.versioning import versioning_of
+
+    count = len(list_folder(path).paths)
+    name = path.resolve().name
+    if workspace.data(name).exists():
+        raise UserError(
+            f"data/{name} is there already; to use it: --target.data {name}. To put {text} there, remove it first "
+            f"(rm -r data/{name} data/{name}.dvc), or give your folder another name"
+        )
+    versioning_of(workspace.root).add(path.resolve(), workspace.data(name))
+    show(f"{text}: {count:,} images, now data/{name} and versioned by DVC (commit data/{name}.dvc to keep it)")
+    return name
+
+
+def _set(document: Any, name: str, value: Any) -> None:
+    *sections, key = name.split(".")
+    for section in sections:
+        document = document.setdefault(section, {})
+    document[key] = value
+
+
+def _value(text: str, like: Any) -> Any:
+    """A flag's text as YAML reads it; a list where the setting is one."""
+    if isinstance(like, tuple):
+        items = CommentedSeq([_yaml_scalar(part.strip()) for part in text.strip("[]").split(",") if part.strip()])
+        items.fa.set_flow_style()
+        return items
+    return text if isinstance(like, str) else _yaml_scalar(text)
+
+
+def _yaml_scalar(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 1000  # or long comments make it wrap lists
+    return yaml
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

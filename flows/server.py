@@ -1,0 +1,48 @@
+"""Prefect's surroundings: its home in the project's state, quiet, on loopback, without a word to the outside."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 s fail on a busy machine with a fresh home
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "headstart",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+    "PREFECT_CLI_PROMPT": "false",
+}
+
+
+@contextmanager
+def start_prefect(state: Path) -> Iterator[None]:
+    """Sets Prefect up before its first import; what the user set in the environment stands.
+
+    Without PREFECT_API_URL a server is started for this run and ends with it; those that killed runs left are swept.
+    """
+    home = state / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PREFECT_HOME", str(home))
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    sweep_servers(os.environ["PREFECT_HOME"])
+    yield
+
+
+def sweep_servers(home: str) -> list[int]:
+    """Stops ephemeral servers of this home whose run was killed; returns their process ids."""
+    swept = []
+    for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
+        try:
+            is_server = "prefect.server.api.server:create_app" in " ".join(process.info["cmdline"] or [])
+            if is_server and process.info["ppid"] == 1 and process.environ().get("PREFECT_HOME") == home:
+                process.terminate()
+                swept.append(process.pid)
+        except psutil.Error:
+            continue
+    return swept

@@ -1,0 +1,49 @@
+"""The main flow: moves what a network learns on a source to a target with few labels, and says whether it helped."""
+
+from contextvars import ContextVar
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run, task_run
+
+from flows.console import say
+from flows.naming import step_name
+from flows.plan import plan_lines
+from headstart.settings import Settings
+from tasks.warm import Run, open_run
+from tasks.workspace import here
+
+_run: ContextVar[Run] = ContextVar("run")
+
+
+def _step_run_name() -> str:
+    return step_name(_run.get().settings, task_run.parameters["name"], task_run.parameters["item"])
+
+
+@task(task_run_name=_step_run_name, cache_policy=NO_CACHE, persist_result=False)
+def step(name: str, item: str = "") -> None:
+    """One step of the pipeline as a Prefect task; whether anything is to be done is for DVC to say."""
+    say(_run.get().step(name, item))
+
+
+@flow(name="transfer", flow_run_name="{settings.source.data} to {settings.target.data}", persist_result=False)
+def transfer(settings: Settings) -> str | None:
+    """The article's steps: pretrain on the source, fix or tune W on the target, test against source and scratch.
+
+    Returns name and version of the registered model, None where no new one was made.
+    """
+    with open_run(here(), settings, key=str(flow_run.id)) as run:
+        _run.set(run)
+        for dataset in run.built_ins:
+            step("fetch", dataset)
+        step("ingest", "target")
+        step("ingest", "source")
+        say(*plan_lines(run.workspace, settings))
+        step("pretrain")
+        step("extract")
+        for strategy in settings.finetune.strategies:
+            step("finetune", strategy)
+        step("select")
+        step("evaluate")
+        step("report")
+        return run.register()

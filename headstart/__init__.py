@@ -1,0 +1,1 @@
+"""Headstart's core: transfer learning itself. No Prefect, MLflow or DVC is known here."""

@@ -1,0 +1,136 @@
+"""A cell: one strategy with one label budget and one seed. The contract between the grid and a strategy's file.
+
+A strategy is one function, `fit(cell) -> Fitted`. It may look at the cell's training and validation rows with their
+labels, at the test rows' inputs for prediction alone, and at what it declared in the table to read of W.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstart.backbones.network import Network, build
+from headstart.cells.job import Job
+from headstart.datasets.pack import POOL, TEST, Pack
+from headstart.datasets.splits import draw_labels, hold_out
+from headstart.storage.publish import verify
+from headstart.training.accelerator import Accelerator
+from headstart.training.flops import block_flops
+from headstart.training.rows import Normalisation
+from headstart.training.weights import WeightsCard, matching_head, read_card, read_network
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Probabilities at a share of the training: test (test rows, classes), validation (validation rows, classes)."""
+
+    progress: float
+    test: Tensor
+    validation: Tensor
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a cell came to.
+
+    snapshots: at least the final one, progress 1. train: probabilities of the training rows.
+    tensors, kind, normalisation, levels: the weights to deliver and how to read them (see WeightsCard).
+    history: (step, split, metric, value). compute, pretraining_compute: FLOPs given W, and of what W took.
+    learning_rate: the one chosen on validation, None where there is none.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    train: Tensor
+    tensors: dict[str, Tensor]
+    kind: str
+    normalisation: Normalisation
+    levels: int
+    history: tuple[tuple[int, str, str, float], ...]
+    compute: float
+    pretraining_compute: float
+    learning_rate: float | None = None
+
+
+class Cell:
+    """Everything that a strategy's `fit` may use, opened on demand."""
+
+    def __init__(self, job: Job, accelerator: Accelerator):
+        self.job = job
+        self.accelerator = accelerator
+        self.pack = Pack(Path(job.pack))
+        card = self.pack.card
+        self.classes: tuple[str, ...] = card.classes
+        self.own_normalisation = Normalisation(card.mean, card.std)
+        pool = self.pack.rows(POOL)
+        labels = list(self.pack.examples["label"].iloc[pool])
+        drawn = draw_labels(
+            self.pack.ids(pool),
+            labels,
+            budget=job.label_budget,
+            stride=job.stride,
+            seed=job.run_seed,
+            draw=job.seed,
+        )
+        train, validation = hold_out(drawn, labels, fraction=job.validation_fraction)
+        self.train_rows: NDArray[np.intp] = pool[train]
+        self.validation_rows: NDArray[np.intp] = pool[validation]
+        self.test_rows: NDArray[np.intp] = self.pack.rows(TEST)
+        self.train_labels = torch.from_numpy(self.pack.class_numbers(self.train_rows))
+        self.validation_labels = torch.from_numpy(self.pack.class_numbers(self.validation_rows))
+
+    @property
+    def recipe(self) -> Any:
+        return self.job.recipe
+
+    @property
+    def labelled_ids(self) -> list[str]:
+        """Ids of all labelled rows that this cell saw."""
+        return self.pack.ids(np.concatenate([self.train_rows, self.validation_rows]))
+
+    def images(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Images (rows, channels, height, width) uint8."""
+        return self.pack.images[rows]
+
+    def new_network(self) -> Network:
+        """The job's backbone with fresh weights and a head for the target's classes."""
+        return build(self.job.backbone, channels=self.pack.card.channels, classes=len(self.classes))
+
+    def network_from_source(self) -> Network:
+        """The job's backbone with W's blocks, and a head that starts from W's rows where the class names match."""
+        network = self.new_network()
+        network.blocks.load_state_dict(self.source_network.blocks.state_dict())
+        matching_head(network, self.source_network, self.classes, self.source_card.classes)
+        return network
+
+    @cached_property
+    def _source(self) -> tuple[WeightsCard, Network]:
+        return read_network(Path(self.job.weights))
+
+    @property
+    def source_network(self) -> Network:
+        """W, with its own head."""
+        return self._source[1]
+
+    @property
+    def source_card(self) -> WeightsCard:
+        """W's card; cheap where the network itself is not needed."""
+        return read_card(Path(self.job.weights))
+
+    def features(self, name: str, *, of: str = "target") -> NDArray[np.float32]:
+        """A file of features/, memory-mapped: POOLED, BOUNDARY (rows of the pack) or VIEWS (pool rows)."""
+        directory = Path(self.job.features if of == "target" else self.job.source_features)
+        verify(directory)
+        return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
+
+    @cached_property
+    def flops(self) -> list[float]:
+        """Forward FLOPs of one image, block by block."""
+        card = self.pack.card
+        return block_flops(
+            self.job.backbone, channels=card.channels, image_size=card.image_size, classes=len(self.classes)
+        )

@@ -1,0 +1,71 @@
+"""A job: the plain description of a cell, small enough to be sent to a worker process. Torch-free."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.knobs import Knobs
+from headstart.storage.publish import digest
+
+HALF_STEPS = "half_steps"
+EQUAL_COMPUTE = "equal_compute"
+
+PREDICTIONS = "predictions.parquet"  # files of a finished cell, and of what is published of several
+HISTORY = "history.csv"
+SUMMARY = "cell.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which cell, from which files, by which recipe.
+
+    variant: "" for the strategy itself; HALF_STEPS and EQUAL_COMPUTE are the control at other lengths.
+    stride: labelled rows of a class that each seed owns (the largest budget of the grid).
+    levels: levels of the pooled features it reads, 0 where it reads none.
+    inputs: digests of all that the cell reads; with the settings they are its key.
+    snapshots: whether the test rows are also predicted on the way.
+    """
+
+    strategy: str
+    variant: str
+    label_budget: int
+    seed: int
+    run_seed: int
+    stride: int
+    validation_fraction: float
+    backbone: str
+    recipe: Knobs
+    pack: str
+    weights: str
+    features: str
+    source_features: str
+    cells: str
+    levels: int
+    inputs: dict[str, Any]
+    snapshots: bool
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that the cell's bytes follow from; paths are not part of it."""
+        return digest(
+            {
+                "cell": [self.strategy, self.label_budget, self.seed, self.run_seed, self.stride],
+                "validation_fraction": self.validation_fraction,
+                "backbone": self.backbone,
+                "recipe": self.recipe.model_dump(mode="json"),
+                "levels": self.levels,
+                "inputs": self.inputs,
+                "snapshots": self.snapshots,
+            }
+        )
+
+    @property
+    def directory(self) -> Path:
+        """Where the finished cell lies."""
+        return Path(self.cells) / self.key
+
+    @property
+    def name(self) -> str:
+        """How logs and errors call it: "scratch, 10 labels, seed 3"."""
+        variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
+        return f"{self.strategy}{variant}, {self.label_budget} labels, seed {self.seed}"

@@ -1,0 +1,111 @@
+"""Running a cell: fit, then publish what came of it under the cell's key. A finished cell is never run again."""
+
+import json
+import shutil
+import time
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from headstart.cells.cell import Cell, Fitted
+from headstart.cells.job import HISTORY, PREDICTIONS, SUMMARY, Job
+from headstart.errors import IntegrityError
+from headstart.objectives import classification
+from headstart.storage.publish import publishing, verify, write_json
+from headstart.strategies.table import STRATEGIES
+from headstart.training.accelerator import Accelerator
+from headstart.training.weights import WeightsCard, write_weights
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the cell was published whole and is still what was published."""
+    try:
+        verify(job.directory)
+    except IntegrityError:
+        return False
+    return True
+
+
+def run_cell(job: Job, accelerator: Accelerator) -> dict[str, Any]:
+    """Fits a cell unless it is finished, and returns its summary . On a CPU, in a worker process."""
+    if not is_finished(job):
+        accelerator.start()
+        start = time.perf_counter()
+        cell = Cell(job, accelerator)
+        fitted: Fitted = STRATEGIES.get(job.strategy).load()(cell)
+        _publish(job, cell, fitted, seconds=time.perf_counter() - start)
+        for leftover in job.directory.parent.glob(f"{job.key}.rate-*"):
+            shutil.rmtree(leftover)
+    return read_summary(job)
+
+
+def read_summary(job: Job) -> dict[str, Any]:
+    """What a finished cell says of itself: scores, compute, seconds, labelled ids."""
+    return cast(dict[str, Any], json.loads((job.directory / SUMMARY).read_text()))
+
+
+def _publish(job: Job, cell: Cell, fitted: Fitted, *, seconds: float) -> None:
+    with publishing(job.directory) as draft:
+        _predictions(cell, fitted).to_parquet(draft / PREDICTIONS, index=False)
+        history = pd.DataFrame(fitted.history, columns=["step", "split", "metric", "value"])
+        history.to_csv(draft / HISTORY, index=False)
+        write_weights(draft, _card(job, cell, fitted), fitted.tensors)
+        write_json(draft / SUMMARY, _summary(cell, fitted) | {"seconds": round(seconds, 3)})
+
+
+def _predictions(cell: Cell, fitted: Fitted) -> pd.DataFrame:
+    """progress, id, prediction, probabilities: the test rows, predicted blind."""
+    ids = cell.pack.ids(cell.test_rows)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "progress": snapshot.progress,
+                    "id": ids,
+                    "prediction": np.array(cell.classes)[snapshot.test.argmax(1).numpy()],
+                    "probabilities": list(snapshot.test.numpy().astype(np.float32)),
+                }
+            )
+            for snapshot in fitted.snapshots
+        ],
+        ignore_index=True,
+    )
+
+
+def _summary(cell: Cell, fitted: Fitted) -> dict[str, Any]:
+    final = fitted.snapshots[-1].validation
+    return {
+        "train_score": classification.accuracy(fitted.train, cell.train_labels),
+        "validation_score": classification.accuracy(final, cell.validation_labels),
+        "validation_loss": _loss(final, cell.validation_labels),
+        "compute": fitted.compute,
+        "pretraining_compute": fitted.pretraining_compute,
+        "learning_rate": fitted.learning_rate,
+        "labelled": cell.labelled_ids,
+    }
+
+
+def _loss(probabilities: Tensor, labels: Tensor) -> float:
+    chosen = probabilities[torch.arange(len(labels)), labels].double().clamp_min(1e-12)
+    return float(-chosen.log().mean())
+
+
+def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
+    pack = cell.pack.card
+    return WeightsCard(
+        kind=fitted.kind,
+        strategy=job.strategy,
+        dataset=pack.name,
+        backbone=job.backbone,
+        classes=pack.classes,
+        image_size=pack.image_size,
+        channels=pack.channels,
+        normalisation=fitted.normalisation,
+        levels=fitted.levels,
+        seed=job.seed,
+        label_budget=job.label_budget,
+        flops=fitted.compute,
+    )

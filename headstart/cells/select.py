@@ -1,0 +1,36 @@
+"""Selection: the strategy that the verdict is about is named on validation scores, before a test label is opened."""
+
+from typing import Any
+
+import pandas as pd
+
+from headstart.cells.grid import CONTROL
+from headstart.errors import SettingsError
+from headstart.strategies.table import STRATEGIES
+
+
+def choose(cells: pd.DataFrame, strategies: tuple[str, ...]) -> dict[str, Any]:
+    """Names the transfer strategy with the best mean validation accuracy over the seeds at the headline budget.
+
+    cells: rows of all strategies' cells. Ties go to the lower validation loss, then to the one listed first.
+
+    Raises:
+        SettingsError: no way to transfer is among the strategies.
+    """
+    candidates = [name for name in strategies if STRATEGIES.get(name).role == "transfer"]
+    if not candidates:
+        raise SettingsError(
+            "finetune.strategies names no way to transfer, so there is nothing to compare with scratch; add one of "
+            + ", ".join(entry.name for entry in STRATEGIES if entry.role == "transfer")
+        )
+    main = cells[cells["variant"] == ""]
+    means = main.groupby("strategy")[["validation_score", "validation_loss"]].mean()
+    accuracy = {str(name): float(value) for name, value in means["validation_score"].items()}
+    loss = {str(name): float(value) for name, value in means["validation_loss"].items()}
+    order = sorted(candidates, key=lambda name: (-accuracy[name], loss[name], strategies.index(name)))
+    return {
+        "strategy": order[0],
+        "against": CONTROL,
+        "validation_accuracy": {name: accuracy[name] for name in candidates},
+        "validation_loss": {name: loss[name] for name in candidates},
+    }

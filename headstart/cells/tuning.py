@@ -1,0 +1,139 @@
+"""What the strategies that train with gradients share: trials of the rate, snapshots, history, compute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from headstart.backbones.network import Network
+from headstart.cells.cell import Cell, Fitted, Snapshot
+from headstart.objectives import classification
+from headstart.strategies.settings import TuneRecipe
+from headstart.training.accelerator import seed_of
+from headstart.training.checkpoint import Checkpoints
+from headstart.training.flops import training_flops
+from headstart.training.loop import Plan, predict, train
+from headstart.training.rows import Normalisation, Rows
+
+SNAPSHOTS = (0.25, 0.5, 0.75)  # shares of the training at which the test rows are predicted, besides its end
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The cell's rows as the network takes them in at a boundary."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def tune(
+    cell: Cell,
+    start: Callable[[], Network],
+    inputs: Inputs,
+    *,
+    normalisation: Normalisation,
+    boundary: int = 0,
+    layer_decay: float = 1.0,
+    extra_compute: float = 0.0,
+    pretraining_compute: float = 0.0,
+) -> Fitted:
+    """Trains from `start()` once for each rate of the recipe and keeps the one that validates best.
+
+    start: gives the network to begin with, the same each time but for what the global generator draws.
+    """
+    recipe: TuneRecipe = cell.recipe
+    trials = [
+        _trial(cell, start, inputs, rate, boundary=boundary, layer_decay=layer_decay) for rate in recipe.learning_rates
+    ]
+    best = max(trials, key=lambda trial: (trial.accuracy, -trial.loss))
+    steps = recipe.steps * min(recipe.batch_size, len(inputs.train))
+    return Fitted(
+        snapshots=best.snapshots,
+        train=predict(best.network, inputs.train, boundary=boundary, accelerator=cell.accelerator),
+        tensors=best.network.state_dict(),
+        kind="network",
+        normalisation=normalisation,
+        levels=0,
+        history=best.history,
+        compute=extra_compute + training_flops(cell.flops, examples=steps, boundary=boundary),
+        pretraining_compute=pretraining_compute,
+        learning_rate=best.rate,
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    rate: float
+    network: Network
+    snapshots: tuple[Snapshot, ...]
+    history: tuple[tuple[int, str, str, float], ...]
+    accuracy: float
+    loss: float
+
+
+def _trial(
+    cell: Cell,
+    start: Callable[[], Network],
+    inputs: Inputs,
+    rate: float,
+    *,
+    boundary: int,
+    layer_decay: float,
+) -> _Trial:
+    recipe: TuneRecipe = cell.recipe
+    marks = {recipe.steps} | (
+        {max(1, round(share * recipe.steps)) for share in SNAPSHOTS} if cell.job.snapshots else set()
+    )
+    plan = Plan(
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
+        learning_rate=rate,
+        weight_decay=recipe.weight_decay,
+        warmup=recipe.warmup,
+        boundary=boundary,
+        layer_decay=layer_decay,
+        marks=tuple(sorted(marks)),
+    )
+    torch.manual_seed(seed_of(cell.job.run_seed, "weights", cell.job.seed))
+    network = start()
+
+    def observe(step: int, mean_loss: float) -> dict[str, Tensor]:
+        records = {
+            split: predict(network, rows, boundary=boundary, accelerator=cell.accelerator)
+            for split, rows in (("test", inputs.test), ("validation", inputs.validation))
+        }
+        records["loss"] = torch.tensor([mean_loss], dtype=torch.float64)
+        return {f"{step:08d}.{name}": value for name, value in records.items()}
+
+    state = train(
+        network,
+        inputs.train,
+        cell.train_labels,
+        plan=plan,
+        seed=seed_of(cell.job.run_seed, "train", cell.job.seed),
+        accelerator=cell.accelerator,
+        checkpoints=Checkpoints(cell.job.directory.with_name(f"{cell.job.key}.rate-{rate:g}")),
+        observe=observe,
+    )
+    return _read_trial(cell, rate, network, state.records, plan)
+
+
+def _read_trial(cell: Cell, rate: float, network: Network, records: dict[str, Tensor], plan: Plan) -> _Trial:
+    snapshots = []
+    history: list[tuple[int, str, str, float]] = []
+    for step in plan.marks:
+        test, validation, mean_loss = (records[f"{step:08d}.{name}"] for name in ("test", "validation", "loss"))
+        score = classification.accuracy(validation, cell.validation_labels)
+        snapshots.append(Snapshot(step / plan.steps, test, validation))
+        history += [(step, "train", "loss", float(mean_loss)), (step, "validation", "accuracy", score)]
+    likelihood = snapshots[-1].validation[torch.arange(len(cell.validation_labels)), cell.validation_labels]
+    return _Trial(
+        rate=rate,
+        network=network,
+        snapshots=tuple(snapshots),
+        history=tuple(history),
+        accuracy=history[-1][3],
+        loss=float(-likelihood.clamp_min(1e-12).log().mean()),
+    )

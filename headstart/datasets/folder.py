@@ -1,0 +1,56 @@
+"""Reader of a folder of class folders: <class>/<any depth>/<image>."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.errors import DataError
+from headstart.modalities.image import EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a dataset before any is opened: relative paths and their class, sorted by path."""
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def list_folder(directory: Path) -> Listing:
+    """Lists the images below each class folder; hidden files, links and files of other kinds are passed over.
+
+    Raises:
+        DataError: no such folder, no class folders, or fewer than two classes with images.
+    """
+    if not directory.is_dir():
+        raise DataError(f"{directory} is not a folder; a dataset is a folder that holds one folder of images a class")
+    found = sorted(
+        (Path(root, name).relative_to(directory).as_posix(), Path(root).relative_to(directory).parts[0])
+        for root, folders, names in os.walk(directory, onerror=_refuse)
+        if _visible(folders) and Path(root) != directory
+        for name in names
+        if _is_image(Path(root, name))
+    )
+    classes = {label for _, label in found}
+    if len(classes) < 2:
+        raise DataError(
+            f"{directory} holds images in {len(classes)} class folder(s), {sorted(classes) or 'none'}; at least two "
+            f"are needed: {directory.name}/<class>/<image>, with images named {', '.join(sorted(EXTENSIONS))}"
+        )
+    return Listing(tuple(path for path, _ in found), tuple(label for _, label in found))
+
+
+def _visible(folders: list[str]) -> bool:
+    """Drops hidden folders from the walk, in place, as os.walk wants it."""
+    folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+    return True
+
+
+def _is_image(path: Path) -> bool:
+    return (
+        not path.name.startswith(".") and path.suffix.lower() in EXTENSIONS and path.is_file() and not path.is_symlink()
+    )
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"cannot read {error.filename}: {error.strerror}; make the folder readable")

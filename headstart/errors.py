@@ -1,0 +1,39 @@
+"""The error tree: every message says what was given, what is allowed and what to do next.
+
+HeadstartError              anything of ours; exit code 1
+|- UserError                the user's input or settings; exit code 2
+|  |- SettingsError         a key, type or range in params.yaml or a flag
+|  `- DataError             a file, row or folder of a dataset
+|- BusyError                another run holds what is needed; exit code 3
+`- IntegrityError           a file of ours is not what its manifest says; exit code 1
+"""
+
+
+class HeadstartError(Exception):
+    """Base of all errors that Headstart raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(HeadstartError):
+    """Something that the user gave cannot be used as it is."""
+
+    exit_code = 2
+
+
+class SettingsError(UserError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class DataError(UserError):
+    """A dataset, or a row of it, cannot be used as it is."""
+
+
+class BusyError(HeadstartError):
+    """Another run holds what this one needs."""
+
+    exit_code = 3
+
+
+class IntegrityError(HeadstartError):
+    """A published file is missing, altered or half-written."""

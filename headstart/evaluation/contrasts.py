@@ -1,0 +1,49 @@
+"""One entrant against another: same test rows, same seeds, same labels."""
+
+from dataclasses import dataclass
+
+from headstart.evaluation.flips import Flips, count_flips, exact_mcnemar
+from headstart.evaluation.intervals import Codes, Floats, Interval, Sampling, paired_interval
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What was measured between two entrants, before any correction or word for it."""
+
+    interval: Interval
+    p_value: float
+    flips: Flips
+    overlap: float | None
+    seeds: int
+    units: int
+    rows: int
+
+    @property
+    def grouped(self) -> bool:
+        return self.units < self.rows
+
+
+def contrast(entrant: Floats, opponent: Floats, *, units: Codes, overlap: float | None, confidence: float) -> Contrast:
+    """Compares two entrants; positive means that the entrant is better.
+
+    entrant, opponent: (seeds, rows), 1 where the prediction is right and 0 where it is not.
+    units: (rows,), codes 0..units-1 of the independent units.
+    overlap: share of labelled rows that two seeds have in common; None with one seed.
+
+    With one seed and no groups the p-value is McNemar's exact one; else it belongs to the t interval.
+    """
+    differences = entrant - opponent
+    interval = paired_interval(differences, Sampling(units=units, overlap=overlap or 0.0, confidence=confidence))
+    flips = count_flips(differences, units)
+    seeds, rows = differences.shape
+    count = int(units.max()) + 1
+    fixed_models = seeds == 1 and count == rows
+    return Contrast(
+        interval=interval,
+        p_value=exact_mcnemar(flips) if fixed_models else interval.p_value,
+        flips=flips,
+        overlap=overlap,
+        seeds=seeds,
+        units=count,
+        rows=rows,
+    )

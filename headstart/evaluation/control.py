@@ -1,0 +1,49 @@
+"""Is training from scratch a control that can be trusted? An undertrained one decides the verdict by itself."""
+
+from collections.abc import Mapping
+
+from headstart.evaluation.contrasts import Contrast
+from headstart.evaluation.document import ControlCheck
+
+STILL_IMPROVES = 0.10  # one-sided level; lenient, since overlooking an undertrained control is the worse mistake
+ROOM = 5  # a curve is called flat only where its error is more than this many margins
+
+
+def check_control(doubling: Contrast, *, margin: float) -> ControlCheck:
+    """Whether the control still improved: doubling its steps gained more than the margin, and not by chance.
+
+    doubling: the control against itself trained with half its steps.
+    """
+    interval = doubling.interval
+    p_value = interval.p_greater()
+    return ControlCheck(
+        gain=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        p_value=p_value,
+        seeds=doubling.seeds,
+        still_improves=interval.estimate > margin and p_value <= STILL_IMPROVES,
+    )
+
+
+def curve_warning(accuracy: Mapping[int, float], *, margin: float) -> str | None:
+    """The tell-tale of an undertrained control: more labels that do not help it.
+
+    accuracy: mean test accuracy of scratch by label budget.
+    """
+    budgets = sorted(accuracy)
+    advice = "it is probably undertrained: raise strategies.scratch.steps"
+    for fewer, more in zip(budgets, budgets[1:], strict=False):
+        if accuracy[more] < accuracy[fewer] - margin:
+            return (
+                f"training from scratch falls from {accuracy[fewer]:.1%} at {fewer} labels a class"
+                f" to {accuracy[more]:.1%} at {more}; {advice}"
+            )
+    first, last = budgets[0], budgets[-1]
+    room = 1 - accuracy[first] > ROOM * margin
+    if len(budgets) > 1 and room and accuracy[last] - accuracy[first] <= margin:
+        return (
+            f"training from scratch stays flat, {accuracy[first]:.1%} at {first} labels a class"
+            f" and {accuracy[last]:.1%} at {last}; {advice}"
+        )
+    return None

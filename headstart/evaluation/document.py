@@ -1,0 +1,139 @@
+"""verdict.json as frozen models: fractions throughout, points only in sentences, null where undefined."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+
+from headstart.evaluation.decision import Reason, Word
+
+
+def _significant(value: float) -> float:
+    """12 significant digits: machines differ in the last ones, and equal verdicts should be equal bytes."""
+    return float(f"{value:.12g}") + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+Bound = Literal["=", ">=", "<="]
+Number = Annotated[float, AfterValidator(_significant)]
+
+
+class Model(BaseModel):
+    """What all parts of the document have in common: frozen, nothing unknown, neither NaN nor infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Saving(Model):
+    """A ratio, above 1 where transfer saves. null bounds: beyond what was measured.
+
+    bound says how to read `ratio`: "=" as it stands, ">=" at least that, "<=" at most that; censored is bound != "=".
+    """
+
+    ratio: Number | None
+    low: Number | None
+    high: Number | None
+    censored: bool
+    bound: Bound
+
+
+class ComputeSaved(Model):
+    """Compute (FLOPs) that scratch needs for its final accuracy over what the strategy needs for the same."""
+
+    given_w: Saving
+    with_pretraining: Saving
+
+
+class Gap(Model):
+    """Train-test gap of the strategy minus its opponent's; negative means that transfer overfits less."""
+
+    difference: Number
+    low: Number
+    high: Number
+    strategy: Number
+    opponent: Number
+
+
+class ContrastVerdict(Model):
+    """One contrast: the strategy against an opponent at one label budget. Positive means transfer is better.
+
+    p_value belongs to the interval (to McNemar's exact test with one seed), p_holm is corrected for the contrasts.
+    wins and losses are test rows, summed over seeds; disagreeing_units counts each test unit once.
+    overlap is the share of labelled rows that two seeds have in common: 1 means "for these labels".
+    row_part and seed_part sum to standard_error squared.
+    """
+
+    sentence: str
+    verdict: Word
+    reason: Reason | None
+    withheld: str | None
+    strategy: str
+    against: str
+    label_budget: int
+    difference: Number
+    low: Number
+    high: Number
+    p_value: Number
+    p_holm: Number
+    wins: int
+    losses: int
+    wins_per_seed: Number
+    losses_per_seed: Number
+    disagreeing_units: int
+    seeds: int
+    units: int
+    rows: int
+    overlap: Number | None
+    standard_error: Number
+    df: Number
+    row_part: Number
+    seed_part: Number
+    labels_saved: Saving | None
+    compute_saved: ComputeSaved | None
+    gap: Gap | None
+
+
+class ControlCheck(Model):
+    """What doubling the control's steps still gained; p_value is one-sided, of 'no gain'."""
+
+    gain: Number
+    low: Number
+    high: Number
+    p_value: Number
+    seeds: int
+    still_improves: bool
+
+
+class Exploratory(Model):
+    """A contrast that nobody named beforehand: an interval and a raw p-value to look at, never a verdict."""
+
+    strategy: str
+    against: str
+    label_budget: int
+    seeds: int
+    difference: Number
+    low: Number
+    high: Number
+    p_value: Number
+
+
+class Verdict(Model):
+    """The whole of verdict.json.
+
+    resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
+    control is null where the control with half the steps was not run, against_source where there is no source entrant.
+    opened: how often these test rows were opened, this time included.
+    """
+
+    sentence: str
+    metric: Literal["accuracy"]
+    resolution: Number
+    seeds: int
+    confidence: Number
+    margin: Number
+    against_scratch: ContrastVerdict
+    against_source: ContrastVerdict | None
+    equal_compute: ContrastVerdict | None
+    control: ControlCheck | None
+    exploratory: tuple[Exploratory, ...]
+    rounds: tuple[dict[str, JsonValue], ...]
+    warnings: tuple[str, ...]
+    opened: int

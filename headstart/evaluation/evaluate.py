@@ -1,0 +1,60 @@
+"""The evaluation of a run: from everyone's predictions on the same test rows to tables and a verdict."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from pydantic import JsonValue
+
+from headstart.evaluation.comparison import comparison_table, predictions_table, snapshots_table
+from headstart.evaluation.document import Verdict
+from headstart.evaluation.outcomes import Outcomes
+from headstart.evaluation.settings import EvaluationSettings
+from headstart.evaluation.verdict import Question, reach_verdict
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """comparison and predictions are comparison.csv and predictions.parquet; snapshots is for the report."""
+
+    comparison: pd.DataFrame
+    predictions: pd.DataFrame
+    snapshots: pd.DataFrame
+    verdict: Verdict
+
+
+def evaluate(
+    *,
+    predictions: pd.DataFrame,
+    cells: pd.DataFrame,
+    labelled: Mapping[tuple[int, int], Collection[str]],
+    truth: pd.DataFrame,
+    classes: Sequence[str],
+    families: Mapping[str, str],
+    chosen: str,
+    headline_budget: int,
+    settings: EvaluationSettings,
+    opened: int,
+    rounds: Sequence[dict[str, JsonValue]] = (),
+) -> Evaluation:
+    """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
+
+    predictions: strategy, variant, label_budget, seed, progress, id, prediction, probabilities.
+    cells: strategy, variant, label_budget, seed, seconds, compute and pretraining_compute (FLOPs), train_score,
+        validation_score, labels; one row a training.
+    labelled: ids of the labelled rows by (label_budget, seed), the same for all strategies.
+    truth: id, label, group; the group is the independent unit, the id itself where there are none.
+    families: family by strategy, in the order of the tables.
+    opened: how often these test rows were opened, this time included.
+
+    Raises:
+        DataError: the inputs do not fit together (outcomes.py and verdict.py list how).
+    """
+    outcomes = Outcomes(predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes)
+    question = Question(chosen=chosen, headline_budget=headline_budget, settings=settings)
+    return Evaluation(
+        comparison=comparison_table(outcomes, families),
+        predictions=predictions_table(outcomes, families),
+        snapshots=snapshots_table(outcomes, families),
+        verdict=reach_verdict(outcomes, question, opened=opened, rounds=rounds),
+    )

@@ -1,0 +1,194 @@
+"""The verdict in words: the first thing that a reader sees, and the only place where fractions become points."""
+
+from headstart.evaluation.contrasts import Contrast
+from headstart.evaluation.decision import FEWEST_FLIPS, FEWEST_UNITS, Ruling
+from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Saving, Verdict
+from headstart.evaluation.outcomes import CONTROL, SOURCE
+from headstart.evaluation.overlap import ALL_SHARED
+from headstart.evaluation.resolution import Resolution
+
+OPPONENTS = {CONTROL: "training from scratch", SOURCE: "the source model as it is"}
+NOTABLE = 1.05  # a saving nearer to 1 than this is not worth a clause
+
+
+def points(fraction: float) -> str:
+    """Percentage points, signed: +11.2; with a second decimal where the first would hide the sign."""
+    text = f"{100 * fraction:+.1f}"
+    if float(text) == 0.0:
+        return f"{100 * fraction:+.2f}" if fraction else "+0.0"
+    return text
+
+
+def contrast_sentence(
+    ruling: Ruling,
+    measured: Contrast,
+    *,
+    strategy: str,
+    against: str,
+    confidence: float,
+    margin: float,
+    labels_saved: Saving | None,
+) -> str:
+    """One contrast in words: the verdict, the difference with its interval and conditions, and what follows."""
+    difference = _difference(strategy, against, measured, confidence)
+    if ruling.verdict == "helped":
+        return f"transfer helped: {difference}{_fewer_labels(labels_saved)}"
+    if ruling.verdict == "hurt":
+        return f"transfer hurt: {difference}{_as_good_as(labels_saved)}"
+    if ruling.verdict == "equivalent":
+        return f"transfer made no difference (equivalent within {_margin(margin)}): {difference}"
+    if ruling.withheld is not None:
+        return f"not settled whether transfer helped: {ruling.withheld}; so far {difference}"
+    why = _why_not_settled(ruling, measured, confidence=confidence, margin=margin)
+    return f"not settled whether transfer helped: {difference}{why}"
+
+
+def equal_compute_sentence(strategy: str, measured: Contrast, *, confidence: float) -> str:
+    """The second figure, beside the verdict: the control trained for as much compute as the strategy."""
+    return f"at equal compute: {_difference(strategy, CONTROL, measured, confidence)}"
+
+
+def withheld_words(check: ControlCheck) -> str:
+    """Why the verdict on scratch is withheld, and the remedy."""
+    return (
+        f"training from scratch still improves ({points(check.gain)} points from doubling its steps),"
+        " so the verdict is withheld: raise strategies.scratch.steps"
+    )
+
+
+def resolution_line(expected: Resolution, *, unit: str = "rows") -> str:
+    """The plan's line, before anything is trained."""
+    spread = (
+        f" and a seed s.d. of {100 * expected.seed_sd:.1f} points"
+        if expected.seeds > 1
+        else "; with one seed, of these two models only"
+    )
+    return (
+        f"resolution: {expected.units:,} test {unit} and {_count(expected.seeds, 'seed')} give a"
+        f" {_percent(expected.confidence)} interval of about +-{100 * expected.half_width:.1f} points"
+        f" (expecting {_percent(expected.disagreement)} of the {unit} to differ{spread})"
+    )
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """What is printed at the end of a run: the sentence, the second contrast, the figures, the warnings."""
+    scratch, source = verdict.against_scratch, verdict.against_source
+    printed = [verdict.sentence]
+    printed += [source.sentence] if source else []
+    printed += [verdict.equal_compute.sentence] if verdict.equal_compute else []
+    printed += [_flips_line(contrast) for contrast in (scratch, source) if contrast]
+    printed += [f"labels saved: {saving_words(scratch.labels_saved)}"] if scratch.labels_saved else []
+    printed += [_compute_line(scratch.compute_saved)] if scratch.compute_saved else []
+    printed += [_gap_line(scratch, verdict.confidence)] if scratch.gap else []
+    printed.append(f"resolution expected before training: +-{100 * verdict.resolution:.1f} points")
+    return printed + [f"warning: {warning}" for warning in verdict.warnings]
+
+
+def saving_words(saving: Saving) -> str:
+    """A saving with its interval: "4.1x (2.2x..7.9x)", "at least 2.0x (1.4x..)", "at most 0.5x"."""
+    if saving.ratio is None:
+        return f"below {saving.high:.2g}x" if saving.high is not None else "unknown"
+    # a bound that is the curve's end says nothing that "at least" has not said
+    low = "" if saving.low is None or (saving.censored and saving.low == saving.ratio) else f"{saving.low:.2g}x"
+    high = "" if saving.high is None or (saving.censored and saving.high == saving.ratio) else f"{saving.high:.2g}x"
+    interval = f" ({low}..{high})" if low or high else ""
+    return f"{_bound(saving)}{saving.ratio:.2g}x{interval}"
+
+
+def _difference(strategy: str, against: str, measured: Contrast, confidence: float) -> str:
+    interval = measured.interval
+    groups = f" over {_count(measured.units, 'group')}" if measured.grouped else ""
+    preposition = "over" if interval.estimate > 0 else "against"
+    return (
+        f"{strategy} {points(interval.estimate)} points {preposition} {OPPONENTS[against]}"
+        f" ({_percent(confidence)} CI {points(interval.low)}..{points(interval.high)}{groups};"
+        f" {', '.join(_conditions(measured))})"
+    )
+
+
+def _conditions(measured: Contrast) -> list[str]:
+    """What the interval does not cover, or was corrected for."""
+    conditions = []
+    if measured.seeds == 1:
+        conditions.append("for these two models")
+    if measured.overlap == ALL_SHARED:
+        conditions.append("for these labels")
+    conditions.append("from this W")
+    if measured.overlap and measured.overlap < ALL_SHARED:
+        conditions.append(f"seeds share {_share(measured.overlap)} of their labels")
+    return conditions
+
+
+def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, margin: float) -> str:
+    noun = "group" if measured.grouped else "row"
+    flips = measured.flips.disagreeing_units
+    if ruling.reason == "few units":
+        return f"; {_count(measured.units, f'test {noun}')} cannot settle it, at least {FEWEST_UNITS} are needed"
+    if ruling.reason == "few flips":
+        return (
+            f"; within {_margin(margin)}, but only {_count(flips, f'test {noun}')} told the two apart:"
+            f" at least {FEWEST_FLIPS} are needed to call them equivalent"
+        )
+    if ruling.reason == "corrected" and measured.p_value > 1 - confidence:
+        return f", but p = {measured.p_value:.3f} by the exact McNemar test"
+    if ruling.reason == "corrected":
+        return f", but p = {ruling.p_holm:.3f} after Holm's correction for two comparisons"
+    if measured.seeds == 1:
+        return "; more seeds are needed to say more (1 seed now)"
+    if measured.interval.seed_part > measured.interval.row_part:
+        return f"; more seeds would narrow it most ({_count(measured.seeds, 'seed')} now)"
+    return f"; more test {noun}s would narrow it most ({measured.units:,} now)"
+
+
+def _fewer_labels(saving: Saving | None) -> str:
+    if saving is None or saving.ratio is None or saving.ratio < NOTABLE or saving.bound == "<=":
+        return ""
+    return f", {_bound(saving)}{saving.ratio:.1f}x fewer labels for the same accuracy"
+
+
+def _as_good_as(saving: Saving | None) -> str:
+    if saving is None or saving.ratio is None or saving.ratio > 1 / NOTABLE or saving.bound == ">=":
+        return ""
+    return f", an accuracy that training from scratch reaches with {_bound(saving)}{saving.ratio:.2g}x the labels"
+
+
+def _flips_line(contrast: ContrastVerdict) -> str:
+    return (
+        f"test rows won and lost against {OPPONENTS[contrast.against]}, a seed:"
+        f" {contrast.wins_per_seed:.1f} and {contrast.losses_per_seed:.1f}"
+    )
+
+
+def _compute_line(saved: ComputeSaved) -> str:
+    return (
+        f"compute saved: {saving_words(saved.given_w)} given W, {saving_words(saved.with_pretraining)} with pretraining"
+    )
+
+
+def _gap_line(contrast: ContrastVerdict, confidence: float) -> str:
+    gap = contrast.gap
+    assert gap is not None
+    return (
+        f"train-test gap: {points(gap.difference)} points against {OPPONENTS[contrast.against]}"
+        f" ({_percent(confidence)} CI {points(gap.low)}..{points(gap.high)})"
+    )
+
+
+def _bound(saving: Saving) -> str:
+    return {"=": "", ">=": "at least ", "<=": "at most "}[saving.bound]
+
+
+def _margin(margin: float) -> str:
+    return _count(float(f"{100 * margin:.6g}"), "point")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g}%"
+
+
+def _share(overlap: float) -> str:
+    return "under 1%" if overlap < 0.01 else f"{overlap:.0%}"
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:,g} {noun}" if number == 1 else f"{number:,g} {noun}s"

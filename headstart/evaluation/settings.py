@@ -1,0 +1,27 @@
+"""The knobs of the evaluation."""
+
+from pydantic import Field
+
+from headstart.knobs import Knobs
+
+# About 10% of test rows differ between two decent entrants (METHODS: half-width 2.0 points at 1,000 rows).
+DISAGREEMENT = 0.10
+# Seed s.d. of the difference of two entrants at 10 labels a class: tried on the embedded default, scratch 1.7
+# points and full .9 (issue 3), sqrt(1.7^2 + .9^2) = 1.9.
+SEED_SD = 0.02
+
+
+class EvaluationSettings(Knobs):
+    """How sure a verdict must be, and what to expect before training."""
+
+    margin: float = Field(0.01, gt=0, lt=1)
+    """differences below this count as equivalent, as a fraction of test rows"""
+
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    """level of the intervals and of the verdict"""
+
+    expected_disagreement: float = Field(DISAGREEMENT, gt=0, le=1)
+    """for the plan alone: share of test rows on which two entrants differ"""
+
+    expected_seed_sd: float = Field(SEED_SD, ge=0, le=1)
+    """for the plan alone: s.d. over seeds of the difference of two entrants, as a fraction"""

@@ -1,0 +1,339 @@
+"""The verdict: the contrasts named beforehand, what they saved, and whether the control can be trusted."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from headstart.errors import DataError
+from headstart.evaluation.contrasts import Contrast, contrast
+from headstart.evaluation.control import check_control, curve_warning
+from headstart.evaluation.decision import Ruling, decide, holm
+from headstart.evaluation.document import (
+    ComputeSaved,
+    ContrastVerdict,
+    ControlCheck,
+    Exploratory,
+    Gap,
+    Saving,
+    Verdict,
+)
+from headstart.evaluation.gap import gap
+from headstart.evaluation.intervals import Sampling
+from headstart.evaluation.outcomes import CONTROL, EQUAL_COMPUTE, HALF_STEPS, SOURCE, Outcomes
+from headstart.evaluation.overlap import ALL_SHARED
+from headstart.evaluation.resolution import planned_resolution
+from headstart.evaluation.savings import compute_saved, labels_saved
+from headstart.evaluation.sentences import contrast_sentence, equal_compute_sentence, withheld_words
+from headstart.evaluation.settings import EvaluationSettings
+
+NAMED_BEFOREHAND = (CONTROL, SOURCE)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was named before the test rows were opened."""
+
+    chosen: str
+    headline_budget: int
+    settings: EvaluationSettings
+
+
+def reach_verdict(
+    outcomes: Outcomes, question: Question, *, opened: int, rounds: Sequence[dict[str, JsonValue]] = ()
+) -> Verdict:
+    """Answers the question, with everything that qualifies the answer.
+
+    Raises:
+        DataError: the chosen strategy or the control was not run at the headline budget, the chosen one is the
+            control, or the two (or the source) were run with different seeds.
+    """
+    settings = question.settings
+    named = _named_contrasts(outcomes, question)
+    adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
+    check = _control_check(outcomes, question)
+    scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
+    source = _against_source(outcomes, question, named[SOURCE], adjusted[SOURCE]) if SOURCE in named else None
+    return Verdict(
+        sentence=scratch.sentence,
+        metric="accuracy",
+        resolution=planned_resolution(
+            settings, units=max(named[CONTROL].units, 2), seeds=named[CONTROL].seeds
+        ).half_width,
+        seeds=named[CONTROL].seeds,
+        confidence=settings.confidence,
+        margin=settings.margin,
+        against_scratch=scratch,
+        against_source=source,
+        equal_compute=_equal_compute(outcomes, question),
+        control=check,
+        exploratory=tuple(_exploratory(outcomes, question)),
+        rounds=tuple(rounds),
+        warnings=tuple(_warnings(outcomes, question, named[CONTROL], check, opened)),
+        opened=opened,
+    )
+
+
+def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contrast]:
+    """Chosen against scratch, and against the source where that is another entrant of this budget."""
+    chosen, budget = question.chosen, question.headline_budget
+    if chosen == CONTROL:
+        raise DataError(f"the chosen strategy is {CONTROL}, the control itself; choose one that transfers")
+    for entrant in (chosen, CONTROL):
+        if budget not in outcomes.budgets(entrant):
+            raise DataError(
+                f"{entrant} has no predictions at the headline budget of {budget} labels a class, only at"
+                f" {outcomes.budgets(entrant)}; run {entrant} at {budget}"
+            )
+    opponents = [CONTROL]
+    if chosen != SOURCE and budget in outcomes.budgets(SOURCE):
+        opponents.append(SOURCE)
+    for opponent in opponents:
+        own, other = outcomes.seeds(chosen, budget), outcomes.seeds(opponent, budget)
+        if own != other:
+            raise DataError(
+                f"at {budget} labels a class {chosen} has seeds {own} and {opponent} has {other};"
+                " a paired comparison needs the same: run the missing ones"
+            )
+    return {opponent: _measure(outcomes, question, chosen, opponent, budget) for opponent in opponents}
+
+
+def _measure(outcomes: Outcomes, question: Question, entrant: str, opponent: str, budget: int) -> Contrast:
+    """The contrast of two entrants over the seeds that both have."""
+    seeds = _common_seeds(outcomes, [(entrant, budget), (opponent, budget)])
+    return contrast(
+        outcomes.correct(entrant, budget, seeds),
+        outcomes.correct(opponent, budget, seeds),
+        units=outcomes.units,
+        overlap=outcomes.overlap(budget, seeds),
+        confidence=question.settings.confidence,
+    )
+
+
+def _common_seeds(outcomes: Outcomes, runs: Sequence[tuple[str, int]]) -> list[int]:
+    return sorted(set.intersection(*(set(outcomes.seeds(entrant, budget)) for entrant, budget in runs)))
+
+
+def _against_scratch(
+    outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float, check: ControlCheck | None
+) -> ContrastVerdict:
+    ruling = _decide(measured, p_holm, question.settings)
+    if check is not None and check.still_improves:
+        ruling = replace(ruling, verdict="not settled", reason="withheld", withheld=withheld_words(check))
+    labels = _labels_saved(outcomes, question)
+    return _describe(
+        question,
+        CONTROL,
+        measured,
+        ruling,
+        sentence=_sentence(question, CONTROL, measured, ruling, labels),
+        labels=labels,
+        compute=_compute_saved(outcomes, question),
+        train_test_gap=_gap(outcomes, question, CONTROL),
+    )
+
+
+def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float) -> ContrastVerdict:
+    ruling = _decide(measured, p_holm, question.settings)
+    return _describe(
+        question,
+        SOURCE,
+        measured,
+        ruling,
+        sentence=_sentence(question, SOURCE, measured, ruling, None),
+        train_test_gap=_gap(outcomes, question, SOURCE),
+    )
+
+
+def _equal_compute(outcomes: Outcomes, question: Question) -> ContrastVerdict | None:
+    """The second figure: the run's verdict does not hang on it, so its p-value stands alone."""
+    chosen, budget = question.chosen, question.headline_budget
+    if not _common_seeds(outcomes, [(chosen, budget), (EQUAL_COMPUTE, budget)]):
+        return None
+    measured = _measure(outcomes, question, chosen, EQUAL_COMPUTE, budget)
+    ruling = _decide(measured, measured.p_value, question.settings)
+    sentence = equal_compute_sentence(chosen, measured, confidence=question.settings.confidence)
+    return _describe(question, EQUAL_COMPUTE, measured, ruling, sentence=sentence)
+
+
+def _decide(measured: Contrast, p_holm: float, settings: EvaluationSettings) -> Ruling:
+    return decide(
+        measured.interval,
+        p_holm=p_holm,
+        confidence=settings.confidence,
+        margin=settings.margin,
+        units=measured.units,
+        disagreeing_units=measured.flips.disagreeing_units,
+    )
+
+
+def _sentence(question: Question, against: str, measured: Contrast, ruling: Ruling, labels: Saving | None) -> str:
+    return contrast_sentence(
+        ruling,
+        measured,
+        strategy=question.chosen,
+        against=against,
+        confidence=question.settings.confidence,
+        margin=question.settings.margin,
+        labels_saved=labels,
+    )
+
+
+def _describe(
+    question: Question,
+    against: str,
+    measured: Contrast,
+    ruling: Ruling,
+    *,
+    sentence: str,
+    labels: Saving | None = None,
+    compute: ComputeSaved | None = None,
+    train_test_gap: Gap | None = None,
+) -> ContrastVerdict:
+    interval, flips = measured.interval, measured.flips
+    return ContrastVerdict(
+        sentence=sentence,
+        verdict=ruling.verdict,
+        reason=ruling.reason,
+        withheld=ruling.withheld,
+        strategy=question.chosen,
+        against=against,
+        label_budget=question.headline_budget,
+        difference=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        p_value=measured.p_value,
+        p_holm=ruling.p_holm,
+        wins=flips.wins,
+        losses=flips.losses,
+        wins_per_seed=flips.wins / measured.seeds,
+        losses_per_seed=flips.losses / measured.seeds,
+        disagreeing_units=flips.disagreeing_units,
+        seeds=measured.seeds,
+        units=measured.units,
+        rows=measured.rows,
+        overlap=measured.overlap,
+        standard_error=interval.standard_error,
+        df=interval.df,
+        row_part=interval.row_part,
+        seed_part=interval.seed_part,
+        labels_saved=labels,
+        compute_saved=compute,
+        gap=train_test_gap,
+    )
+
+
+def _control_check(outcomes: Outcomes, question: Question) -> ControlCheck | None:
+    budget = question.headline_budget
+    if not _common_seeds(outcomes, [(CONTROL, budget), (HALF_STEPS, budget)]):
+        return None
+    doubling = _measure(outcomes, question, CONTROL, HALF_STEPS, budget)
+    return check_control(doubling, margin=question.settings.margin)
+
+
+def _labels_saved(outcomes: Outcomes, question: Question) -> Saving | None:
+    """Over the seeds that every budget of scratch has; budgets with none of the headline's seeds are left out.
+
+    None at a headline budget of 0, which has no ratio.
+    """
+    if question.headline_budget == 0:
+        return None
+    headline = (question.chosen, question.headline_budget)
+    curve = [
+        (CONTROL, budget)
+        for budget in outcomes.budgets(CONTROL)
+        if budget > 0 and _common_seeds(outcomes, [headline, (CONTROL, budget)])
+    ]
+    seeds = _common_seeds(outcomes, [headline, *curve]) or _common_seeds(outcomes, [headline])
+    curve = [run for run in curve if set(seeds) <= set(outcomes.seeds(*run))]
+    return labels_saved(
+        outcomes.correct(*headline, seeds),
+        {budget: outcomes.correct(CONTROL, budget, seeds) for _, budget in curve},
+        headline_budget=question.headline_budget,
+        sampling=_sampling(outcomes, question, seeds, budgets=[budget for _, budget in curve]),
+    )
+
+
+def _sampling(outcomes: Outcomes, question: Question, seeds: Sequence[int], budgets: Sequence[int]) -> Sampling:
+    """With the largest overlap of the budgets involved; where all share all labels, it holds for these labels."""
+    overlaps = [outcomes.overlap(budget, seeds) or 0.0 for budget in budgets]
+    partial = [overlap for overlap in overlaps if overlap < ALL_SHARED]
+    return Sampling(
+        units=outcomes.units,
+        overlap=max(partial, default=ALL_SHARED),
+        confidence=question.settings.confidence,
+    )
+
+
+def _compute_saved(outcomes: Outcomes, question: Question) -> ComputeSaved:
+    chosen, budget = question.chosen, question.headline_budget
+    seeds = outcomes.seeds(chosen, budget)
+    return compute_saved(
+        outcomes.by_progress(chosen, budget, seeds),
+        outcomes.by_progress(CONTROL, budget, seeds),
+        strategy_compute=float(outcomes.column("compute", chosen, budget, seeds).mean()),
+        scratch_compute=float(outcomes.column("compute", CONTROL, budget, seeds).mean()),
+        pretraining_compute=float(outcomes.column("pretraining_compute", chosen, budget, seeds).mean()),
+        sampling=_sampling(outcomes, question, seeds, budgets=[budget]),
+    )
+
+
+def _gap(outcomes: Outcomes, question: Question, opponent: str) -> Gap | None:
+    chosen, budget = question.chosen, question.headline_budget
+    seeds = outcomes.seeds(chosen, budget)
+    return gap(
+        entrant=outcomes.correct(chosen, budget, seeds),
+        opponent=outcomes.correct(opponent, budget, seeds),
+        entrant_train=outcomes.column("train_score", chosen, budget, seeds),
+        opponent_train=outcomes.column("train_score", opponent, budget, seeds),
+        sampling=_sampling(outcomes, question, seeds, budgets=[budget]),
+    )
+
+
+def _exploratory(outcomes: Outcomes, question: Question) -> Iterator[Exploratory]:
+    """Every other strategy and budget against scratch and the source, in the order of their names."""
+    for entrant in outcomes.entrants():
+        for opponent in NAMED_BEFOREHAND:
+            if ":" in entrant or entrant in (CONTROL, opponent):
+                continue
+            for budget in outcomes.budgets(entrant):
+                named = (entrant, budget) == (question.chosen, question.headline_budget)
+                if not named and _common_seeds(outcomes, [(entrant, budget), (opponent, budget)]):
+                    yield _look(outcomes, question, entrant, opponent, budget)
+
+
+def _look(outcomes: Outcomes, question: Question, entrant: str, opponent: str, budget: int) -> Exploratory:
+    measured = _measure(outcomes, question, entrant, opponent, budget)
+    return Exploratory(
+        strategy=entrant,
+        against=opponent,
+        label_budget=budget,
+        seeds=measured.seeds,
+        difference=measured.interval.estimate,
+        low=measured.interval.low,
+        high=measured.interval.high,
+        p_value=measured.p_value,
+    )
+
+
+def _warnings(
+    outcomes: Outcomes, question: Question, measured: Contrast, check: ControlCheck | None, opened: int
+) -> Iterator[str]:
+    if check is None:
+        yield (
+            f"{HALF_STEPS} was not run, so whether training from scratch has reached its plateau is unknown;"
+            " run it with half of strategies.scratch.steps"
+        )
+    curve = {
+        budget: float(outcomes.correct(CONTROL, budget, outcomes.seeds(CONTROL, budget)).mean())
+        for budget in outcomes.budgets(CONTROL)
+    }
+    if tell_tale := curve_warning(curve, margin=question.settings.margin):
+        yield tell_tale
+    if measured.seeds == 2:
+        yield "two seeds hardly show how much seeds differ: the interval is wide for that reason; use five"
+    if opened > 1:
+        yield (
+            f"these test rows were opened {opened} times; each look makes a chance result likelier:"
+            " confirm on fresh rows"
+        )

@@ -1,0 +1,146 @@
+"""Extraction: what W computes of source and target, written once and read by every strategy that needs it.
+
+features/<source>/<dataset>/   pooled.npy (rows, d) float32, in the order of the pack's examples
+of the target also             boundary.npy (rows, ...), views.npy (pool rows, views, ...): activations after the
+                               first `boundary` blocks; reads/<strategy>.json: digests of what each strategy reads
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from headstart.backbones.network import Network
+from headstart.datasets.pack import POOL, Pack
+from headstart.errors import SettingsError
+from headstart.features.files import BOUNDARY, POOLED, VIEWS
+from headstart.features.pooled import pooled
+from headstart.features.settings import ExtractSettings
+from headstart.storage.publish import publishing, sha256, write_json
+from headstart.strategies.table import STRATEGIES
+from headstart.training.accelerator import Accelerator, generator
+from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.weights import read_network, weights_digest
+
+BATCH = 256
+
+Progress = Callable[[int, int], None]
+
+
+def extract(
+    source: Pack,
+    target: Pack,
+    *,
+    weights: Path,
+    directories: tuple[Path, Path],
+    settings: ExtractSettings,
+    boundary: int,
+    seed: int,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> None:
+    """Writes the features of source and target under W to `directories`, in that order.
+
+    Raises:
+        SettingsError: the boundary lies outside the network.
+    """
+    card, network = read_network(weights)
+    check_boundary(boundary, network)
+    accelerator.prepare(network).eval()
+    total = len(source.examples) + len(target.examples) + settings.views * len(target.rows(POOL))
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    with publishing(directories[0]) as draft:
+        rows = ImageRows(source.images, card.normalisation)
+        _write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
+    with publishing(directories[1]) as draft:
+        rows = ImageRows(target.images, card.normalisation)
+        _write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
+        _write_boundary(
+            draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance
+        )
+        _write_reads(draft, {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)})
+
+
+def check_boundary(boundary: int, network: Network) -> None:
+    """Refuses a number of fixed blocks that leaves nothing to train, or is not there.
+
+    Raises:
+        SettingsError: it is not between 1 and one less than the number of blocks.
+    """
+    last = len(network.blocks) - 1
+    if not 1 <= boundary <= last:
+        raise SettingsError(
+            f"strategies.frozen_blocks.fixed_blocks is {boundary}, but this backbone's blocks are "
+            f"{', '.join(network.block_names)}: set it from 1 to {last}"
+        )
+
+
+@torch.inference_mode()
+def _write_pooled(
+    path: Path,
+    network: Network,
+    rows: ImageRows,
+    *,
+    levels: int,
+    accelerator: Accelerator,
+    advance: Callable[[int], None],
+) -> None:
+    vectors = []
+    for part in torch.split(torch.arange(len(rows)), BATCH):
+        batch = accelerator.place(rows.plain(part))
+        vectors.append(pooled(network, batch, boundary=0, levels=levels).cpu().numpy())
+        advance(len(part))
+    np.save(path, np.concatenate(vectors))
+
+
+@torch.inference_mode()
+def _write_boundary(
+    draft: Path,
+    network: Network,
+    pack: Pack,
+    normalisation: Normalisation,
+    boundary: int,
+    views: int,
+    seed: int,
+    accelerator: Accelerator,
+    advance: Callable[[int], None],
+) -> None:
+    """All rows as they are, and the rows whose labels may be drawn in `views` augmented versions too."""
+    rows = ImageRows(pack.images, normalisation)
+
+    def run(batch: Tensor) -> np.ndarray:
+        return network.run(accelerator.place(batch), 0, boundary).cpu().contiguous().numpy()
+
+    plain = [run(rows.plain(part)) for part in torch.split(torch.arange(len(rows)), BATCH)]
+    np.save(draft / BOUNDARY, np.concatenate(plain))
+    pool = torch.from_numpy(pack.rows(POOL))
+    file = open_memmap(draft / VIEWS, mode="w+", dtype=np.float32, shape=(len(pool), views, *plain[0].shape[1:]))
+    for view in range(views):
+        for number, part in enumerate(torch.split(torch.arange(len(pool)), BATCH)):
+            batch = rows.batch(pool[part], generator(seed, "view", view, number))
+            file[part.numpy(), view] = run(batch)
+            advance(len(part))
+    file.flush()
+
+
+def _write_reads(draft: Path, digests: dict[str, str]) -> None:
+    """One small file a strategy with the digests of what it reads: DVC depends on that, and on nothing else of W."""
+    own = digests | {name: sha256(draft / name) for name in (POOLED, BOUNDARY, VIEWS)}
+    wanted = {
+        "weights": ("weights",),
+        "pooled": ("source", POOLED),
+        "boundary": (BOUNDARY, VIEWS),
+    }
+    (draft / "reads").mkdir()
+    for strategy in STRATEGIES:
+        names = sorted(name for read in strategy.reads for name in wanted[read])
+        write_json(draft / "reads" / f"{strategy.name}.json", {name: own[name] for name in names})

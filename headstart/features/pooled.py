@@ -1,0 +1,23 @@
+"""Pooled features: the averages of the last few blocks' outputs, side by side, as one vector a row."""
+
+import torch
+from torch import Tensor
+
+from headstart.backbones.network import Network
+
+
+def pooled(network: Network, activations: Tensor, *, boundary: int, levels: int) -> Tensor:
+    """(rows, d) float32 from activations at a boundary; the last block's vector comes first, then earlier blocks'.
+
+    Middle-stage features beside the last took a ridge head from 92.3 to 94.2 (METHODS; cf. Head2Toe, 2201.03529).
+    """
+    vectors: list[Tensor] = []
+    for number in range(boundary, len(network.blocks)):
+        activations = network.run(activations, number, number + 1)
+        vectors.append(_average(activations))
+    return torch.cat(vectors[::-1][:levels], dim=1)
+
+
+def _average(activations: Tensor) -> Tensor:
+    """Maps (rows, channels, h, w) -> (rows, channels); vectors stay as they are."""
+    return activations.mean((2, 3)) if activations.dim() == 4 else activations

@@ -1,0 +1,102 @@
+"""Images: decoding with Pillow (once, at ingest) and augmenting batches on the tensor (each step).
+
+torchvision.io's decoders were measured to kill the process on corrupt PNGs; Pillow raises.
+"""
+
+import hashlib
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import torch
+
+EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+LARGEST = 64_000_000  # pixels; beyond it an image is set aside before its pixels are read
+DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One file as a row: pixels (height, width, channels) uint8 and their sha256, or the reason why not."""
+
+    pixels: NDArray[np.uint8] | None
+    sha256: str
+    reason: str
+
+
+def decode(path: Path, *, size: int, channels: int) -> Decoded:
+    """Reads one file to a (size, size, channels) array: whole load, EXIF turned, alpha on white, centre-cropped.
+
+    Never raises for a bad file: the reason is a code and the cause, for rejected.csv.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > LARGEST:
+                    return Decoded(None, "", f"TOO_LARGE: {image.width}x{image.height} pixels, at most {LARGEST:,}")
+                pixels = _to_array(image, size=size, channels=channels)
+    except UnidentifiedImageError:
+        return Decoded(None, "", f"NOT_AN_IMAGE: none of {', '.join(FORMATS)}")
+    except MemoryError:
+        return Decoded(None, "", "OUT_OF_MEMORY: the image does not fit into memory")
+    except Exception as error:  # Pillow's decoders raise many kinds; each makes the file a rejected one
+        return Decoded(None, "", f"UNREADABLE: {type(error).__name__}: {error}")
+    return Decoded(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), "")
+
+
+def fit(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:
+    """Covers a size x size square with the image, keeping its aspect, and crops the centre: (size, size, channels)."""
+    mode = "L" if channels == 1 else "RGB"
+    square = ImageOps.fit(image.convert(mode), (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(square, dtype=np.uint8).reshape(size, size, channels)
+
+
+def augment(images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+    """Small random affine changes, another for each image: up to 12 degrees, 12% in scale and shear, 9% in shift.
+
+    images: (batch, channels, height, width), any float scale; edges are repeated outwards.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    batch = images.shape[0]
+    angle, stretch, shear, right, down = (
+        (torch.rand(5, batch, generator=generator, device=generator.device) * 2 - 1)
+        * torch.tensor([[math.radians(12)], [0.12], [0.12], [0.18], [0.18]])
+    ).to(images.device)
+    cosine, sine = torch.cos(angle) / (1 + stretch), torch.sin(angle) / (1 + stretch)
+    matrix = torch.stack(
+        [torch.stack([cosine, shear - sine, right], 1), torch.stack([sine, cosine, down], 1)], 1
+    )  # (batch, 2, 3)
+    grid = affine_grid(matrix, list(images.shape), align_corners=False)
+    return grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _to_array(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:
+    if image.format == "JPEG":
+        image.draft("RGB" if channels == 3 else "L", (size, size))  # decodes at 1/2, 1/4 or 1/8 where that is enough
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode in DEEP_GRAY:
+        turned = _eight_bits(turned)
+    elif turned.mode == "F":
+        raise ValueError("float pixels have no known range; save the image with 8 or 16 bits")
+    if turned.has_transparency_data:
+        turned = turned.convert("RGBA")
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
+    return fit(turned, size=size, channels=channels)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit gray to 8 bits by scaling; Pillow's own convert() saturates nearly every pixel."""
+    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))

@@ -1,0 +1,96 @@
+"""A delivered model: weights and card become a function from images to class probabilities."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headstart.backbones.network import Network, build
+from headstart.errors import DataError
+from headstart.features.pooled import pooled
+from headstart.objectives import classification
+from headstart.training.weights import WeightsCard, read_weights
+
+BATCH = 256
+
+
+class Model:
+    """Predicts with delivered weights; the normalisation, image size and classes are those of its card."""
+
+    def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor]):
+        self.card = card
+        self._score = score
+
+    @torch.inference_mode()
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(rows, channels, height, width) uint8 -> (rows, classes).
+
+        Raises:
+            DataError: another number of channels or another size than the model was trained on.
+        """
+        wanted = (self.card.channels, self.card.image_size, self.card.image_size)
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            raise DataError(
+                f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
+            )
+        parts = [
+            classification.probabilities(self._score(self.card.normalisation.apply(torch.from_numpy(part.copy()))))
+            for part in np.array_split(images, max(1, -(-len(images) // BATCH)))
+        ]
+        return torch.cat(parts).numpy()
+
+    def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+        """One row an image: prediction, and one column of probability a class, named after it."""
+        values = self.probabilities(images)
+        table = pd.DataFrame(values, columns=list(self.card.classes))
+        table.insert(0, "prediction", np.array(self.card.classes)[values.argmax(1)])
+        return table
+
+
+class ServedModel:
+    """A model as MLflow serves it: images as (rows, height, width, channels)."""
+
+    def __init__(self, model: Model):
+        self.model = model
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        images = np.asarray(model_input)
+        return self.model.predict(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8))
+
+
+def load(directory: Path) -> Model:
+    """Reads models/target/<strategy>, or any folder of weights with its card and manifest.
+
+    Raises:
+        IntegrityError: a file is missing or is not what was published.
+    """
+    card, tensors = read_weights(directory)
+    network = build(card.backbone, channels=card.channels, classes=len(card.classes))
+    if card.kind == "network":
+        network.load_state_dict(tensors)
+        return Model(card, network.eval())
+    body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
+    network.load_state_dict(body, strict=False)  # the head is another: it follows below
+    score = _probe if card.kind == "probe" else _means
+    return Model(card, score(network.eval(), tensors, card.levels))
+
+
+def _probe(network: Network, tensors: dict[str, Tensor], levels: int) -> Callable[[Tensor], Tensor]:
+    weight, bias = tensors["probe.weight"], tensors["probe.bias"]
+    return lambda images: pooled(network, images, boundary=0, levels=levels) @ weight.T + bias
+
+
+def _means(network: Network, tensors: dict[str, Tensor], levels: int) -> Callable[[Tensor], Tensor]:
+    centre, means, temperature = (tensors[f"means.{name}"] for name in ("centre", "means", "temperature"))
+
+    def score(images: Tensor) -> Tensor:
+        centred = normalize(pooled(network, images, boundary=0, levels=levels) - centre, dim=1)
+        return -(torch.cdist(centred, means) ** 2) / temperature
+
+    return score

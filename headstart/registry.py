@@ -1,0 +1,71 @@
+"""Registries: torch-free tables of what there is to choose from, imported on use."""
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from headstart.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One choice: its name, one line about it, and where its code is (`module:attribute`)."""
+
+    name: str
+    line: str
+    target: str
+
+    def load(self) -> Any:
+        """Imports the code behind the entry."""
+        module, attribute = self.target.split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
+    """A table of entries of one kind, in the order in which they were added."""
+
+    def __init__(self, kind: str, entries: list[E]):
+        self.kind = kind
+        self._entries: dict[str, E] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: E) -> None:
+        """Adds an entry.
+
+        Raises:
+            ValueError: the name is taken; a second meaning for one name is always a mistake.
+        """
+        if entry.name in self._entries:
+            raise ValueError(f"{self.kind} {entry.name!r} is already registered as {self._entries[entry.name].target}")
+        self._entries[entry.name] = entry
+
+    def get(self, name: str) -> E:
+        """Returns the entry of that name.
+
+        Raises:
+            SettingsError: there is none; the nearest names are listed.
+        """
+        if name not in self._entries:
+            raise SettingsError(f"unknown {self.kind} {name!r}; {nearest(name, self.names())}")
+        return self._entries[name]
+
+    def names(self) -> list[str]:
+        return list(self._entries)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+
+def nearest(name: str, allowed: list[str]) -> str:
+    """The closing words of a refusal: the names that were probably meant, or all that are allowed."""
+    close = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"allowed: {', '.join(allowed)}"

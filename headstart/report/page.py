@@ -1,0 +1,196 @@
+"""The page: numbers, figures and pictures put into the template, written as one file that needs no other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from headstart.report import words
+from headstart.report.canvas import Drawing
+from headstart.report.classes import confusion_figure, map_figure
+from headstart.report.curves import convergence_figure, efficiency_figure
+from headstart.report.inputs import ReportInputs
+from headstart.report.intervals import contrast_figure, difference_figure
+from headstart.report.maps import Map, make_map
+from headstart.report.pictures import samples, won_and_lost
+from headstart.report.summary import (
+    SCRATCH,
+    SOURCE,
+    comparison_rows,
+    confusion,
+    contrasts,
+    cost_rows,
+    label,
+    other_columns,
+    predicted,
+    tiles,
+    worst_confusions,
+)
+from headstart.storage.publish import write_text
+
+
+@dataclass(frozen=True)
+class ConfusionPanel:
+    """A confusion matrix with its title and its largest errors in words."""
+
+    title: str
+    accuracy: str
+    drawing: Drawing
+    worst: list[str]
+
+
+@dataclass(frozen=True)
+class MapPanel:
+    """A map with its title and what it found."""
+
+    title: str
+    found: Map
+    drawing: Drawing
+
+
+def render(inputs: ReportInputs, directory: Path) -> Path:
+    """Writes `directory`/report.html and, as files of their own, its figures in `directory`/figures; returns the page.
+
+    The same inputs give the same bytes. A figure of an earlier report that this one lacks is removed.
+    """
+    parts = _parts(inputs)
+    _write_figures(directory / "figures", parts["drawings"])
+    page = directory / "report.html"
+    write_text(page, _environment().get_template("page.html.j2").render(parts))
+    return page
+
+
+def _parts(inputs: ReportInputs) -> dict[str, Any]:
+    """Everything that the template names."""
+    figures = {
+        "contrast": contrast_figure(inputs),
+        "efficiency": efficiency_figure(inputs),
+        "difference": difference_figure(inputs),
+        "convergence": convergence_figure(inputs),
+    }
+    confusions, maps = _confusions(inputs), _maps(inputs)
+    panels = [*(panel.drawing for panel in confusions), *(panel.drawing for panel in maps)]
+    return _words(inputs) | {
+        "inputs": inputs,
+        "figures": figures,
+        "confusions": confusions,
+        "maps": maps,
+        "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
+        "sections": _sections(figures, maps),
+        "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
+        "costs": cost_rows(inputs),
+        "comparison": comparison_rows(inputs),
+        "other_columns": other_columns(inputs),
+        "cards": [
+            ("source", inputs.source_card, samples(inputs.source_samples)),
+            ("target", inputs.target_card, samples(inputs.target_samples)),
+        ],
+    }
+
+
+def _words(inputs: ReportInputs) -> dict[str, Any]:
+    """The verdict's part of the page."""
+    lead, rest = words.headline(str(inputs.verdict.get("sentence") or "no verdict"))
+    return {
+        "verdict": inputs.verdict,
+        "lead": lead,
+        "rest": rest,
+        "badge": _badge(inputs),
+        "metric": inputs.metric.replace("_", " "),
+        "chosen": label(inputs.chosen),
+        "confidence": inputs.confidence,
+        "seeds": inputs.seeds,
+        "contrasts": contrasts(inputs),
+        "tiles": tiles(inputs),
+        "rounds": [dict(entry) for entry in inputs.verdict.get("rounds") or []],
+    }
+
+
+def _sections(figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]) -> list[tuple[str, str]]:
+    """(anchor, name) of each section that the bar on top leads to; those that may be missing only if they are not."""
+    there = {"efficiency": "Labels", "difference": "Strategies", "convergence": "Control"}
+    return [
+        *((name, title) for name, title in there.items() if figures[name] is not None),
+        ("cost", "Cost"),
+        ("errors", "Errors"),
+        ("pictures", "Pictures"),
+        *([("map", "Map")] if maps else []),
+        ("comparison", "Comparison"),
+        ("data", "Data"),
+        ("reproduce", "Reproduce"),
+    ]
+
+
+def _badge(inputs: ReportInputs) -> tuple[str, str]:
+    """(kind, words) of the verdict's badge."""
+    if inputs.withheld:
+        return "withheld", "verdict withheld"
+    verdict = str((inputs.verdict.get("against_scratch") or {}).get("verdict") or "no verdict")
+    kinds = {"helped": "helped", "hurt": "hurt", "equivalent": "equivalent", "not settled": "unsettled"}
+    return kinds.get(verdict, "withheld"), verdict
+
+
+def _confusions(inputs: ReportInputs) -> list[ConfusionPanel]:
+    """Source, scratch and chosen, as far as there are predictions of them."""
+    panels, classes = [], list(inputs.classes)
+    for strategy in dict.fromkeys((SOURCE, SCRATCH, inputs.chosen)):
+        table = predicted(inputs, strategy)
+        if len(table):
+            matrix = confusion(table, classes)
+            accuracy = words.percent((table["truth"] == table["prediction"]).mean())
+            drawing = confusion_figure(strategy, matrix, classes)
+            panels.append(ConfusionPanel(label(strategy), accuracy, drawing, worst_confusions(matrix, classes)))
+    return panels
+
+
+def _maps(inputs: ReportInputs) -> list[MapPanel]:
+    """The target's rows as the network sees them first, and as they are given."""
+    panels = []
+    for name, title, vectors in (
+        ("map-features", "features under W", inputs.target_features),
+        ("map-raw", "raw inputs", inputs.target_raw),
+    ):
+        found = make_map(vectors, inputs.target_labels)
+        if found is not None:
+            panels.append(MapPanel(title, found, map_figure(name, title, found, list(inputs.classes))))
+    return panels
+
+
+def _write_figures(directory: Path, drawings: Sequence[Drawing]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    names = {f"{drawing.name}.svg" for drawing in drawings}
+    for stale in directory.glob("*.svg"):
+        if stale.name not in names:
+            stale.unlink()
+    for drawing in drawings:
+        write_text(directory / f"{drawing.name}.svg", drawing.wide)
+
+
+def _environment() -> Environment:
+    """Everything is escaped but our own SVG, whose texts matplotlib has escaped, and our own style sheet."""
+    environment = Environment(
+        loader=PackageLoader("headstart.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in (
+        "points",
+        "interval",
+        "percent",
+        "count",
+        "counted",
+        "flops",
+        "duration",
+        "shorten",
+        "probability",
+    ):
+        environment.filters[name] = getattr(words, name)
+    environment.filters["svg"] = Markup
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    environment.globals["style"] = Markup(style)
+    return environment

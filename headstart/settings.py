@@ -1,0 +1,187 @@
+"""The settings, assembled from the rooms' own models, read from and written to params.yaml.
+
+Code owns types, ranges, texts and first defaults; params.yaml is generated from it once and is the user's from then on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from headstart.backbones.table import BACKBONES
+from headstart.datasets.settings import DataSettings, SourceSettings, TargetSettings
+from headstart.errors import SettingsError
+from headstart.evaluation.settings import EvaluationSettings
+from headstart.features.settings import ExtractSettings
+from headstart.knobs import Knobs
+from headstart.registry import nearest
+from headstart.storage.publish import write_text
+from headstart.strategies.settings import FinetuneSettings, TuneRecipe
+from headstart.strategies.table import STRATEGIES
+from headstart.training.settings import PretrainSettings
+
+_recipes: dict[str, Any] = {
+    entry.name: (entry.recipe, Field(default_factory=entry.recipe, description=entry.line)) for entry in STRATEGIES
+}
+Recipes = create_model("Recipes", __base__=Knobs, __doc__="One recipe a strategy.", **_recipes)
+
+
+class Settings(Knobs):
+    """Everything that a run can be told; the sections are those of params.yaml."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    """from which every random draw of a run follows"""
+
+    backbone: str = "resnet8"
+    """the network; `headstart list backbones` shows all"""
+
+    source: SourceSettings = Field(default_factory=SourceSettings, description="where knowledge comes from")
+    target: TargetSettings = Field(default_factory=TargetSettings, description="the task that has few labels")
+    data: DataSettings = Field(default_factory=DataSettings, description="ingest: how files become rows")
+    pretrain: PretrainSettings = Field(default_factory=PretrainSettings, description="pretrain: the source model W")
+    extract: ExtractSettings = Field(default_factory=ExtractSettings, description="extract: what W computes once")
+    finetune: FinetuneSettings = Field(default_factory=FinetuneSettings, description="finetune: the grid of cells")
+    strategies: Recipes = Field(default_factory=Recipes, description="one recipe a strategy")
+    evaluate: EvaluationSettings = Field(default_factory=EvaluationSettings, description="evaluate: the verdict")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        smallest = BACKBONES.get(self.backbone).smallest
+        if self.data.image_size < smallest:
+            raise SettingsError(
+                f"data.image_size is {self.data.image_size}, but {self.backbone} needs at least {smallest} pixels; "
+                f"set data.image_size to {smallest} or more, or choose another backbone"
+            )
+        if self.source.data == self.target.data:
+            raise SettingsError(
+                f"source.data and target.data are both {self.source.data!r}; transfer needs two different datasets"
+            )
+        for name in self.finetune.strategies:
+            STRATEGIES.get(name)
+        self._control_is_strong()
+        return self
+
+    def _control_is_strong(self) -> None:
+        """The control gets at least as many trials as any entrant, or the comparison is not fair."""
+        trials = len(self.recipe("scratch").learning_rates)
+        for name in self.finetune.strategies:
+            recipe = self.recipe(name)
+            if isinstance(recipe, TuneRecipe) and len(recipe.learning_rates) > trials:
+                raise SettingsError(
+                    f"strategies.{name}.learning_rates has {len(recipe.learning_rates)} rates but scratch only "
+                    f"{trials}; give strategies.scratch.learning_rates at least as many, for a control as well tuned"
+                )
+
+    def recipe(self, strategy: str) -> Any:
+        """The recipe of a strategy, an instance of its registered model."""
+        return getattr(self.strategies, strategy)
+
+
+def load(path: Path) -> Settings:
+    """Reads params.yaml.
+
+    Raises:
+        SettingsError: the file is missing or not YAML, or a key, type or range in it is wrong (all are listed).
+    """
+    return validate(read(path), where=path.name)
+
+
+def read(path: Path) -> CommentedMap:
+    """Reads params.yaml with its comments, unvalidated.
+
+    Raises:
+        SettingsError: the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        document = YAML().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing; `headstart run --preset default` writes it anew") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(document, CommentedMap):
+        raise SettingsError(f"{path} must be a mapping of sections; `headstart run --preset default` writes it anew")
+    return document
+
+
+def validate(values: Any, *, where: str) -> Settings:
+    """Checks a mapping against the settings model.
+
+    Raises:
+        SettingsError: one line for each wrong key, with what is allowed.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(item)}" for item in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One leaf of the settings: its value and what it means."""
+
+    value: Any
+    line: str
+
+
+def knobs(section: BaseModel, prefix: str = "") -> dict[str, Knob]:
+    """Every leaf of the settings by its dotted name: flags and docs come from it."""
+    found: dict[str, Knob] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            found |= knobs(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = Knob(value, field.description or "")
+    return found
+
+
+def default_text() -> str:
+    """params.yaml as a fresh clone has it: every knob with its default and what it means."""
+    return _section(Settings(), depth=0) + "\n"
+
+
+def write_default(path: Path) -> None:
+    """Writes params.yaml anew from the defaults in code."""
+    write_text(path, default_text())
+
+
+def _section(section: BaseModel, *, depth: int) -> str:
+    lines: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        pad = "  " * depth
+        if isinstance(value, BaseModel):
+            if depth == 0:
+                lines.append("")
+            inner = _section(value, depth=depth + 1)
+            lines.append(f"{pad}{name}:{'' if inner else ' {}'}  # {field.description}")
+            lines += [inner] if inner else []
+        else:
+            lines.append(f"{pad}{name}: {_scalar(value)}  # {field.description}")
+    return "\n".join(lines)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        parent, _, name = key.rpartition(".")
+        siblings = [
+            k[len(parent) + 1 if parent else 0 :].split(".")[0] for k in knobs(Settings()) if k.startswith(parent)
+        ]
+        return f"unknown setting {key!r}; {nearest(name, sorted(set(siblings)))}"
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(item.get("input"), dict | CommentedMap) else f" (given: {item.get('input')!r})"
+    return f"{key or 'settings'}: {message}{given}"

@@ -1,0 +1,134 @@
+"""Publishing: a directory appears whole under its final name, or not at all, and says what it holds.
+
+The one module that moves finished artifacts into place, so that faults need to be thought of once.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import IntegrityError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def publishing(final: Path) -> Iterator[Path]:
+    """Gives a temporary directory beside `final`; on a clean exit it takes the final name, with a manifest.
+
+    What stood under the final name before is replaced; on an error it stays as it was.
+    """
+    with replacing(final) as draft:
+        yield draft
+        write_manifest(draft)
+
+
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """As `publishing`, without a manifest: for content that DVC versions file by file."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    draft = final.parent / f".{final.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}"
+    draft.mkdir()
+    try:
+        yield draft
+        _replace_directory(draft, final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_manifest(directory: Path) -> None:
+    """Records sha256 and size of each file below `directory`, after they are on disk."""
+    files = {}
+    for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
+        _fsync(path)
+        files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
+    write_json(directory / MANIFEST, files)
+    _fsync(directory / MANIFEST)
+    _fsync(directory)
+
+
+def verify(directory: Path) -> dict[str, dict[str, Any]]:
+    """Returns the manifest of a published directory after checking each file against it.
+
+    Raises:
+        IntegrityError: no manifest, a file is missing, or its bytes are not what was published.
+    """
+    manifest = read_manifest(directory)
+    for name, entry in manifest.items():
+        path = directory / name
+        if not path.is_file():
+            raise IntegrityError(f"{path} is missing though {directory / MANIFEST} lists it; run the step again")
+        if path.stat().st_size != entry["size"] or sha256(path) != entry["sha256"]:
+            raise IntegrityError(
+                f"{path} is not the file that was published (sha256 differs); delete {directory} and run again"
+            )
+    return manifest
+
+
+def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
+    """Returns the manifest without reading the files it lists.
+
+    Raises:
+        IntegrityError: there is none, or it is not JSON.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise IntegrityError(f"{directory} has no {MANIFEST}: it was not published whole; run its step first") from None
+    except ValueError:
+        raise IntegrityError(f"{path} is not valid JSON; delete {directory} and run its step again") from None
+    return manifest
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        _fsync(draft)
+        os.replace(draft, path)
+        _fsync(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON with sorted keys, so that equal values are equal bytes."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Digest of a JSON-able value: the key under which a result may be found again."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _replace_directory(draft: Path, final: Path) -> None:
+    if final.exists():
+        old = final.parent / f".{final.name}.old-{os.urandom(4).hex()}"
+        os.rename(final, old)
+        os.rename(draft, final)
+        shutil.rmtree(old)
+    else:
+        os.rename(draft, final)
+    _fsync(final.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

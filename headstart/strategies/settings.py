@@ -1,0 +1,92 @@
+"""Knobs of finetune: the grid of cells, and each strategy's recipe."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from headstart.knobs import Knobs
+from headstart.training.settings import Rate, Recipe
+
+Budget = Annotated[int, Field(ge=2)]
+
+
+class FinetuneSettings(Knobs):
+    """The grid: which strategies, with how many labels, how often."""
+
+    strategies: tuple[str, ...] = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
+    """the entrants; `headstart list strategies` shows all. scratch is the control and must be among them"""
+
+    label_budget: Budget = 10
+    """labels a class at which the verdict is given (the headline), those for validation included"""
+
+    curve_budgets: tuple[Budget, ...] = (5, 20)
+    """further labels a class at which scratch and the chosen strategy are trained, for the label-efficiency curve"""
+
+    seeds: int = Field(5, ge=1, le=100)
+    """repeats of each cell; each seed draws its own labels, initial weights and data order"""
+
+    validation_fraction: float = Field(0.2, gt=0, lt=0.5)
+    """share of a budget's labels that is held out to choose with"""
+
+    keep_weights: Literal["chosen", "all"] = "chosen"
+    """whether the weights of every cell are kept beside the delivered ones"""
+
+    @model_validator(mode="after")
+    def _control_is_there(self) -> "FinetuneSettings":
+        if "scratch" not in self.strategies:
+            raise ValueError("strategies must include scratch: it is the control that the verdict is measured against")
+        if len(set(self.strategies)) != len(self.strategies):
+            raise ValueError("strategies must not name one twice")
+        if self.label_budget in self.curve_budgets or len(set(self.curve_budgets)) != len(self.curve_budgets):
+            raise ValueError("curve_budgets must be distinct and must not repeat label_budget")
+        return self
+
+
+class NoKnobs(Knobs):
+    """A strategy that has nothing to set."""
+
+
+class ProbeRecipe(Knobs):
+    """A ridge head in closed form."""
+
+    smallest_penalty: float = Field(1e-4, gt=0)
+    """lower end of the ridge penalties tried, relative to the features' mean square"""
+
+    largest_penalty: float = Field(1e4, gt=0)
+    """upper end of the ridge penalties tried"""
+
+
+class TuneRecipe(Recipe):
+    """A recipe whose rate is tried out inside the label budget."""
+
+    steps: int = Field(600, ge=4)
+    """optimizer steps"""
+
+    learning_rates: tuple[Rate, ...] = Field((0.01,), min_length=1)
+    """peak rates to try, the best on validation is kept; scratch must try at least as many as the others"""
+
+
+class FrozenRecipe(TuneRecipe):
+    """The first blocks fixed to W."""
+
+    steps: int = Field(200, ge=4)
+    """optimizer steps"""
+
+    learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)
+    """peak rates to try, the best on validation is kept"""
+
+    fixed_blocks: int = Field(2, ge=1)
+    """how many of the first blocks stay as they are in W"""
+
+
+class FullRecipe(TuneRecipe):
+    """All blocks trained on from W."""
+
+    steps: int = Field(200, ge=4)
+    """optimizer steps"""
+
+    learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)
+    """peak rates to try, the best on validation is kept"""
+
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """factor on the rate for each block further from the head (ULMFiT's discriminative rates, 1801.06146)"""

@@ -1,0 +1,76 @@
+"""What a training draws its batches from: images that are augmented anew, or activations computed once under W."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstart.modalities.image import augment
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation by channel, as fractions of the pixel range. Weights carry the one they saw."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, images: Tensor) -> Tensor:
+        """(batch, channels, height, width) uint8 or float in [0, 255] -> float with mean 0 and s.d. 1."""
+        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
+        return (images.float() / 255 - mean) / std
+
+
+class Rows(Protocol):
+    """Inputs of a training, by position."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
+        """Inputs of training rows, with whatever is random about them drawn from `draw`."""
+        ...
+
+    def plain(self, rows: Tensor) -> Tensor:
+        """Inputs of rows as they are, for prediction."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images (rows, channels, height, width) uint8 and the normalisation of the weights that will see them."""
+
+    images: NDArray[np.uint8]
+    normalisation: Normalisation
+    augmented: bool = True
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
+        images = self.plain(rows)
+        return augment(images, draw) if self.augmented else images
+
+    def plain(self, rows: Tensor) -> Tensor:
+        return self.normalisation.apply(torch.from_numpy(np.ascontiguousarray(self.images[rows.numpy()])))
+
+
+@dataclass(frozen=True)
+class ActivationRows:
+    """Activations at a block boundary: plain (rows, ...), and augmented views of each row (rows, views, ...)."""
+
+    activations: NDArray[np.float32]
+    views: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.activations)
+
+    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
+        view = torch.randint(self.views.shape[1], (len(rows),), generator=draw)
+        return torch.from_numpy(np.ascontiguousarray(self.views[rows.numpy(), view.numpy()]))
+
+    def plain(self, rows: Tensor) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self.activations[rows.numpy()]))

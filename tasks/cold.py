@@ -1,0 +1,41 @@
+"""A step run cold, for `dvc repro`: the same function as in the flow, without a server and without tracking."""
+
+from functools import partial
+
+from headstart.errors import HeadstartError
+from tasks.devices import available, lease
+from tasks.step import Context, Step, log
+from tasks.versioning import code_digest, params_digest
+from tasks.workspace import here
+
+PATIENCE = 3600.0  # seconds that a step waits for a device
+
+
+def run_cold(step: Step, items: list[str]) -> None:
+    """Runs the step under the workspace's lock, and refuses its result if settings or code were edited meanwhile.
+
+    Raises:
+        BusyError: `headstart run` holds the workspace.
+        HeadstartError: settings or code are not what the step began with; DVC must not record the result.
+    """
+    workspace = here()
+    with workspace.locked():
+        name = "@".join([step.name, *items])
+        before = params_digest(workspace.root), code_digest(workspace.root, name)
+        settings = workspace.settings()
+        slots = available() if step.needs_device else ()
+        with lease(slots, workspace.state / "locks", timeout=PATIENCE, need="device" if slots else None) as device:
+            context = Context(
+                workspace=workspace,
+                settings=settings,
+                device=device,
+                metrics=lambda values, number: None,
+                progress=lambda what, done, of: None,
+                code=partial(code_digest, workspace.root),
+            )
+            log.info("%s", step.load()(context, *items).line)
+        if (params_digest(workspace.root), code_digest(workspace.root, name)) != before:
+            raise HeadstartError(
+                f"params.yaml or the code of step {name} changed while it was running; its result is not recorded, for "
+                "it does not belong to what is there now. Run again"
+            )

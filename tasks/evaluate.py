@@ -1,0 +1,75 @@
+"""evaluate: the test labels are opened, once, and the question named beforehand is answered (the article's step 4)."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
+from headstart.datasets.pack import Pack, read_test_labels
+from headstart.evaluation.evaluate import Evaluation
+from headstart.evaluation.evaluate import evaluate as compare
+from headstart.evaluation.sentences import lines
+from headstart.storage.publish import write_json, write_text
+from headstart.strategies.table import STRATEGIES
+from tasks.step import Context, Outcome, log
+from tasks.workspace import Workspace
+
+
+def evaluate(context: Context) -> Outcome:
+    """Writes reports/comparison.csv, predictions.parquet, snapshots.csv, cells.csv and verdict.json."""
+    workspace, settings = context.workspace, context.settings
+    folders = [workspace.model(name) for name in settings.finetune.strategies] + [workspace.selection]
+    cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
+    pack = workspace.pack(settings.target.data)
+    opened = count_opening(workspace.state / "opened.json", settings.target.data)
+    evaluation = compare(
+        predictions=pd.concat([read_predictions(folder) for folder in folders], ignore_index=True),
+        cells=cells,
+        labelled={key: ids for folder in folders for key, ids in read_labelled(folder).items()},
+        truth=read_test_labels(pack),
+        classes=Pack(pack).card.classes,
+        families={name: STRATEGIES.get(name).family for name in settings.finetune.strategies},
+        chosen=read_selection(workspace.selection)["strategy"],
+        headline_budget=settings.finetune.label_budget,
+        settings=settings.evaluate,
+        opened=1,
+    )
+    _write(workspace, evaluation, cells)
+    for line in lines(evaluation.verdict):
+        log.info("%s", line)
+    log.info("the test labels of %s have been opened %d times in this workspace", settings.target.data, opened)
+    return Outcome(
+        evaluation.verdict.sentence,
+        metrics=_metrics(workspace.verdict) | {"test_labels_opened": float(opened)},
+        artifacts=(workspace.comparison, workspace.predictions, workspace.snapshots, workspace.verdict),
+        datasets=(settings.target.data,),
+    )
+
+
+def count_opening(path: Path, dataset: str) -> int:
+    """How often this workspace has opened a dataset's test labels, this time included; each look makes them staler."""
+    counts = json.loads(path.read_text()) if path.is_file() else {}
+    counts[dataset] = counts.get(dataset, 0) + 1
+    write_json(path, counts)
+    return int(counts[dataset])
+
+
+def _write(workspace: Workspace, evaluation: Evaluation, cells: pd.DataFrame) -> None:
+    workspace.reports.mkdir(parents=True, exist_ok=True)
+    write_text(workspace.comparison, evaluation.comparison.to_csv(index=False))
+    write_text(workspace.snapshots, evaluation.snapshots.to_csv(index=False))
+    write_text(workspace.cells_table, cells.to_csv(index=False))
+    evaluation.predictions.to_parquet(workspace.predictions, index=False)
+    write_json(workspace.verdict, evaluation.verdict.model_dump(mode="json"))
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    """The verdict's figures under dotted names, for MLflow's comparison of runs."""
+    document = json.loads(path.read_text())
+    found = {}
+    for contrast in ("against_scratch", "against_source"):
+        for key, value in (document.get(contrast) or {}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[f"{contrast}.{key}"] = float(value)
+    return found

@@ -1,0 +1,10 @@
+"""fetch: a built-in dataset becomes a folder below data/, which DVC versions like any other."""
+
+from headstart.datasets.builtin import materialise
+from tasks.step import Context, Outcome
+
+
+def fetch(context: Context, dataset: str) -> Outcome:
+    """Writes data/<dataset>."""
+    count = materialise(dataset, context.workspace.data(dataset))
+    return Outcome(f"{dataset}: {count:,} images written", params={"dataset": dataset}, metrics={"images": count})

@@ -1,0 +1,74 @@
+"""Running cells: in the one-thread workers on a CPU, in this process on any other device."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from headstart.cells.grid import Places
+from headstart.cells.job import Job
+from headstart.cells.run import is_finished, read_summary, run_cell
+from headstart.datasets.pack import pack_digest
+from headstart.training.accelerator import Accelerator
+from tasks.step import Context, log
+from tasks.workers import run_all
+
+
+def places(context: Context) -> Places:
+    """Where the grid of cells finds its inputs and keeps what is finished."""
+    workspace, source, target = context.workspace, context.settings.source.data, context.settings.target.data
+    return Places(
+        pack=workspace.pack(target),
+        weights=workspace.weights(source),
+        features=workspace.features(source, target),
+        source_features=workspace.features(source, source),
+        cells=workspace.cells,
+    )
+
+
+def inputs_of(context: Context, strategy: str) -> dict[str, Any]:
+    """Digests of all that a strategy's cells read: they are found again while none of it changes."""
+    workspace, settings = context.workspace, context.settings
+    features = workspace.features(settings.source.data, settings.target.data)
+    return {
+        "pack": pack_digest(workspace.pack(settings.target.data)),
+        "reads": json.loads((features / "reads" / f"{strategy}.json").read_text()),
+        "code": context.code(f"finetune@{strategy}"),
+    }
+
+
+def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Runs the jobs that are not finished; returns the summaries of all, in their order."""
+    waiting = [job for job in jobs if not is_finished(job)]
+    kept = len(jobs) - len(waiting)
+    if kept:
+        log.info("%d of %d cells are finished already", kept, len(jobs))
+    for done, (job, summary) in enumerate(_run(context, waiting), start=1):
+        log.info(
+            "cell %d/%d: %s: validation accuracy %.3f in %.1f s",
+            kept + done,
+            len(jobs),
+            job.name,
+            summary["validation_score"],
+            summary["seconds"],
+        )
+        context.metrics(_metrics(job, summary), job.seed)
+        context.progress(f"{job.strategy}", kept + done, len(jobs))
+    return [read_summary(job) for job in jobs]
+
+
+def _run(context: Context, jobs: Sequence[Job]) -> Any:
+    assert context.device is not None
+    accelerator = Accelerator(context.device.torch_name)
+    if context.device.kind == "cpu":
+        longest_first = sorted(jobs, key=lambda job: -getattr(job.recipe, "steps", 0))
+        for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
+            yield longest_first[position], summary
+    else:
+        for job in jobs:
+            yield job, run_cell(job, accelerator)
+
+
+def _metrics(job: Job, summary: dict[str, Any]) -> dict[str, float]:
+    name = f"labels-{job.label_budget}{'.' + job.variant if job.variant else ''}"
+    return {f"{name}.{key}": summary[key] for key in ("validation_score", "train_score", "seconds")}

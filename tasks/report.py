@@ -1,0 +1,122 @@
+"""report: one self-contained page to look at, from what evaluate wrote."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from headstart.cells.results import read_selection
+from headstart.datasets.pack import TEST, Card, Pack, pack_digest
+from headstart.datasets.table import DATASETS
+from headstart.features.files import POOLED
+from headstart.report.inputs import Picture, ReportInputs
+from headstart.report.page import render
+from headstart.storage.publish import verify
+from tasks.step import Context, Outcome
+
+SAMPLES = 20
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "prefect", "mlflow", "dvc")
+
+
+def report(context: Context) -> Outcome:
+    """Writes reports/report.html and reports/figures/."""
+    workspace, settings = context.workspace, context.settings
+    source, target = Pack(workspace.pack(settings.source.data)), Pack(workspace.pack(settings.target.data))
+    predictions = pd.read_parquet(workspace.predictions)
+    truth = predictions.drop_duplicates("id").set_index("id")["truth"]
+    rows = target.rows(TEST)
+    features = workspace.features(settings.source.data, settings.target.data)
+    verify(features)
+    verdict = json.loads(workspace.verdict.read_text())
+    path = render(
+        ReportInputs(
+            verdict=verdict,
+            comparison=pd.read_csv(
+                workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]}
+            ),
+            differences=_differences(verdict, settings.finetune.label_budget),
+            predictions=predictions,
+            convergence=pd.read_csv(workspace.snapshots, keep_default_na=False),
+            cells=pd.read_csv(workspace.cells_table, keep_default_na=False),
+            classes=target.card.classes,
+            chosen=read_selection(workspace.selection)["strategy"],
+            headline_budget=settings.finetune.label_budget,
+            images=dict(zip(target.ids(rows), _pictures(target, rows), strict=True)),
+            source_samples=_samples(source),
+            target_samples=_samples(target),
+            target_features=np.load(features / POOLED, mmap_mode="r")[rows],
+            target_raw=target.images[rows].reshape(len(rows), -1) / 255.0,
+            target_labels=list(truth.loc[target.ids(rows)]),
+            source_card=_card(source),
+            target_card=_card(target),
+            settings_yaml=workspace.params.read_text(encoding="utf-8"),
+            reproduce=_reproduce(context),
+        ),
+        workspace.reports,
+    )
+    return Outcome(f"report: {path}", artifacts=(path,))
+
+
+def _differences(verdict: dict[str, Any], budget: int) -> pd.DataFrame:
+    """strategy, difference, low, high against scratch at the headline budget; the chosen strategy's comes first."""
+    rows = [verdict["against_scratch"]] + [
+        row for row in verdict["exploratory"] if row["against"] == "scratch" and row["label_budget"] == budget
+    ]
+    return pd.DataFrame(rows, columns=["strategy", "difference", "low", "high"])
+
+
+def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
+    """(height, width) gray or (height, width, 3) for each row."""
+    images = pack.images[rows].transpose(0, 2, 3, 1)
+    return list(images[..., 0] if images.shape[-1] == 1 else images)
+
+
+def _samples(pack: Pack) -> list[tuple[str, Picture]]:
+    """A few labelled rows, evenly over the classes."""
+    examples = pack.examples
+    chosen = examples[examples["label"].notna()].groupby("label").head(max(1, SAMPLES // len(pack.card.classes)))
+    rows = np.array(chosen.sort_values(["label", "id"]).index[:SAMPLES])
+    return list(zip(list(examples["label"].iloc[rows]), _pictures(pack, rows), strict=True))
+
+
+def _card(pack: Pack) -> dict[str, Any]:
+    card: Card = pack.card
+    return {
+        "name": card.name,
+        "rows": sum(card.splits.values()),
+        "classes": card.counts,
+        "splits": card.splits,
+        "rejected": card.rejected,
+        "duplicates": card.duplicates,
+        "removed_overlap": card.removed_overlap,
+        "image_size": card.image_size,
+        "channels": card.channels,
+        "digest": pack_digest(pack.directory)[:12],
+        "description": DATASETS.get(card.name).line if card.name in DATASETS else "a folder of class folders",
+    }
+
+
+def _reproduce(context: Context) -> dict[str, Any]:
+    return {
+        "revision": _revision(context),
+        "commands": ["git clone <this repository> && cd headstart", "make run", "headstart run", "dvc repro"],
+        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
+        "threads": 1,
+        "device": context.device.name if context.device else "CPU",
+        "seeds": list(range(context.settings.finetune.seeds)),
+    }
+
+
+def _revision(context: Context) -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],
+        cwd=context.workspace.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "not in git"

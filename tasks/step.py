@@ -1,0 +1,80 @@
+"""What every step is given and what it gives back. A step's file holds one function of a Context."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headstart.settings import Settings
+from tasks.devices import Device
+from tasks.workspace import Workspace
+
+log = logging.getLogger("headstart")
+
+Metrics = Callable[[Mapping[str, float], int], None]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Workspace, settings and device of a step, and where its words and numbers go.
+
+    device: None for a step that needs none. metrics: (values, step) go to the tracker. progress: (what, done, of).
+    code: gives the digest of the code that a step declares in dvc.yaml.
+    """
+
+    workspace: Workspace
+    settings: Settings
+    device: Device | None
+    metrics: Metrics
+    progress: Progress
+    code: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step has to say when it is done; tasks/tracking.py records it.
+
+    line: one sentence for the log. params, metrics: final values. artifacts: files and folders to keep.
+    datasets: names of the packs that it read.
+    """
+
+    line: str
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    artifacts: tuple[Path, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step's name, one line, where its function is, and whether it needs a device."""
+
+    name: str
+    line: str
+    target: str
+    needs_device: bool
+
+    def load(self) -> Callable[..., Outcome]:
+        """Imports the step's function; torch comes in here, not before."""
+        import importlib
+
+        module, function = self.target.split(":")
+        loaded: Callable[..., Outcome] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step("fetch", "a built-in dataset becomes a folder below data/", "tasks.fetch:fetch", False),
+        Step("ingest", "files are decoded once into a pack; test rows are split off", "tasks.ingest:ingest", False),
+        Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True),
+        Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
+        Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True),
+        Step("select", "the strategy of the verdict is named; its curve is trained", "tasks.select:select", True),
+        Step("evaluate", "test labels are opened: comparison and verdict", "tasks.evaluate:evaluate", False),
+        Step("report", "the page to look at", "tasks.report:report", False),
+    )
+}

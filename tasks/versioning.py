@@ -1,0 +1,257 @@
+"""The seam to DVC: one cache for both drivers. The only file that knows DVC.
+
+A step is unchanged, or its result is in DVC's run-cache, or it runs; afterwards dvc.lock says what ran. These are
+DVC's internals, so dvc is pinned exactly and tests/repro/test_versioning.py holds each call to what it does here.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ruamel.yaml import YAML
+
+from headstart.errors import BusyError, HeadstartError, UserError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+
+FLOORS = ("headstart", "tasks")  # whose code results depend on
+
+Outcome = Literal["unchanged", "restored", "ran"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a step: whether it ran, and the digest of its outputs as DVC records them."""
+
+    outcome: Outcome
+    digest: str
+
+
+class Versioning:
+    """DVC's view of a workspace, for one process.
+
+    The digests of settings and code are taken when it is made: what a step ran with must be what dvc.lock says.
+    """
+
+    def __init__(self, root: Path):
+        os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+        self.root = root
+        self._repo = _open(root)
+        self._at_start = fingerprint(root)
+
+    def stages(self) -> list[str]:
+        """Names of all steps of the pipeline, in an order that they can run in."""
+        import networkx
+
+        graph = self._repo.index.graph
+        return [stage.addressing for stage in reversed(list(networkx.topological_sort(graph))) if _is_step(stage)]
+
+    def changed(self) -> list[str]:
+        """Names of the steps that would not be skipped; empty when the pipeline is as dvc.lock says."""
+        with _quiet(), self._locked():
+            self._reload()
+            return [stage.addressing for stage in self._repo.index.stages if stage.changed()]
+
+    def ensure(self, name: str, run: Callable[[], None]) -> Result:
+        """Brings a step's outputs up to date: skips it, restores it, or removes its outputs and calls `run`.
+
+        Raises:
+            HeadstartError: settings, code or inputs were edited while it ran; nothing is recorded.
+            UserError: there is no such step, or an input is missing.
+        """
+        with _quiet(), self._locked():
+            stage = self._load(name)
+            self._check_inputs(stage)
+            if not stage.changed():
+                return Result("unchanged", _digest(stage))
+            stage.remove_outs(ignore_remove=False, force=False)
+            if self._restore(stage):
+                return Result("restored", _digest(stage))
+            before = self._inputs(stage)
+        run()
+        with _quiet(), self._locked():
+            stage = self._load(name)
+            self._refuse_edits(stage, before)
+            stage.save()
+            stage.commit()
+            stage.dump(update_pipeline=False)
+            return Result("ran", _digest(stage))
+
+    def result(self, name: str) -> Result:
+        """The recorded result of a step, as it stands in dvc.lock."""
+        return Result("unchanged", _digest(self._load(name)))
+
+    def code_digest(self, name: str) -> str:
+        """Digest of the code that a step declares, as it was when this process started."""
+        return code_digest(self.root, name, self._at_start)
+
+    def add(self, origin: Path, path: Path) -> None:
+        """Copies a folder into the workspace and adds it to DVC; the original stays as it is."""
+        shutil.copytree(origin, path)
+        with _quiet():
+            self._reload()
+            self._repo.add(str(path))
+
+    def data_digest(self, path: Path) -> str:
+        """DVC's digest of a tracked file or folder, "" where DVC has none yet."""
+        for out in self._repo.index.outs:
+            if Path(out.fs_path) == path and out.hash_info:
+                return str(out.hash_info.value)
+        return ""
+
+    def _restore(self, stage: "PipelineStage") -> bool:
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        try:
+            stage.save_deps()
+            self._repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            return False
+        stage.dump(update_pipeline=False)
+        return True
+
+    def _load(self, name: str) -> "PipelineStage":
+        from dvc.exceptions import DvcException
+
+        self._reload()
+        try:
+            return self._repo.stage.load_one(path="dvc.yaml", name=name)  # type: ignore[no-any-return]
+        except DvcException as error:
+            raise UserError(f"dvc.yaml has no step {name!r}: {error}") from None
+
+    def _reload(self) -> None:
+        """Forgets what was read from dvc.yaml, dvc.lock and params.yaml; the files may have moved on."""
+        self._repo._reset()
+
+    def _check_inputs(self, stage: "PipelineStage") -> None:
+        for dep in stage.deps:
+            if not dep.is_in_repo or not dep.fs_path or dep.exists or _is_params(dep):
+                continue
+            relative = os.path.relpath(dep.fs_path, self.root)
+            raise UserError(
+                f"step {stage.addressing} needs {relative}, which is not there; if it is a dataset, put a folder of "
+                f"class folders there and run `dvc add {relative}`, or fetch it with `dvc pull {relative}`"
+            )
+
+    def _inputs(self, stage: "PipelineStage") -> dict[str, Any]:
+        """What a step reads, by name: digests of files, values of settings. Expects save_deps() to have been called."""
+        found: dict[str, Any] = {}
+        for dep in stage.deps:
+            if _is_params(dep):
+                found |= {f"params.yaml: {key}": value for key, value in dep.hash_info.value.items()}
+            else:
+                found[os.path.relpath(dep.fs_path, self.root)] = dep.hash_info.value
+        return found
+
+    def _refuse_edits(self, stage: "PipelineStage", before: dict[str, Any]) -> None:
+        stage.save_deps()
+        after = self._inputs(stage)
+        edited = [name for name in before if after.get(name) != before[name]]
+        now = fingerprint(self.root)
+        code = code_files(self.root, stage.addressing)
+        edited += [path for path in code if now.get(path) != self._at_start.get(path)]
+        if edited:
+            raise HeadstartError(
+                f"{', '.join(sorted(set(edited)))} changed while step {stage.addressing} was running; its result is not "
+                "recorded, for it does not belong to what is there now. Run again"
+            )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from dvc.lock import LockError
+        from dvc.repo import lock_repo
+
+        try:
+            with lock_repo(self._repo):
+                yield
+        except LockError:
+            raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
+
+
+@cache
+def versioning_of(root: Path) -> Versioning:
+    """The process's one view of a workspace; the digests of its code are those of the first call."""
+    return Versioning(root)
+
+
+def fingerprint(root: Path) -> dict[str, str]:
+    """sha256 of every source file of the two lower floors, by path relative to the root."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for floor in FLOORS
+        for path in (root / floor).rglob("*.py")
+    }
+
+
+def code_files(root: Path, name: str) -> list[str]:
+    """Source files that a step (such as finetune@full) declares in dvc.yaml, relative to the root. Needs no DVC."""
+    step, _, item = name.partition("@")
+    stage = YAML(typ="safe").load(root / "dvc.yaml")["stages"][step]
+    deps = [dep.replace("${item}", item) for dep in (stage.get("do") or stage).get("deps", [])]
+    folders = [root / dep for dep in deps if dep.split("/")[0] in FLOORS and not dep.endswith(".py")]
+    inside = [path.relative_to(root).as_posix() for folder in folders for path in folder.rglob("*.py")]
+    return sorted([dep for dep in deps if dep.endswith(".py")] + inside)
+
+
+def code_digest(root: Path, name: str, files: dict[str, str] | None = None) -> str:
+    """Digest of the code that a step declares. files: a fingerprint taken earlier; that of now by default."""
+    known = fingerprint(root) if files is None else files
+    lines = [f"{path} {known.get(path, 'missing')}\n" for path in code_files(root, name)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def params_digest(root: Path) -> str:
+    """sha256 of params.yaml as it is now."""
+    return hashlib.sha256((root / "params.yaml").read_bytes()).hexdigest()
+
+
+def _open(root: Path) -> "Repo":
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        return Repo(str(root), _wait_for_lock=True)
+    except NotDvcRepoError:
+        raise UserError(
+            f"{root} has no .dvc folder; run `git init && dvc init` there, or clone the project anew"
+        ) from None
+    except DvcException as error:
+        raise UserError(f"DVC cannot read {root}: {error}") from None
+
+
+def _is_step(stage: Any) -> bool:
+    from dvc.stage import PipelineStage
+
+    return isinstance(stage, PipelineStage)
+
+
+def _is_params(dep: Any) -> bool:
+    from dvc.dependency import ParamsDependency
+
+    return isinstance(dep, ParamsDependency)
+
+
+def _digest(stage: "PipelineStage") -> str:
+    parts = [f"{out.def_path} {out.hash_info.value}" for out in stage.outs]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """DVC's own lines, which would come twice under Prefect, are kept to warnings."""
+    logger = logging.getLogger("dvc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

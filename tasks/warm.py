@@ -1,0 +1,155 @@
+"""Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from headstart.cells.results import read_selection
+from headstart.datasets.table import DATASETS
+from headstart.settings import Settings
+from tasks.devices import Device, available, lease, measure
+from tasks.progress import Bars
+from tasks.step import STEPS, Context, Outcome, log
+from tasks.tracking import Tracking, open_tracking
+from tasks.versioning import Result, versioning_of
+from tasks.workspace import Workspace
+
+PATIENCE = 3600.0  # seconds that a step waits for a device
+
+
+class Run:
+    """One run of the pipeline: the workspace, the seams to DVC and MLflow, and what became of each step."""
+
+    def __init__(self, workspace: Workspace, settings: Settings, tracking: Tracking, parent: str, bars: Bars):
+        self.workspace = workspace
+        self.settings = settings
+        self.versioning = versioning_of(workspace.root)
+        self.tracking = tracking
+        self.parent = parent
+        self.bars = bars
+        self.results: dict[str, Result] = {}
+        self._children: dict[str, str] = {}
+
+    @property
+    def built_ins(self) -> list[str]:
+        """Datasets of this run that fetch can write."""
+        return [name for name in (self.settings.source.data, self.settings.target.data) if name in DATASETS]
+
+    def step(self, name: str, item: str = "") -> str:
+        """Brings one step up to date and returns what it has to say."""
+        full_name = f"{name}@{item}" if item else name
+        said: list[str] = []
+        result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
+        self.results[full_name] = result
+        if result.outcome == "ran":
+            self.tracking.record_result(self._children[full_name], result.digest)
+            return said[0]
+        self.tracking.link_skipped(self.parent, full_name, result.digest)
+        return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
+
+    def register(self) -> str | None:
+        """Registers the delivered model with MLflow when this run trained it; returns name and version."""
+        chosen = read_selection(self.workspace.selection)["strategy"]
+        if self.results[f"finetune@{chosen}"].outcome != "ran":
+            return None
+        return register_model(self, chosen)
+
+    def _perform(self, name: str, item: str) -> str:
+        """Runs the step's function on its device, tracked as a child of the run."""
+        step = STEPS[name]
+        full_name = f"{name}@{item}" if item else name
+        run_id = self._children[full_name] = self.tracking.start_step(self.parent, full_name)
+        with ExitStack() as stack:
+            stack.enter_context(self.tracking.ending(run_id))
+            need = "device" if step.needs_device else None
+            slots = available() if need else ()
+            device = stack.enter_context(
+                lease(slots, self.workspace.state / "locks", timeout=PATIENCE, need=need)  # type: ignore[arg-type]
+            )
+            stack.enter_context(self.tracking.system_metrics(run_id))
+            metrics = self.tracking.metrics(run_id)
+            with measure(device) as usage:
+                outcome = step.load()(self._context(device, metrics.add), *([item] if item else []))
+            metrics.flush()
+            self._record(run_id, outcome, device)
+            self.tracking.log_metrics(
+                run_id, {"seconds": usage.seconds, "peak_memory_mib": usage.peak_memory_bytes / 2**20}
+            )
+        log.info(
+            "%s: %.1f s, peak memory %.0f MiB on %s",
+            full_name,
+            usage.seconds,
+            usage.peak_memory_bytes / 2**20,
+            usage.name,
+        )
+        return outcome.line
+
+    def _context(self, device: Device | None, add: Any) -> Context:
+        return Context(
+            workspace=self.workspace,
+            settings=self.settings,
+            device=device,
+            metrics=lambda values, number: add(values, step=number),
+            progress=self.bars.show,
+            code=self.versioning.code_digest,
+        )
+
+    def _record(self, run_id: str, outcome: Outcome, device: Device | None) -> None:
+        tags = {"headstart.line": outcome.line} | ({"headstart.device": device.name} if device else {})
+        self.tracking.set_tags(run_id, tags)
+        self.tracking.log_params(run_id, outcome.params)
+        self.tracking.log_metrics(run_id, outcome.metrics)
+        for name in outcome.datasets:
+            card = json.loads((self.workspace.pack(name) / "card.json").read_text())["pack"]
+            self.tracking.log_dataset(
+                run_id,
+                name=name,
+                digest=self.versioning.data_digest(self.workspace.data(name)),
+                source=str(self.workspace.data(name)),
+                rows=sum(card["splits"].values()),
+                context="source" if name == self.settings.source.data else "target",
+            )
+        for path in outcome.artifacts:
+            self.tracking.log_artifacts(run_id, path, path.name if path.is_dir() else None)
+
+
+@contextmanager
+def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run]:
+    """Opens a run of the pipeline; its MLflow parent ends with the block.
+
+    key: what finds the run again, such as the id of the flow run.
+    """
+    tracking = open_tracking(workspace.state)
+    tracking.close_orphans()
+    name = f"{settings.source.data} -> {settings.target.data}"
+    parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
+    with tracking.ending(parent), Bars() as bars:
+        yield Run(workspace, settings, tracking, parent, bars)
+
+
+def register_model(run: Run, strategy: str) -> str | None:
+    """Makes the delivered weights of a strategy a servable model of MLflow's registry."""
+    from importlib.metadata import version
+
+    import numpy as np
+
+    from headstart.datasets.pack import Pack
+    from headstart.training.weights import read_card
+
+    directory = run.workspace.model(strategy)
+    card = read_card(directory)
+    pack = Pack(run.workspace.pack(run.settings.target.data))
+    name = f"headstart-{run.settings.target.data}"
+    number = run.tracking.register(
+        run.parent,
+        directory,
+        name=name,
+        pip_requirements=[
+            f"{package}=={version(package)}" for package in ("torch", "torchvision", "pandas", "safetensors")
+        ],
+        input_example=np.ascontiguousarray(pack.images[:2].transpose(0, 2, 3, 1)),
+        card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)},
+    )
+    return f"{name}, version {number}" if number else None

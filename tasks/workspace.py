@@ -1,0 +1,134 @@
+"""The workspace of a run: where its files lie, and the lock that lets one run at a time write them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from headstart.errors import BusyError, UserError
+from headstart.settings import Settings, load
+from headstart.storage.publish import write_json
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checkout: settings, data, packs, models, features and reports below it; state in .headstart/."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Prefect's home, MLflow's database and artifacts, locks, finished cells."""
+        return self.root / ".headstart"
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def cells(self) -> Path:
+        return self.state / "cells"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def comparison(self) -> Path:
+        return self.reports / "comparison.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.reports / "predictions.parquet"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.reports / "snapshots.csv"
+
+    @property
+    def cells_table(self) -> Path:
+        return self.reports / "cells.csv"
+
+    @property
+    def verdict(self) -> Path:
+        return self.reports / "verdict.json"
+
+    @property
+    def report(self) -> Path:
+        return self.reports / "report.html"
+
+    @property
+    def selection(self) -> Path:
+        return self.root / "models" / "selection"
+
+    def settings(self) -> Settings:
+        return load(self.params)
+
+    def data(self, dataset: str) -> Path:
+        return self.root / "data" / dataset
+
+    def pack(self, dataset: str) -> Path:
+        return self.root / "packs" / dataset
+
+    def weights(self, source: str) -> Path:
+        return self.root / "models" / "source" / source
+
+    def features(self, source: str, dataset: str) -> Path:
+        return self.root / "features" / source / dataset
+
+    def model(self, strategy: str) -> Path:
+        return self.root / "models" / "target" / strategy
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the workspace; DVC's own lock neither waits nor sees a step that runs in this process.
+
+        Raises:
+            BusyError: another run holds it; the message names its process.
+        """
+        lock = FileLock(self._lock_file("workspace.lock"))
+        holder = self.state / "locks" / "workspace.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BusyError(
+                f"{self.root} is in use by {_holder(holder)}; wait for it or stop it, then start again"
+            ) from None
+        try:
+            process = psutil.Process()
+            write_json(holder, {"pid": process.pid, "command": process.cmdline(), "started": process.create_time()})
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _lock_file(self, name: str) -> Path:
+        folder = self.state / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+
+def here() -> Workspace:
+    """The workspace that the current directory lies in.
+
+    Raises:
+        UserError: no dvc.yaml here or above.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").parent.is_dir():
+            return Workspace(folder)
+    raise UserError(f"{os.getcwd()} is not inside a Headstart project (no dvc.yaml here or above); cd into your clone")
+
+
+def _holder(path: Path) -> str:
+    import json
+
+    try:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {held['pid']} ({' '.join(held['command'])[:120]})"

@@ -1,0 +1,293 @@
+"""The page as a whole: self-contained, accessible, safe, the same bytes each time, and whole with anything missing."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import headstart.report.page
+from headstart.report.canvas import COLOURS
+from headstart.report.inputs import ReportInputs
+from headstart.report.page import render
+
+VOID = {"meta", "link", "img", "br"}
+STYLE = Path(headstart.report.page.__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """A page's elements in their order, its visible text, and whether all that was opened was closed."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.text += data + " "
+
+    def all(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="module")
+def folder(inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("reports")
+    assert render(inputs, directory) == directory / "report.html"
+    return directory
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    return Page(folder / "report.html")
+
+
+def test_the_verdict_comes_first_in_words(page: Page) -> None:
+    start = page.words[: page.words.index("The contrasts")]
+    assert "helped Transfer helped +4.1 points over training from scratch" in start
+    assert "10 labels a class, 5 seeds, test accuracy" in start
+    assert "±3.1 points" in start
+    assert "1.3× to 2.8×" in start
+
+
+def test_every_part_of_the_contract_is_there(page: Page) -> None:
+    for title in (
+        "The contrasts, named before training",
+        "What a label buys",
+        "Every strategy minus scratch",
+        "Was the control trained enough?",
+        "What one training costs",
+        "Where they err",
+        "Pictures that transfer won and lost",
+        "What W sees in the target",
+        "The comparison",
+        "The data",
+        "How to reproduce",
+    ):
+        assert title in page.words
+    for fact in ("has been opened once", "git checkout 4f1c2d9", "backbone: resnet8", "2.14.1", "sha256:9b1c7f0e5a"):
+        assert fact in page.words
+    assert "Doubling its steps gained +1.2 points" in page.words
+    assert "has reached its plateau" in page.words
+
+
+def test_it_loads_nothing(page: Page) -> None:
+    assert not page.all("script", "iframe", "object", "embed", "base")
+    for attributes in page.all("img", "image", "use", "a", "link"):
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert str(attributes.get(name) or "#").startswith(("data:", "#")), attributes
+    assert all(place.startswith("#") for place in re.findall(r"url\(([^)]*)\)", page.source))
+    assert "@import" not in page.source
+    assert "http" not in page.source
+
+
+def test_it_is_accessible(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("title")) > 0
+    assert all(attributes.get("alt") for attributes in page.all("img"))
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in page.all("svg"))
+    assert all(attributes.get("scope") in ("row", "col") for attributes in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(
+        attributes.get("tabindex") == "0" for attributes in page.all("div") if attributes.get("class") == "scroll"
+    )
+
+
+def test_headings_never_skip_a_level(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_ids_are_unique_and_every_anchor_leads_somewhere(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    aimed = {str(attributes["href"])[1:] for attributes in page.all("a", "use") if attributes.get("href")}
+    aimed |= set(re.findall(r"url\(#([^)]*)\)", page.source))
+    aimed |= {str(attributes["aria-labelledby"]) for attributes in page.all("section")}
+    assert aimed <= set(ids)
+
+
+def test_figures_are_files_too(folder: Path) -> None:
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "contrasts.svg",
+        "label-efficiency.svg",
+        "differences.svg",
+        "convergence.svg",
+        "confusion-source.svg",
+        "confusion-scratch.svg",
+        "confusion-full.svg",
+        "map-features.svg",
+        "map-raw.svg",
+    }
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_was_there(
+    folder: Path, inputs: ReportInputs, tmp_path: Path
+) -> None:
+    stale = tmp_path / "figures" / "confusion-gone.svg"
+    stale.parent.mkdir()
+    stale.write_text("<svg/>")
+    render(inputs, tmp_path)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
+    assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    for name in files:
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_it_is_light(page: Page) -> None:
+    assert len(page.source) < 1_000_000
+
+
+def test_names_are_text_wherever_they_stand(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    given = make_inputs(rows=40, classes=[evil, "\" onload='x'", "{{ 7 * 7 }}"], seeds=2)
+    verdict = given.verdict | {"sentence": f"{evil}: <b>bold</b>", "warnings": [evil], "rounds": [{evil: evil}]}
+    given = dataclasses.replace(
+        given,
+        verdict=verdict,
+        settings_yaml=evil,
+        source_card={**given.source_card, "name": evil, "description": evil, "rejected": {evil: 1}},
+        reproduce={"commands": [evil], "versions": {evil: evil}, "revision": evil},
+    )
+    page = Page(render(given, tmp_path))
+    assert not page.all("script")
+    assert page.words.count(evil) > 10
+    assert "{{ 7 * 7 }}" in page.words
+    assert not [attributes for _, attributes in page.elements if "onload" in attributes]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind", "badge"),
+    [
+        ({"verdict": "hurt"}, "hurt", "hurt"),
+        ({"verdict": "equivalent"}, "equivalent", "equivalent"),
+        ({"verdict": "not settled"}, "unsettled", "not settled"),
+        ({"verdict": "not settled", "withheld": "it still improves"}, "withheld", "verdict withheld"),
+        (None, "withheld", "no verdict"),
+    ],
+)
+def test_the_badge_says_the_verdict(inputs: ReportInputs, verdict: Any, kind: str, badge: str) -> None:
+    entry = verdict and {**inputs.verdict["against_scratch"], **verdict}
+    given = dataclasses.replace(inputs, verdict={**inputs.verdict, "against_scratch": entry})
+    assert headstart.report.page._badge(given) == (kind, badge)
+
+
+def test_warnings_rounds_and_reasons_are_shown(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
+    given = make_inputs(rows=30, seeds=1, budgets=(10,), strategies=("scratch", "full"), classes=["cat", "dog"])
+    more = {
+        "withheld": "training from scratch still improves",
+        "warnings": ["one seed: these two models"],
+        "rounds": [{"remedy": "more_steps", "interim": "not settled"}],
+        "against_source": None,
+        "equal_compute": None,
+        "opened": 3,
+    }
+    page = Page(render(dataclasses.replace(given, verdict={**given.verdict, **more}), tmp_path))
+    for text in (
+        "verdict withheld",
+        "The verdict is withheld: training from scratch still improves",
+        "one seed: these two models",
+        "more_steps",
+        "opened 3 times",
+        "10 labels a class, 1 seed,",
+    ):
+        assert text in page.words
+    assert "more than half of the seeds" not in page.words
+
+
+def test_a_hundred_classes_in_colour(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
+    names = [f"species number {place} with a very long name" for place in range(100)]
+    page = Page(render(make_inputs(classes=names, colour=True, rows=150), tmp_path))
+    assert "and 88 more" in page.words
+    assert len(page.source) < 1_000_000
+
+
+def test_with_next_to_nothing_it_is_still_a_page(inputs: ReportInputs, tmp_path: Path) -> None:
+    tables = {
+        item.name: getattr(inputs, item.name).iloc[:0]
+        for item in dataclasses.fields(inputs)
+        if isinstance(getattr(inputs, item.name), pd.DataFrame)
+    }
+    bare = ReportInputs(
+        verdict={},
+        classes=[],
+        chosen="full",
+        headline_budget=10,
+        images={},
+        source_samples=[],
+        target_samples=[],
+        target_features=np.zeros((0, 0)),
+        target_raw=np.zeros((0, 0)),
+        target_labels=[],
+        source_card={},
+        target_card={},
+        settings_yaml="",
+        **tables,
+    )
+    page = Page(render(bare, tmp_path))
+    for text in ("No verdict", "No costs were recorded", "There are no predictions to compare", "None."):
+        assert text in page.words
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
+def test_nulls_everywhere_in_the_verdict(inputs: ReportInputs, tmp_path: Path) -> None:
+    inner = dict.fromkeys(inputs.verdict["against_scratch"])
+    verdict = dict.fromkeys(inputs.verdict) | {"against_scratch": inner}
+    words = Page(render(dataclasses.replace(inputs, verdict=verdict), tmp_path)).words
+    assert "No verdict" in words
+    assert not re.search(r"\b(nan|None|null)\b(?!\.)", words)
+
+
+def _scheme(block: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block))
+
+
+def _contrast(one: str, two: str) -> float:
+    """WCAG 2 contrast ratio of two colours, 1 to 21."""
+    light = sorted((_luminance(one), _luminance(two)))
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_and_figures_have_their_colours(scheme: str) -> None:
+    light, dark = STYLE.split("@media (prefers-color-scheme: dark)", 1)
+    colours = _scheme(light) if scheme == "light" else _scheme(dark)
+    assert set(COLOURS) <= set(colours)
+    for text in ("ink", "muted"):
+        for ground in ("card", "page", "soft"):
+            assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for tone in ("good", "bad", "calm", "open", "muted"):  # the badge and the lead, either way round
+        assert _contrast(colours[tone], colours["card"]) >= 4.5, tone
