@@ -21,6 +21,7 @@ def log_to_terminal() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    log.propagate = False  # or Prefect's console prints each line once more
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from flows.console import show
+from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
 from headstart.settings import Settings, knobs, read, validate
@@ -49,6 +50,7 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
         if name in ("source.data", "target.data"):
             text = register_folder(workspace, text)
         _set(document, name, _value(text, before[name].value))
+    _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
     changes = [
         (name, before[name].value, knob.value)
@@ -94,6 +96,19 @@ def register_folder(workspace: Workspace, text: str) -> str:
     return name
 
 
+def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:
+    """Where a flag names another dataset, built_in becomes the built-ins that are used now."""
+    if {"source.data", "target.data"} & set(overrides) and "built_in" not in overrides:
+        used = [document[role]["data"] for role in ("source", "target")]
+        document["built_in"] = _flow_list([name for name in used if name in DATASETS])
+
+
+def _flow_list(items: list[Any]) -> CommentedSeq:
+    sequence = CommentedSeq(items)
+    sequence.fa.set_flow_style()
+    return sequence
+
+
 def _set(document: Any, name: str, value: Any) -> None:
     *sections, key = name.split(".")
     for section in sections:
@@ -104,9 +119,7 @@ def _set(document: Any, name: str, value: Any) -> None:
 def _value(text: str, like: Any) -> Any:
     """A flag's text as YAML reads it; a list where the setting is one."""
     if isinstance(like, tuple):
-        items = CommentedSeq([_yaml_scalar(part.strip()) for part in text.strip("[]").split(",") if part.strip()])
-        items.fa.set_flow_style()
-        return items
+        return _flow_list([_yaml_scalar(part.strip()) for part in text.strip("[]").split(",") if part.strip()])
     return text if isinstance(like, str) else _yaml_scalar(text)
 
 

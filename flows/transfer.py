@@ -34,7 +34,7 @@ def transfer(settings: Settings) -> str | None:
     """
     with open_run(here(), settings, key=str(flow_run.id)) as run:
         _run.set(run)
-        for dataset in run.built_ins:
+        for dataset in settings.built_in:
             step("fetch", dataset)
         step("ingest", "target")
         step("ingest", "source")

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.settings import DataSettings, SourceSettings, TargetSettings
+from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.features.settings import ExtractSettings
@@ -39,6 +40,9 @@ class Settings(Knobs):
     backbone: str = "resnet8"
     """the network; `headstart list backbones` shows all"""
 
+    built_in: tuple[str, ...] = ("mnist5k", "digits")
+    """built-in datasets that fetch writes below data/; `headstart list datasets` shows all"""
+
     source: SourceSettings = Field(default_factory=SourceSettings, description="where knowledge comes from")
     target: TargetSettings = Field(default_factory=TargetSettings, description="the task that has few labels")
     data: DataSettings = Field(default_factory=DataSettings, description="ingest: how files become rows")
@@ -62,8 +66,18 @@ class Settings(Knobs):
             )
         for name in self.finetune.strategies:
             STRATEGIES.get(name)
+        self._built_ins_are_fetched()
         self._control_is_strong()
         return self
+
+    def _built_ins_are_fetched(self) -> None:
+        for name in self.built_in:
+            DATASETS.get(name)
+        for role, name in (("source", self.source.data), ("target", self.target.data)):
+            if name in DATASETS and name not in self.built_in:
+                raise SettingsError(
+                    f"{role}.data is the built-in {name!r}; add it to the list built_in, so it is fetched"
+                )
 
     def _control_is_strong(self) -> None:
         """The control gets at least as many trials as any entrant, or the comparison is not fair."""

@@ -40,7 +40,7 @@ def evaluate(context: Context) -> Outcome:
         log.info("%s", line)
     log.info("the test labels of %s have been opened %d times in this workspace", settings.target.data, opened)
     return Outcome(
-        evaluation.verdict.sentence,
+        f"comparison of {cells['strategy'].nunique()} entrants and verdict: reports/{workspace.verdict.name}",
         metrics=_metrics(workspace.verdict) | {"test_labels_opened": float(opened)},
         artifacts=(workspace.comparison, workspace.predictions, workspace.snapshots, workspace.verdict),
         datasets=(settings.target.data,),

@@ -76,14 +76,13 @@ class Versioning:
             stage.remove_outs(ignore_remove=False, force=False)
             if self._restore(stage):
                 return Result("restored", _digest(stage))
+            stage.save_deps()
             before = self._inputs(stage)
         run()
         with _quiet(), self._locked():
             stage = self._load(name)
             self._refuse_edits(stage, before)
-            stage.save()
-            stage.commit()
-            stage.dump(update_pipeline=False)
+            self._record(stage)
             return Result("ran", _digest(stage))
 
     def result(self, name: str) -> Result:
@@ -112,12 +111,18 @@ class Versioning:
         from dvc.stage.cache import RunCacheNotFoundError
 
         try:
-            stage.save_deps()
+            # Not after save_deps(): restore() would then take the outputs that dvc.lock lists for those of now.
             self._repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             return False
-        stage.dump(update_pipeline=False)
+        self._record(stage)
         return True
+
+    def _record(self, stage: "PipelineStage") -> None:
+        """Writes what the step read and made to DVC's cache and dvc.lock."""
+        stage.save()
+        stage.commit()
+        stage.dump(update_pipeline=False)
 
     def _load(self, name: str) -> "PipelineStage":
         from dvc.exceptions import DvcException

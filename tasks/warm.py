@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from headstart.cells.results import read_selection
-from headstart.datasets.table import DATASETS
 from headstart.settings import Settings
 from tasks.devices import Device, available, lease, measure
 from tasks.progress import Bars
@@ -31,11 +30,6 @@ class Run:
         self.bars = bars
         self.results: dict[str, Result] = {}
         self._children: dict[str, str] = {}
-
-    @property
-    def built_ins(self) -> list[str]:
-        """Datasets of this run that fetch can write."""
-        return [name for name in (self.settings.source.data, self.settings.target.data) if name in DATASETS]
 
     def step(self, name: str, item: str = "") -> str:
         """Brings one step up to date and returns what it has to say."""

@@ -88,5 +88,5 @@ class FullRecipe(TuneRecipe):
     learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)
     """peak rates to try, the best on validation is kept"""
 
-    layer_decay: float = Field(1.0, gt=0, le=1)
+    layer_decay: float = Field(0.8, gt=0, le=1)
     """factor on the rate for each block further from the head (ULMFiT's discriminative rates, 1801.06146)"""
