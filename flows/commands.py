@@ -6,6 +6,7 @@ import subprocess
 import sys
 import webbrowser
 from pathlib import Path
+from threading import Thread
 
 from flows.console import log_to_terminal, show
 from flows.overrides import apply_overrides, parse_overrides
@@ -80,10 +81,20 @@ def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with start_prefect(workspace.state), log_to_terminal():
         from flows.transfer import transfer
 
+        Thread(target=_open_early, args=(workspace,), daemon=True).start()
         registered = transfer(settings)
     if registered:
         show(f"registered with MLflow: {registered}")
     return _closing_words(workspace)
+
+
+def _open_early(workspace: Workspace) -> None:
+    """MLflow's database and torch are there by the time that Prefect's server answers, which takes as long."""
+    import torch  # noqa: F401
+
+    from tasks.tracking import open_tracking
+
+    open_tracking(workspace.state)
 
 
 def _closing_words(workspace: Workspace) -> int:

@@ -6,6 +6,7 @@ from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.pretrain import pretrain as train_source
 from tasks.step import Context, Outcome, log
+from tasks.workers import get_ready
 
 
 def pretrain(context: Context) -> Outcome:
@@ -32,6 +33,8 @@ def pretrain(context: Context) -> Outcome:
         context.progress(f"pretraining on {source}", epoch, epochs)
 
     assert context.device is not None
+    if context.device.kind == "cpu":
+        get_ready()  # W trains on one core; the workers for the cells get ready on the others
     accelerator = Accelerator(context.device.torch_name)
     accelerator.start()
     directory = workspace.weights(source)

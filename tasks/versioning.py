@@ -129,7 +129,7 @@ class Versioning:
 
         self._reload()
         try:
-            return self._repo.stage.load_one(path="dvc.yaml", name=name)  # type: ignore[no-any-return]
+            return self._repo.stage.load_one(path=str(self.root / "dvc.yaml"), name=name)  # type: ignore[no-any-return]
         except DvcException as error:
             raise UserError(f"dvc.yaml has no step {name!r}: {error}") from None
 
@@ -166,8 +166,8 @@ class Versioning:
         edited += [path for path in code if now.get(path) != self._at_start.get(path)]
         if edited:
             raise HeadstartError(
-                f"{', '.join(sorted(set(edited)))} changed while step {stage.addressing} was running; its result is not "
-                "recorded, for it does not belong to what is there now. Run again"
+                f"{', '.join(sorted(set(edited)))} changed while step {stage.addressing} was running; its result is "
+                "not recorded, for it does not belong to what is there now. Run again"
             )
 
     @contextmanager

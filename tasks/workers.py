@@ -31,6 +31,12 @@ def pool() -> Executor:
     return executor
 
 
+def get_ready() -> None:
+    """Lets the workers import what cells need while this process is still busy with something else."""
+    for _ in range(cores()):
+        pool().submit(_import_cells)
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -55,6 +61,10 @@ def run_all(function: Callable[[A], B], items: Sequence[A]) -> Iterator[tuple[in
     finally:
         for future in futures:
             future.cancel()
+
+
+def _import_cells() -> None:
+    import headstart.cells.run  # noqa: F401  (torch comes with it, which takes seconds)
 
 
 def _begin(parent: int) -> None:
