@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 
@@ -17,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_command(arguments: list[str]) -> int:
     """Runs a subcommand; returns its exit code. Errors of ours become one line on stderr, never a traceback."""
     signal.signal(signal.SIGTERM, _stop)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of torch, MLflow and others, about each other: nothing that a user can mend
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "run":

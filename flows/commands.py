@@ -9,10 +9,9 @@ from pathlib import Path
 from threading import Thread
 
 from flows.console import log_to_terminal, show
-from flows.overrides import apply_overrides, parse_overrides
-from headstart.errors import UserError
+from flows.overrides import apply_overrides, apply_preset, parse_overrides
 from headstart.registry import Entry, Registry
-from headstart.settings import Settings, write_default
+from headstart.settings import Settings
 from tasks.workspace import Workspace, here
 
 
@@ -22,10 +21,8 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool) -> int:
     overrides = parse_overrides(flags)
     with workspace.locked():
         if preset == "default":
-            write_default(workspace.params)
-            show(f"{workspace.params.name} is the default preset again")
+            apply_preset(workspace)
         settings = apply_overrides(workspace, overrides)
-        _check_datasets(workspace, settings)
         from tasks.versioning import versioning_of
 
         changed = versioning_of(workspace.root).changed()
@@ -76,8 +73,11 @@ def ui(*, port: int) -> int:
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     from flows.server import start_prefect
+    from tasks.versioning import versioning_of
 
     os.chdir(workspace.root)
+    for dataset in versioning_of(workspace.root).record_datasets():
+        show(f"{dataset} was edited: {dataset}.dvc now names its new version")
     with start_prefect(workspace.state), log_to_terminal():
         from flows.transfer import transfer
 
@@ -99,7 +99,7 @@ def _open_early(workspace: Workspace) -> None:
 
 def _closing_words(workspace: Workspace) -> int:
     """The verdict, the delivered model's path and the report's path."""
-    sentence = json.loads(workspace.verdict.read_text())["sentence"]
+    sentence = workspace.read_verdict()["sentence"]
     chosen = json.loads((workspace.selection / "selection.json").read_text())["strategy"]
     show(
         "",
@@ -114,21 +114,6 @@ def _closing_words(workspace: Workspace) -> int:
 
 def _relative(path: Path) -> str:
     return os.path.relpath(path)
-
-
-def _check_datasets(workspace: Workspace, settings: Settings) -> None:
-    """Refuses a dataset that is neither a built-in nor below data/, before anything starts."""
-    from headstart.datasets.table import DATASETS
-    from headstart.registry import nearest
-
-    there = [path.name for path in (workspace.root / "data").iterdir() if path.is_dir()]
-    there += [path.stem for path in (workspace.root / "data").glob("*.dvc")]
-    for role, name in (("source", settings.source.data), ("target", settings.target.data)):
-        if name not in DATASETS and name not in there:
-            raise UserError(
-                f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
-                f"{nearest(name, sorted({*DATASETS.names(), *there}))}, or give the path of a folder of class folders"
-            )
 
 
 def _registry(what: str) -> Registry[Entry]:

@@ -14,10 +14,18 @@ def say(*lines: str) -> None:
         log.info("%s", line)
 
 
+class _Terminal(logging.Handler):
+    """Writes to whatever sys.stderr is now, so that lines go above a progress bar and not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{self.format(record)}\n")
+        sys.stderr.flush()
+
+
 @contextmanager
 def log_to_terminal() -> Iterator[None]:
     """Writes the log to standard error for the length of the block; Prefect's own handler feeds its UI alone."""
-    handler = logging.StreamHandler()
+    handler = _Terminal()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -1,5 +1,6 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from flows.console import show
 from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
-from headstart.settings import Settings, knobs, read, validate
+from headstart.settings import Knob, Settings, knobs, read, validate, write_default
 from tasks.workspace import Workspace
 
 
@@ -41,7 +42,7 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
 
     Raises:
         SettingsError: a value is of the wrong type or out of range.
-        UserError: a dataset's path is no folder.
+        UserError: a dataset's path is no folder, or its name is unknown.
     """
     document = read(workspace.params)
     validate(document, where=workspace.params.name)
@@ -52,18 +53,34 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
         _set(document, name, _value(text, before[name].value))
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
-    changes = [
-        (name, before[name].value, knob.value)
-        for name, knob in knobs(settings).items()
-        if knob.value != before[name].value
-    ]
-    if changes:
+    _check_datasets(workspace, settings)
+    after = knobs(settings)
+    if after != before:
         with workspace.params.open("w", encoding="utf-8") as file:
             _yaml().dump(document, file)
-        for name, old, new in changes:
-            show(f"params.yaml: {name}: {_text(old)} -> {_text(new)}")
-        show(f"back: headstart run {' '.join(f'--{name} {_text(old)}' for name, old, _ in changes)}")
+        _show_changes(before, after)
     return settings
+
+
+def apply_preset(workspace: Workspace) -> None:
+    """Writes params.yaml anew with the defaults; it may be missing or broken now."""
+    try:
+        before = knobs(validate(read(workspace.params), where=workspace.params.name))
+    except SettingsError:
+        before = {}
+    write_default(workspace.params)
+    show(f"{workspace.params.name} is the default preset again")
+    _show_changes(before, knobs(Settings()))
+
+
+def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:
+    """What changed in params.yaml, and the command that takes it back."""
+    changed = [name for name in before if before[name].value != after[name].value]
+    for name in changed:
+        show(f"params.yaml: {name}: {_text(before[name].value)} -> {_text(after[name].value)}")
+    if changed:
+        back = [word for name in changed for word in (f"--{name}", _text(before[name].value))]
+        show(f"back: headstart run {shlex.join(back)}")
 
 
 def register_folder(workspace: Workspace, text: str) -> str:
@@ -72,7 +89,7 @@ def register_folder(workspace: Workspace, text: str) -> str:
     Returns the dataset's name; a name is returned as it is.
 
     Raises:
-        UserError: the path is no folder, or another dataset of that name is there already.
+        UserError: the path is no folder, or there is another dataset of that name.
     """
     path = Path(text).expanduser()
     if path.parent == Path(".") and not path.is_dir():
@@ -86,6 +103,8 @@ def register_folder(workspace: Workspace, text: str) -> str:
 
     count = len(list_folder(path).paths)
     name = path.resolve().name
+    if name in DATASETS:
+        raise UserError(f"{text}: {name} is the name of a built-in dataset; give your folder another name")
     if workspace.data(name).exists():
         raise UserError(
             f"data/{name} is there already; to use it: --target.data {name}. To put {text} there, remove it first "
@@ -94,6 +113,18 @@ def register_folder(workspace: Workspace, text: str) -> str:
     versioning_of(workspace.root).add(path.resolve(), workspace.data(name))
     show(f"{text}: {count:,} images, now data/{name} and versioned by DVC (commit data/{name}.dvc to keep it)")
     return name
+
+
+def _check_datasets(workspace: Workspace, settings: Settings) -> None:
+    """Refuses a dataset that is neither a built-in nor below data/, before anything is written or started."""
+    folder = workspace.root / "data"
+    there = [path.name for path in folder.glob("*/")] + [path.stem for path in folder.glob("*.dvc")]
+    for role, name in (("source", settings.source.data), ("target", settings.target.data)):
+        if name not in DATASETS and name not in there:
+            raise UserError(
+                f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
+                f"{nearest(name, sorted({*DATASETS.names(), *there}))}, or give the path of a folder of class folders"
+            )
 
 
 def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:

@@ -17,8 +17,7 @@ from tasks.workspace import Workspace
 def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     """Steps to run, cells, estimated time and disk, and the resolution to expect of the verdict."""
     versioning = versioning_of(workspace.root)
-    changed = set(versioning.changed())
-    steps = [name for name in versioning.stages() if name in changed]
+    steps = versioning.affected()
     source, _ = _rows(workspace, settings.source.data, settings)
     target, test = _rows(workspace, settings.target.data, settings)
     device = available()[0]
@@ -32,7 +31,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         confidence=settings.evaluate.confidence,
     )
     return [
-        f"plan: {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
+        f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
         f"plan: at most {estimate.cells} cells on {device.name}, {workers} at a time; about "
         f"{_duration(estimate.seconds)} of training and {estimate.disk / 2**20:,.0f} MiB on disk, if none is cached",
         f"plan: {resolution_line(expected)}",

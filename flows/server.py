@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+OWNER = "HEADSTART_PID"  # set in a server's environment: the process that started it
+
 DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "true",
@@ -15,6 +17,7 @@ DEFAULTS = {
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "headstart",
     "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # it prints each error twice, with the stack; its UI has it
     "PREFECT_CLI_PROMPT": "false",
 }
 
@@ -30,6 +33,7 @@ def start_prefect(state: Path) -> Iterator[None]:
     os.environ.setdefault("PREFECT_HOME", str(home))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    os.environ[OWNER] = str(os.getpid())
     sweep_servers(os.environ["PREFECT_HOME"])
     yield
 
@@ -37,12 +41,20 @@ def start_prefect(state: Path) -> Iterator[None]:
 def sweep_servers(home: str) -> list[int]:
     """Stops ephemeral servers of this home whose run was killed; returns their process ids."""
     swept = []
-    for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
+    for process in psutil.process_iter(["cmdline"]):
         try:
             is_server = "prefect.server.api.server:create_app" in " ".join(process.info["cmdline"] or [])
-            if is_server and process.info["ppid"] == 1 and process.environ().get("PREFECT_HOME") == home:
+            if is_server and _is_orphan(process, home):
                 process.terminate()
                 swept.append(process.pid)
         except psutil.Error:
             continue
     return swept
+
+
+def _is_orphan(process: psutil.Process, home: str) -> bool:
+    """Whether a server of this home has lost the process that started it, and was handed to another parent."""
+    environment = process.environ()
+    return (
+        environment.get("PREFECT_HOME") == home and OWNER in environment and str(process.ppid()) != environment[OWNER]
+    )

@@ -46,4 +46,4 @@ def transfer(settings: Settings) -> str | None:
         step("select")
         step("evaluate")
         step("report")
-        return run.register()
+        return run.conclude()

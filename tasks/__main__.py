@@ -26,4 +26,9 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from tasks import workers
+
+    try:
+        sys.exit(main(sys.argv[1:]))
+    finally:
+        workers.stop()

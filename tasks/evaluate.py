@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from headstart.cells.job import PREDICTIONS
 from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
 from headstart.evaluation.sentences import lines
-from headstart.storage.publish import write_json, write_text
+from headstart.storage.publish import digest, read_manifest, write_json, write_text
 from headstart.strategies.table import STRATEGIES
-from tasks.step import Context, Outcome, log
+from tasks.step import Context, Outcome, figures, log
 from tasks.workspace import Workspace
 
 
@@ -22,7 +23,8 @@ def evaluate(context: Context) -> Outcome:
     folders = [workspace.model(name) for name in settings.finetune.strategies] + [workspace.selection]
     cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
     pack = workspace.pack(settings.target.data)
-    opened = count_opening(workspace.state / "opened.json", settings.target.data)
+    predicted = digest([read_manifest(folder)[PREDICTIONS]["sha256"] for folder in folders])
+    opened = count_opening(workspace.state / "opened.json", settings.target.data, predicted)
     evaluation = compare(
         predictions=pd.concat([read_predictions(folder) for folder in folders], ignore_index=True),
         cells=cells,
@@ -33,26 +35,34 @@ def evaluate(context: Context) -> Outcome:
         chosen=read_selection(workspace.selection)["strategy"],
         headline_budget=settings.finetune.label_budget,
         settings=settings.evaluate,
-        opened=1,
+        opened=opened,
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict):
         log.info("%s", line)
-    log.info("the test labels of %s have been opened %d times in this workspace", settings.target.data, opened)
+    log.info("the test labels of %s were opened for %d comparison(s) in this workspace", settings.target.data, opened)
     return Outcome(
         f"comparison of {cells['strategy'].nunique()} entrants and verdict: reports/{workspace.verdict.name}",
-        metrics=_metrics(workspace.verdict) | {"test_labels_opened": float(opened)},
+        metrics=figures(workspace.read_verdict())
+        | _accuracies(evaluation.comparison, settings.finetune.label_budget)
+        | {"test_labels_opened": float(opened)},
         artifacts=(workspace.comparison, workspace.predictions, workspace.snapshots, workspace.verdict),
         datasets=(settings.target.data,),
     )
 
 
-def count_opening(path: Path, dataset: str) -> int:
-    """How often this workspace has opened a dataset's test labels, this time included; each look makes them staler."""
-    counts = json.loads(path.read_text()) if path.is_file() else {}
-    counts[dataset] = counts.get(dataset, 0) + 1
-    write_json(path, counts)
-    return int(counts[dataset])
+def count_opening(path: Path, dataset: str, predicted: str) -> int:
+    """For how many different comparisons this workspace has opened a dataset's test labels, this one included.
+
+    Each look makes them staler. The same predictions again (a rerun, a repair) are the same look: `predicted` is their
+    digest.
+    """
+    looks: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
+    seen = looks.setdefault(dataset, [])
+    if predicted not in seen:
+        seen.append(predicted)
+        write_json(path, looks)
+    return seen.index(predicted) + 1
 
 
 def _write(workspace: Workspace, evaluation: Evaluation, cells: pd.DataFrame) -> None:
@@ -64,12 +74,8 @@ def _write(workspace: Workspace, evaluation: Evaluation, cells: pd.DataFrame) ->
     write_json(workspace.verdict, evaluation.verdict.model_dump(mode="json"))
 
 
-def _metrics(path: Path) -> dict[str, float]:
-    """The verdict's figures under dotted names, for MLflow's comparison of runs."""
-    document = json.loads(path.read_text())
-    found = {}
-    for contrast in ("against_scratch", "against_source"):
-        for key, value in (document.get(contrast) or {}).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                found[f"{contrast}.{key}"] = float(value)
-    return found
+def _accuracies(comparison: pd.DataFrame, budget: int) -> dict[str, float]:
+    """Mean test accuracy of each entrant at the headline budget."""
+    wanted = (comparison["metric"] == "accuracy") & (comparison["split"] == "test")
+    means = comparison[wanted & (comparison["label_budget"] == budget)].groupby("strategy")["value"].mean()
+    return {f"test.accuracy.{str(name).replace(':', '.')}": float(value) for name, value in means.items()}

@@ -1,6 +1,5 @@
 """report: one self-contained page to look at, from what evaluate wrote."""
 
-import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -31,7 +30,7 @@ def report(context: Context) -> Outcome:
     rows = target.rows(TEST)
     features = workspace.features(settings.source.data, settings.target.data)
     verify(features)
-    verdict = json.loads(workspace.verdict.read_text())
+    verdict = workspace.read_verdict()
     path = render(
         ReportInputs(
             verdict=verdict,

@@ -4,8 +4,6 @@ Then scratch and it are trained at the other label budgets (the label-efficiency
 as much compute as the chosen one took.
 """
 
-import shutil
-
 import pandas as pd
 
 from headstart.cells.grid import CONTROL, budget_jobs, equal_compute_jobs, headline_jobs
@@ -20,7 +18,7 @@ from tasks.step import Context, Outcome, log
 def select(context: Context) -> Outcome:
     """Publishes models/selection, after removing the folders of strategies that are no longer asked for."""
     workspace, settings = context.workspace, context.settings
-    _prune(context)
+    workspace.prune(settings.finetune.strategies)
     cells = pd.concat([read_cells(workspace.model(name)) for name in settings.finetune.strategies])
     choice = choose(cells, settings.finetune.strategies)
     log.info("chosen on validation: %s (%s)", choice["strategy"], _scores(choice["validation_accuracy"]))
@@ -48,15 +46,6 @@ def _further_jobs(context: Context, cells: pd.DataFrame, chosen: str) -> list[Jo
     headline = [job for job in headline_jobs(settings, CONTROL, found, inputs[CONTROL]) if not job.variant]
     compute = cells[cells["variant"] == ""].groupby("strategy")["compute"].mean()
     return jobs + equal_compute_jobs(headline, control=compute[CONTROL], chosen=compute[chosen])
-
-
-def _prune(context: Context) -> None:
-    """A removed strategy's folder would stay among the inputs of evaluate, which then depended on history."""
-    folder = context.workspace.model("any").parent
-    for path in folder.iterdir():
-        if path.name not in context.settings.finetune.strategies and not path.name.startswith("."):
-            log.info("removing %s: it is no longer among finetune.strategies", path.relative_to(folder.parent.parent))
-            shutil.rmtree(path)
 
 
 def _scores(scores: dict[str, float]) -> str:

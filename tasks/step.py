@@ -65,6 +65,16 @@ class Step:
         return loaded
 
 
+def figures(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """A verdict's numbers under dotted names, for MLflow's comparison of runs."""
+    return {
+        f"{contrast}.{key}": float(value)
+        for contrast in ("against_scratch", "against_source")
+        for key, value in (verdict.get(contrast) or {}).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
 STEPS = {
     step.name: step
     for step in (

@@ -39,7 +39,7 @@ class Result:
 class Versioning:
     """DVC's view of a workspace, for one process.
 
-    The digests of settings and code are taken when it is made: what a step ran with must be what dvc.lock says.
+    The digests of the code are taken when it is made: what a step ran with must be what dvc.lock says.
     """
 
     def __init__(self, root: Path):
@@ -53,19 +53,30 @@ class Versioning:
         import networkx
 
         graph = self._repo.index.graph
-        return [stage.addressing for stage in reversed(list(networkx.topological_sort(graph))) if _is_step(stage)]
+        return [_name(stage) for stage in reversed(list(networkx.topological_sort(graph))) if _is_step(stage)]
 
     def changed(self) -> list[str]:
         """Names of the steps that would not be skipped; empty when the pipeline is as dvc.lock says."""
         with _quiet(), self._locked():
             self._reload()
-            return [stage.addressing for stage in self._repo.index.stages if stage.changed()]
+            return [_name(stage) for stage in self._repo.index.stages if stage.changed()]
+
+    def affected(self) -> list[str]:
+        """Names of the steps that may run: the changed ones and those that depend on them, in the order of stages()."""
+        import networkx
+
+        changed = self.changed()
+        graph = self._repo.index.graph  # edges go from a step to what it depends on
+        begun = [stage for stage in graph if _name(stage) in changed]
+        found = {_name(stage) for first in begun for stage in (first, *networkx.ancestors(graph, first))}
+        return [name for name in self.stages() if name in found]
 
     def ensure(self, name: str, run: Callable[[], None]) -> Result:
         """Brings a step's outputs up to date: skips it, restores it, or removes its outputs and calls `run`.
 
         Raises:
-            HeadstartError: settings, code or inputs were edited while it ran; nothing is recorded.
+            HeadstartError: its code was edited since this process started, or settings, code or inputs while it ran;
+                nothing is recorded.
             UserError: there is no such step, or an input is missing.
         """
         with _quiet(), self._locked():
@@ -76,6 +87,10 @@ class Versioning:
             stage.remove_outs(ignore_remove=False, force=False)
             if self._restore(stage):
                 return Result("restored", _digest(stage))
+            if edited := self._edited_code(stage):
+                raise HeadstartError(
+                    f"{', '.join(edited)} was edited since this run began. Run again, with it as it is"
+                )
             stage.save_deps()
             before = self._inputs(stage)
         run()
@@ -99,6 +114,15 @@ class Versioning:
         with _quiet():
             self._reload()
             self._repo.add(str(path))
+
+    def record_datasets(self) -> list[str]:
+        """Records datasets that were edited without `dvc add`, as `dvc repro` does; returns their paths."""
+        with _quiet(), self._locked():
+            self._reload()
+            edited = [stage for stage in self._repo.index.stages if _is_edited_dataset(stage)]
+            for stage in edited:
+                self._record(stage)
+            return [_name(stage).removesuffix(".dvc") for stage in edited]
 
     def data_digest(self, path: Path) -> str:
         """DVC's digest of a tracked file or folder, "" where DVC has none yet."""
@@ -143,7 +167,7 @@ class Versioning:
                 continue
             relative = os.path.relpath(dep.fs_path, self.root)
             raise UserError(
-                f"step {stage.addressing} needs {relative}, which is not there; if it is a dataset, put a folder of "
+                f"step {_name(stage)} needs {relative}, which is not there; if it is a dataset, put a folder of "
                 f"class folders there and run `dvc add {relative}`, or fetch it with `dvc pull {relative}`"
             )
 
@@ -160,18 +184,21 @@ class Versioning:
     def _refuse_edits(self, stage: "PipelineStage", before: dict[str, Any]) -> None:
         stage.save_deps()
         after = self._inputs(stage)
-        edited = [name for name in before if after.get(name) != before[name]]
-        now = fingerprint(self.root)
-        code = code_files(self.root, stage.addressing)
-        edited += [path for path in code if now.get(path) != self._at_start.get(path)]
+        edited = [name for name in before if after.get(name) != before[name]] + self._edited_code(stage)
         if edited:
             raise HeadstartError(
-                f"{', '.join(sorted(set(edited)))} changed while step {stage.addressing} was running; its result is "
+                f"{', '.join(sorted(set(edited)))} changed while step {_name(stage)} was running; its result is "
                 "not recorded, for it does not belong to what is there now. Run again"
             )
 
+    def _edited_code(self, stage: "PipelineStage") -> list[str]:
+        """Files of the step's code that are not as they were when this process started."""
+        now = fingerprint(self.root)
+        return [path for path in code_files(self.root, _name(stage)) if now.get(path) != self._at_start.get(path)]
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        from dvc.exceptions import DvcException
         from dvc.lock import LockError
         from dvc.repo import lock_repo
 
@@ -180,6 +207,8 @@ class Versioning:
                 yield
         except LockError:
             raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
+        except DvcException as error:
+            raise UserError(f"DVC cannot go on: {error}; `dvc status` may say more") from error
 
 
 @cache
@@ -237,6 +266,15 @@ def _is_step(stage: Any) -> bool:
     from dvc.stage import PipelineStage
 
     return isinstance(stage, PipelineStage)
+
+
+def _is_edited_dataset(stage: Any) -> bool:
+    return not _is_step(stage) and all(out.exists for out in stage.outs) and stage.changed()
+
+
+def _name(stage: Any) -> str:
+    """Such as finetune@full; of a dataset its .dvc file. DVC's own addressing is relative to the current directory."""
+    return str(stage.name) if _is_step(stage) else os.path.relpath(stage.path, stage.repo.root_dir)
 
 
 def _is_params(dep: Any) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from headstart.cells.results import read_selection
-from headstart.settings import Settings
+from headstart.errors import HeadstartError
+from headstart.settings import Settings, knobs
+from tasks import workers
 from tasks.devices import Device, available, lease, measure
 from tasks.progress import Bars
-from tasks.step import STEPS, Context, Outcome, log
+from tasks.step import STEPS, Context, Outcome, figures, log
 from tasks.tracking import Tracking, open_tracking
 from tasks.versioning import Result, versioning_of
 from tasks.workspace import Workspace
@@ -35,6 +37,9 @@ class Run:
         """Brings one step up to date and returns what it has to say."""
         full_name = f"{name}@{item}" if item else name
         said: list[str] = []
+        self._refuse_edits()
+        if name == "select":
+            self.workspace.prune(self.settings.finetune.strategies)  # before DVC takes the digest of models/target
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
         if result.outcome == "ran":
@@ -43,8 +48,14 @@ class Run:
         self.tracking.link_skipped(self.parent, full_name, result.digest)
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
 
-    def register(self) -> str | None:
-        """Registers the delivered model with MLflow when this run trained it; returns name and version."""
+    def conclude(self) -> str | None:
+        """Puts the verdict on the run itself, and registers the delivered model with MLflow when this run trained it.
+
+        Returns the registered model's name and version, None where no new one was made.
+        """
+        verdict = self.workspace.read_verdict()
+        self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
+        self.tracking.log_metrics(self.parent, figures(verdict))
         chosen = read_selection(self.workspace.selection)["strategy"]
         if self.results[f"finetune@{chosen}"].outcome != "ran":
             return None
@@ -52,6 +63,7 @@ class Run:
 
     def _perform(self, name: str, item: str) -> str:
         """Runs the step's function on its device, tracked as a child of the run."""
+        self._refuse_edits()  # once more: from here on DVC compares
         step = STEPS[name]
         full_name = f"{name}@{item}" if item else name
         run_id = self._children[full_name] = self.tracking.start_step(self.parent, full_name)
@@ -79,6 +91,23 @@ class Run:
             usage.name,
         )
         return outcome.line
+
+    def _refuse_edits(self) -> None:
+        """Refuses to run a step whose result dvc.lock would file under settings that this run does not have.
+
+        Raises:
+            HeadstartError: params.yaml was edited since the run began.
+        """
+        now = knobs(self.workspace.settings())
+        edited = [
+            f"{name}: {knob.value} -> {now[name].value}"
+            for name, knob in knobs(self.settings).items()
+            if knob.value != now[name].value
+        ]
+        if edited:
+            raise HeadstartError(
+                f"params.yaml was edited during this run ({'; '.join(edited)}); what is finished is kept. Run again"
+            )
 
     def _context(self, device: Device | None, add: Any) -> Context:
         return Context(
@@ -120,7 +149,10 @@ def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run
     name = f"{settings.source.data} -> {settings.target.data}"
     parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
     with tracking.ending(parent), Bars() as bars:
-        yield Run(workspace, settings, tracking, parent, bars)
+        try:
+            yield Run(workspace, settings, tracking, parent, bars)
+        finally:
+            workers.stop()
 
 
 def register_model(run: Run, strategy: str) -> str | None:

@@ -4,7 +4,6 @@ Two processes of one thread each do twice the work of one; two of two threads ea
 The pool starts with the first piece of work and serves every step of the process.
 """
 
-import atexit
 import multiprocessing
 import os
 import signal
@@ -24,11 +23,19 @@ B = TypeVar("B")
 def pool() -> Executor:
     """The process's pool of workers. They are started from a clean server process, so that no thread is forked."""
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    executor = ProcessPoolExecutor(
+    return ProcessPoolExecutor(
         max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=_begin, initargs=(os.getpid(),)
     )
-    atexit.register(executor.shutdown, wait=False, cancel_futures=True)
-    return executor
+
+
+def stop() -> None:
+    """Ends the workers at once. Left alone, a process that was told to stop waits for the cells that they are at."""
+    if pool.cache_info().currsize:
+        executor = pool()
+        pool.cache_clear()
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        executor.shutdown(cancel_futures=True)
 
 
 def get_ready() -> None:

@@ -1,10 +1,14 @@
 """The workspace of a run: where its files lie, and the lock that lets one run at a time write them."""
 
+import json
+import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -12,6 +16,8 @@ from filelock import FileLock, Timeout
 from headstart.errors import BusyError, UserError
 from headstart.settings import Settings, load
 from headstart.storage.publish import write_json
+
+log = logging.getLogger("headstart")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Workspace:
     def verdict(self) -> Path:
         return self.reports / "verdict.json"
 
+    def read_verdict(self) -> dict[str, Any]:
+        """verdict.json as evaluate wrote it."""
+        document: dict[str, Any] = json.loads(self.verdict.read_text())
+        return document
+
     @property
     def report(self) -> Path:
         return self.reports / "report.html"
@@ -82,6 +93,13 @@ class Workspace:
 
     def model(self, strategy: str) -> Path:
         return self.root / "models" / "target" / strategy
+
+    def prune(self, strategies: Sequence[str]) -> None:
+        """Removes models/target/* of other strategies: evaluate reads the whole folder, and must not see history."""
+        for path in self.model("any").parent.glob("[!.]*"):
+            if path.name not in strategies:
+                log.info("removing %s: it is no longer among finetune.strategies", path.relative_to(self.root))
+                shutil.rmtree(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -125,8 +143,6 @@ def here() -> Workspace:
 
 
 def _holder(path: Path) -> str:
-    import json
-
     try:
         held = json.loads(path.read_text())
     except (OSError, ValueError):

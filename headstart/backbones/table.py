@@ -24,7 +24,7 @@ BACKBONES: Registry[Backbone] = Registry(
             8,
             {
                 "resnet8": "narrow three-stage ResNet for small images, 0.08 M parameters (He 2015, section 4.2)",
-                "resnet14": "the same with two residual units a stage, 0.18 M parameters",
+                "resnet14": "the same with two residual units a stage, 0.17 M parameters",
                 "resnet20": "the same with three residual units a stage, 0.27 M parameters",
             },
         ),

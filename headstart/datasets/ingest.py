@@ -51,11 +51,12 @@ def ingest_source(
     excluded: content digests (an id without its ordinal) of the target's test rows.
 
     Raises:
-        DataError: see `read_rows`.
+        DataError: see `read_rows`; or those test rows leave a class with too few.
     """
     examples, images, rejected = read_rows(directory, settings=settings, workers=workers, progress=progress)
     keep = ~examples["content"].isin(set(excluded)).to_numpy()
     removed = int((~keep).sum())
+    _check_kept(directory, examples["label"], keep, settings=settings)
     examples, images = examples[keep].reset_index(drop=True), images[keep]
     examples["split"] = POOL
     return _publish(pack, examples, images, rejected, settings=settings, removed=removed)
@@ -75,7 +76,8 @@ def ingest_target(
     missing = set(examples["label"]) - set(examples.loc[~test, "label"])
     if missing:
         raise DataError(
-            f"{directory}: all rows of class {sorted(missing)[0]!r} are duplicates of test rows; add images"
+            f"{directory}: class {sorted(missing)[0]!r} has no row outside the test rows; lower data.test_fraction, or "
+            "add images of it that are not copies of one another"
         )
     return _publish(pack, examples, images, rejected, settings=settings, removed=0)
 
@@ -147,6 +149,17 @@ def _check_enough(
                 f"{directory}: class {label!r} has {counts[label]} readable images, at least "
                 f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
                 "data.min_rows_per_class"
+            )
+
+
+def _check_kept(directory: Path, labels: pd.Series, keep: NDArray[np.bool_], *, settings: DataSettings) -> None:
+    kept = Counter(labels[keep])
+    for label in sorted(set(labels)):
+        if kept[label] < settings.min_rows_per_class:
+            raise DataError(
+                f"{directory}: {(~keep).sum()} of its {len(keep)} rows are among the target's test rows and are left "
+                f"out; class {label!r} keeps {kept[label]}, at least {settings.min_rows_per_class} are needed; add "
+                "images, remove the class, or choose another source"
             )
 
 

@@ -61,7 +61,7 @@ class Pack:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """One row an example: id, path, label (null for test rows), split, group."""
+        """One row an example: id, path and label (null for test rows: a path names the class), split, group."""
         return pd.read_parquet(self.directory / "examples.parquet")
 
     @cached_property
@@ -88,7 +88,7 @@ def test_directory(directory: Path) -> Path:
 
 
 def read_test_labels(directory: Path) -> pd.DataFrame:
-    """The test labels of the pack at `directory`: id, label, group. For evaluate alone.
+    """The test labels of the pack at `directory`: id, path, label, group. For evaluate alone.
 
     Raises:
         IntegrityError: they are not as published.
@@ -107,9 +107,9 @@ def write_pack(
     """
     is_test = examples["split"] == TEST
     with publishing(test_directory(directory)) as draft:
-        examples.loc[is_test, ["id", "label", "group"]].to_parquet(draft / "labels.parquet", index=False)
+        examples.loc[is_test, ["id", "path", "label", "group"]].to_parquet(draft / "labels.parquet", index=False)
     with publishing(directory) as draft:
-        blind = examples.assign(label=examples["label"].mask(is_test))
+        blind = examples.assign(**{name: examples[name].mask(is_test) for name in ("path", "label")})
         blind.to_parquet(draft / "examples.parquet", index=False)
         np.save(draft / "images.npy", np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         rejected.to_csv(draft / "rejected.csv", index=False)

@@ -19,7 +19,7 @@ def split_test(labels: Sequence[str], groups: Sequence[str], *, fraction: float,
     wanted = {label: fraction * list(labels).count(label) for label in set(labels)}
     for group in _shuffled(members, seed=seed, salt="test"):
         rows = members[group]
-        label = labels[rows[0]]
+        label = min(labels[row] for row in rows)  # one image may lie under two classes
         if wanted[label] >= len(rows) / 2:  # taking it comes nearer to the fraction than leaving it
             test[rows] = True
             wanted[label] -= len(rows)

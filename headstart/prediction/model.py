@@ -60,7 +60,18 @@ class ServedModel:
         self.model = model
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row an image, as Model.predict gives it.
+
+        Raises:
+            DataError: another number of channels or another size than the model was trained on.
+        """
         images = np.asarray(model_input)
+        card = self.model.card
+        wanted = (card.image_size, card.image_size, card.channels)
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            raise DataError(
+                f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
+            )
         return self.model.predict(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8))
 
 

@@ -57,7 +57,7 @@ def ridge(features: Tensor, targets: Tensor, *, smallest: float, largest: float)
     x, y = features - centre, targets - middle
     values, vectors = torch.linalg.eigh(x @ x.T)  # (rows,), (rows, rows)
     values = values.clamp_min(0)
-    scale = values.mean()
+    scale = values.mean().clamp_min(1e-12)  # features that do not vary get no weight
     projected = vectors.T @ y
     best: tuple[float, Tensor, Tensor] | None = None
     for exponent in np.linspace(np.log10(smallest), np.log10(largest), PENALTIES):

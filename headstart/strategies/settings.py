@@ -69,7 +69,7 @@ class TuneRecipe(Recipe):
 class FrozenRecipe(TuneRecipe):
     """The first blocks fixed to W."""
 
-    steps: int = Field(100, ge=4)
+    steps: int = Field(200, ge=4)
     """optimizer steps"""
 
     learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)
@@ -82,7 +82,7 @@ class FrozenRecipe(TuneRecipe):
 class FullRecipe(TuneRecipe):
     """All blocks trained on from W."""
 
-    steps: int = Field(100, ge=4)
+    steps: int = Field(200, ge=4)
     """optimizer steps"""
 
     learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)

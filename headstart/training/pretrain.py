@@ -87,10 +87,11 @@ def pretrain(
 
 
 def _hold_out(pack: Pack, settings: PretrainSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(training, validation) rows of a source; duplicates stay on one side."""
+    """(training, validation) rows of a source; duplicates stay on one side, and of a small source one row is held."""
     rows = pack.rows(POOL)
     table = pack.examples.iloc[rows]
-    held = split_test(list(table["label"]), list(table["group"]), fraction=settings.validation_fraction, seed=seed)
+    fraction = max(settings.validation_fraction, 0.5 / int(table["label"].value_counts().max()))
+    held = split_test(list(table["label"]), list(table["group"]), fraction=fraction, seed=seed)
     return rows[~held], rows[held]
 
 

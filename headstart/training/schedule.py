@@ -2,8 +2,8 @@
 
 import math
 
-START = 1 / 25  # of the peak; torch's OneCycleLR has the same defaults
-END = 1e-4
+START = 1 / 25  # of the peak, as in torch's OneCycleLR
+END = 1e-4  # of the peak; torch's floor is 1e-4 of the start
 
 
 def one_cycle(step: int, *, steps: int, warmup: float) -> float:
