@@ -17,8 +17,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python >= 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "setting up $(VENV) (once; several minutes and about 6 GB on Linux, most of it torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, the model and the report
@@ -47,8 +47,8 @@ ui: $(STAMP) ## open MLflow's pages on this project's runs
 
 lock: ## make requirements.lock anew from pyproject.toml
 	@rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
-	@$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --group dev --editable .
 	@$(VENV).lock/bin/python tools/lock.py > requirements.lock
 	@rm -rf $(VENV).lock
 

@@ -191,11 +191,12 @@ def _scalar(value: Any) -> str:
 def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        parent, _, name = key.rpartition(".")
-        siblings = [
-            k[len(parent) + 1 if parent else 0 :].split(".")[0] for k in knobs(Settings()) if k.startswith(parent)
-        ]
-        return f"unknown setting {key!r}; {nearest(name, sorted(set(siblings)))}"
+        *sections, name = (str(part) for part in item["loc"])
+        section: BaseModel = Settings()
+        for part in sections:
+            section = getattr(section, part)
+        names = sorted(type(section).model_fields)
+        return f"unknown setting {key!r}; {nearest(name, names) if names else 'there is nothing to set in it'}"
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item.get("input"), dict | CommentedMap) else f" (given: {item.get('input')!r})"
     return f"{key or 'settings'}: {message}{given}"

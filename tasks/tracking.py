@@ -211,6 +211,11 @@ class Tracking:
         }
         return self._read(lambda: self._register(self._resolve(run_id), name, model, card or {}), default=None)
 
+    def is_registered(self, name: str, result: str) -> bool:
+        """Whether a version of this registered model bears the tag headstart.result with this digest."""
+        where = f"name = {_quoted(name)} and tags.`headstart.result` = {_quoted(result)}"
+        return bool(self._read(lambda: self._client.search_model_versions(where), default=[]))
+
     def experiment_url(self, port: int) -> str:
         """The experiment's page; plain addresses open MLflow's GenAI mode, which has no place for training runs."""
         base = self.uri.rstrip("/") if _is_server(self.uri) else f"http://127.0.0.1:{port}"

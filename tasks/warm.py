@@ -49,7 +49,7 @@ class Run:
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
 
     def conclude(self) -> str | None:
-        """Puts the verdict on the run itself, and registers the delivered model with MLflow when this run trained it.
+        """Puts the verdict on the run itself, and registers the delivered model with MLflow unless it is there already.
 
         Returns the registered model's name and version, None where no new one was made.
         """
@@ -57,8 +57,6 @@ class Run:
         self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
         self.tracking.log_metrics(self.parent, figures(verdict))
         chosen = read_selection(self.workspace.selection)["strategy"]
-        if self.results[f"finetune@{chosen}"].outcome != "ran":
-            return None
         return register_model(self, chosen)
 
     def _perform(self, name: str, item: str) -> str:
@@ -156,7 +154,10 @@ def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run
 
 
 def register_model(run: Run, strategy: str) -> str | None:
-    """Makes the delivered weights of a strategy a servable model of MLflow's registry."""
+    """Makes the delivered weights of a strategy a servable model of MLflow's registry; None where it is one already.
+
+    It may have been trained by `dvc repro`, or by a run that was stopped before it came this far.
+    """
     from importlib.metadata import version
 
     import numpy as np
@@ -164,10 +165,13 @@ def register_model(run: Run, strategy: str) -> str | None:
     from headstart.datasets.pack import Pack
     from headstart.training.weights import read_card
 
+    name = f"headstart-{run.settings.target.data}"
+    result = run.results[f"finetune@{strategy}"].digest
+    if run.tracking.is_registered(name, result):
+        return None
     directory = run.workspace.model(strategy)
     card = read_card(directory)
     pack = Pack(run.workspace.pack(run.settings.target.data))
-    name = f"headstart-{run.settings.target.data}"
     number = run.tracking.register(
         run.parent,
         directory,
@@ -176,6 +180,7 @@ def register_model(run: Run, strategy: str) -> str | None:
             f"{package}=={version(package)}" for package in ("torch", "torchvision", "pandas", "safetensors")
         ],
         input_example=np.ascontiguousarray(pack.images[:2].transpose(0, 2, 3, 1)),
-        card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)},
+        card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)}
+        | {"headstart.result": result},
     )
     return f"{name}, version {number}" if number else None

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,11 @@ TINY = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors; DVC's own use of pygtrie is nothing that this project can mend."""
+    config.addinivalue_line("filterwarnings", "ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+
 def draw_pictures(directory: Path, *, per_class: int = 24, seed: int = 0, ink: int = 255, size: int = 12) -> Path:
     """Writes a folder of class folders: noisy bars, crosses and discs on black."""
     draw = np.random.default_rng(seed)
@@ -55,7 +60,9 @@ class Project:
 
     def __init__(self, root: Path):
         self.root = root
-        self.env = os.environ | {
+        self.env = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
+        } | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(root),
             "DVC_NO_ANALYTICS": "1",
@@ -74,9 +81,9 @@ class Project:
             raise AssertionError(f"{' '.join(command)} exited {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def headstart(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def headstart(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Runs the `headstart` command with this project's code."""
-        return self.run(sys.executable, "-m", "flows.cli", *arguments, check=check)
+        return self.run(sys.executable, "-m", "flows.cli", *arguments, check=check, timeout=timeout)
 
     def set(self, **values: object) -> None:
         """Changes settings in params.yaml; dots in names are written as two underscores."""
@@ -91,6 +98,15 @@ class Project:
                 place = place[section]
             place[key] = value
         yaml.dump(document, self.root / "params.yaml")
+
+    def copy(self, root: Path) -> "Project":
+        """The same project elsewhere, with DVC's cache, the finished cells and the databases."""
+        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("locks", "__pycache__"), dirs_exist_ok=True)
+        return Project(root)
+
+    def cells(self) -> dict[str, float]:
+        """When each finished cell, checkpoint or pretraining was published, by its folder's name."""
+        return {path.name: path.stat().st_mtime for path in (self.root / ".headstart" / "cells").glob("[!.]*")}
 
     def weights(self) -> dict[str, str]:
         """sha256 of every weights file of the project, by path."""
@@ -129,3 +145,42 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proj
         return project
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reproducing(
+    make_project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, "subprocess.Popen[bytes]", Path]]:
+    """A project in which `dvc repro` is at work, every step in a process of its own; it takes a minute."""
+    project = make_project()
+    log = tmp_path_factory.mktemp("repro") / "log.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            ["dvc", "repro"], cwd=project.root, env=project.env, stdout=file, stderr=subprocess.STDOUT
+        )
+    yield project, process, log
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def cold(reproducing: tuple[Project, "subprocess.Popen[bytes]", Path]) -> Project:
+    """A project after `dvc repro`. Read only: tests that change something take a copy."""
+    project, process, log = reproducing
+    assert process.wait(timeout=600) == 0, log.read_text()
+    return project
+
+
+@pytest.fixture(scope="session")
+def first_run(
+    make_project: Callable[..., Project], reproducing: object
+) -> tuple[Project, subprocess.CompletedProcess[str]]:
+    """A project after its first `headstart run`, and what that said. Read only. `dvc repro` works beside it."""
+    project = make_project()
+    return project, project.headstart("run")
+
+
+@pytest.fixture(scope="session")
+def warm(first_run: tuple[Project, object]) -> Project:
+    """A project after `headstart run`. Read only: tests that change something take a copy."""
+    return first_run[0]

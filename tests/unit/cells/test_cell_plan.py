@@ -1,0 +1,43 @@
+"""The plan: cells, seconds and bytes by arithmetic, from one timed step."""
+
+import pytest
+
+from headstart.cells import plan as module
+from headstart.cells.plan import plan
+from headstart.settings import validate
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """A step of 32 images takes 0.01 s and a network has 1,000 parameters."""
+    monkeypatch.setattr(module, "_timed_step", lambda settings, device: (0.01, 1000))
+
+
+def ask(workers: int = 1, **values):
+    return plan(validate(values, where="test"), source_rows=5000, target_rows=1797, workers=workers, device="cpu")
+
+
+def test_the_embedded_default(timed):
+    found = ask()
+    # 5 seeds x (5 strategies + half steps + equal compute + scratch and the chosen one at 2 further budgets)
+    assert found.cells == 5 * (5 + 1 + 1 + 2 * 2)
+    # steps of a seed: 600 scratch, 200 frozen, 200 full, 300 half, at most 300 equal, 2 x (600 + 200) on the curve;
+    # pretraining: 8 epochs of 78 batches of 64
+    assert found.seconds == pytest.approx(0.01 * (5 * (600 + 200 + 200 + 300 + 300 + 1600) + 8 * 78 * 2))
+    assert found.disk == (5000 + 1797 * 9) * 28 * 28 + 55 * 4000
+
+
+def test_workers_share_the_cells_and_not_the_pretraining(timed):
+    assert ask().seconds - ask(workers=2).seconds == pytest.approx(0.01 * 5 * 3200 / 2)
+
+
+def test_without_a_curve_there_are_fewer(timed):
+    found = ask(finetune={"curve_budgets": [], "seeds": 2, "strategies": ["scratch", "linear_probe"]})
+    assert found.cells == 2 * (2 + 2)
+    assert found.seconds == pytest.approx(0.01 * (2 * (600 + 300 + 300) + 8 * 78 * 2))
+
+
+def test_a_step_is_timed_on_the_networks_own_backbone():
+    found = ask(backbone="resnet8")
+    assert 0.1 < found.seconds < 5000
+    assert found.disk > (5000 + 1797 * 9) * 784

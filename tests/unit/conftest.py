@@ -1,0 +1,138 @@
+"""What the core's rooms share: a small source and two small targets that went through ingest, pretrain and extract."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from headstart.cells.grid import Places
+    from headstart.cells.job import Job
+    from headstart.datasets.pack import Pack
+    from headstart.settings import Settings
+
+MATCHING = "sketches"  # a target whose classes are the source's
+RENAMED = "symbols"  # the same pictures under class names that the source does not know
+SETTINGS: dict[str, Any] = {
+    "source": {"data": "shapes"},
+    "target": {"data": MATCHING},
+    "built_in": [],
+    "data": {"image_size": 12},
+    "pretrain": {"epochs": 6, "batch_size": 16},
+    "extract": {"views": 2},
+    "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 2},
+    "strategies": {"scratch": {"steps": 12}, "frozen_blocks": {"steps": 8}, "full": {"steps": 8}},
+}
+
+
+def ignore(*_: Any) -> None:
+    """Progress that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A source and a target below `root`: packs, W and features as the steps before finetune leave them."""
+
+    root: Path
+    target: str
+    settings: "Settings"
+
+    @property
+    def places(self) -> "Places":
+        from headstart.cells.grid import Places
+
+        return Places(
+            pack=self.root / "packs" / self.target,
+            weights=self.root / "models" / "shapes",
+            features=self.root / "features" / self.target,
+            source_features=self.root / "features" / f"shapes-for-{self.target}",
+            cells=self.root / "cells",
+        )
+
+    @property
+    def pack(self) -> "Pack":
+        from headstart.datasets.pack import Pack
+
+        return Pack(self.places.pack)
+
+    def job(self, strategy: str, **changes: Any) -> "Job":
+        """The strategy's first cell at the headline budget."""
+        from headstart.cells.grid import headline_jobs
+
+        return replace(headline_jobs(self.settings, strategy, self.places, {"target": self.target})[0], **changes)
+
+
+@pytest.fixture(scope="session")
+def draw_pictures(pytestconfig: pytest.Config) -> Callable[..., Path]:
+    """The function of tests/conftest.py; a conftest cannot be imported by another."""
+    shared = pytestconfig.pluginmanager.get_plugin(str(Path(__file__).parents[1] / "conftest.py"))
+    return shared.draw_pictures  # type: ignore[no-any-return, union-attr]
+
+
+@pytest.fixture(scope="session")
+def decoder():
+    """The one worker that decodes; a thread, for the real pool is of processes."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def domains(
+    tmp_path_factory: pytest.TempPathFactory, draw_pictures: Callable[..., Path], decoder: ThreadPoolExecutor
+) -> dict[str, Domain]:
+    """MATCHING and RENAMED, with one source. Read only: tests that alter files copy them first."""
+    from headstart.datasets.ingest import ingest_source, ingest_target
+    from headstart.datasets.pack import Pack
+    from headstart.features.extract import extract
+    from headstart.settings import validate
+    from headstart.training.accelerator import Accelerator
+    from headstart.training.checkpoint import Checkpoints
+    from headstart.training.pretrain import pretrain
+
+    root = tmp_path_factory.mktemp("domains")
+    settings = validate(SETTINGS, where="test")
+    accelerator = Accelerator()
+    accelerator.start()
+    draw_pictures(root / "data" / "shapes", per_class=40, seed=1)
+    for name in (MATCHING, RENAMED):
+        draw_pictures(root / "data" / name, per_class=24, seed=2, ink=150)
+    for folder in sorted((root / "data" / RENAMED).iterdir()):
+        folder.rename(folder.with_name(f"new {folder.name}"))
+    decoding = {"settings": settings.data, "workers": decoder, "progress": ignore}
+    ingest_source(root / "data" / "shapes", root / "packs" / "shapes", excluded=(), **decoding)
+    source = Pack(root / "packs" / "shapes")
+    pretrain(
+        source,
+        root / "models" / "shapes",
+        backbone=settings.backbone,
+        settings=settings.pretrain,
+        seed=0,
+        accelerator=accelerator,
+        checkpoints=Checkpoints(root / "checkpoints"),
+        log=ignore,
+    )
+    found = {}
+    for name in (MATCHING, RENAMED):
+        found[name] = Domain(root, name, settings)
+        ingest_target(root / "data" / name, root / "packs" / name, seed=0, **decoding)
+        extract(
+            source,
+            Pack(root / "packs" / name),
+            weights=found[name].places.weights,
+            directories=(found[name].places.source_features, found[name].places.features),
+            settings=settings.extract,
+            boundary=settings.recipe("frozen_blocks").fixed_blocks,
+            seed=0,
+            accelerator=accelerator,
+            progress=ignore,
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def domain(domains: dict[str, Domain]) -> Domain:
+    """The source and the target with the same classes."""
+    return domains[MATCHING]

@@ -1,0 +1,86 @@
+"""The built-in datasets: shapes, classes, and where the digits lie in their frame."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.datasets.builtin import materialise
+from headstart.datasets.table import DATASETS
+from headstart.errors import SettingsError
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return {entry.name: entry.load()() for entry in DATASETS}
+
+
+def centres(images: np.ndarray) -> np.ndarray:
+    """(images, 2): each image's centre of mass."""
+    weights = images.astype(float)
+    places = np.stack(np.mgrid[:28, :28])
+    return np.stack([(weights * axis).sum((1, 2)) / weights.sum((1, 2)) for axis in places], axis=1)
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_it_has_the_rows_that_the_table_states(loaded, name):
+    images, labels = loaded[name]
+    assert images.shape == (DATASETS.get(name).rows, 28, 28)
+    assert images.dtype == np.uint8
+    assert sorted(set(labels)) == [str(digit) for digit in range(10)]
+    assert len(labels) == len(images)
+    assert images.max() == 255
+    assert images.min() == 0
+
+
+def test_mnist5k_has_500_of_each_and_digits_about_180(loaded):
+    assert set(Counter(loaded["mnist5k"][1]).values()) == {500}
+    counts = Counter(loaded["digits"][1])
+    assert (min(counts.values()), max(counts.values())) == (174, 183)
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_the_digits_lie_in_the_middle_by_their_mass(loaded, name):
+    """MNIST's own way (LeCun 1998); the middle of 28 pixels is 13.5."""
+    found = centres(loaded[name][0])
+    assert np.abs(found.mean(0) - 13.5).max() < 0.6
+    assert np.abs(found - 13.5).max() < 1.5
+
+
+def test_digits_are_the_scans_of_8_by_8_made_larger(loaded):
+    from sklearn.datasets import load_digits
+
+    images, labels = loaded["digits"]
+    bunch = load_digits()
+    assert labels == [str(label) for label in bunch.target]
+    shapes = [np.argwhere(image > 0) for image in images]
+    assert all((np.ptp(shape, axis=0) < 20).all() for shape in shapes)  # within a box of 20 by 20
+    small = np.asarray(Image.fromarray(images[3]).crop((4, 4, 24, 24)).resize((8, 8), Image.Resampling.BOX))
+    assert np.corrcoef(small.ravel(), bunch.images[3].ravel())[0, 1] > 0.9
+
+
+def test_a_fetched_dataset_is_a_folder_of_class_folders(tmp_path, monkeypatch):
+    images = np.arange(4 * 28 * 28, dtype=np.uint32).reshape(4, 28, 28).astype(np.uint8)
+    monkeypatch.setattr("headstart.datasets.builtin.digits", lambda: (images, ["b", "a", "b", "b"]))
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "old.txt").touch()
+    assert materialise("digits", tmp_path / "digits") == 4
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert found == ["digits/a/00001.png", "digits/b/00000.png", "digits/b/00002.png", "digits/b/00003.png"]
+    assert (np.asarray(Image.open(tmp_path / "digits" / "b" / "00002.png")) == images[2]).all()
+
+
+def test_an_unknown_dataset_is_refused_with_the_nearest_names(tmp_path):
+    with pytest.raises(SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k\?"):
+        materialise("mnist", tmp_path / "mnist")
+    assert not (tmp_path / "mnist").exists()
+
+
+def test_reading_the_table_imports_no_library():
+    import subprocess
+    import sys
+
+    command = "import sys, headstart.datasets.table; print({'sklearn', 'mlxtend', 'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,129 @@
+"""The `headstart` command without a server: exit codes, messages, flags that become settings."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli import run_command
+from flows.overrides import apply_overrides, parse_overrides
+from headstart.errors import SettingsError, UserError
+from headstart.settings import Settings, load, write_default
+from tasks.workspace import Workspace
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A project without git or DVC: params.yaml, dvc.yaml and an empty data/."""
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    write_default(tmp_path / "params.yaml")
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Workspace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--finetune.seedz", "3"], ["unknown flag '--finetune.seedz'", "finetune.seeds"]),
+        (["--finetune.seeds"], ["--finetune.seeds needs a value"]),
+        (["--finetune.seeds", "0"], ["finetune.seeds", "greater than or equal to 1"]),
+        (["--backbone", "resnet81"], ["unknown backbone 'resnet81'", "resnet18"]),
+        (["--finetune.strategies", "full"], ["strategies must include scratch"]),
+        (["--finetune.strategies", "scratch,fulll"], ["unknown strategy 'fulll'", "full"]),
+        (["--target.data", "digitz"], ["target.data is 'digitz'", "digits"]),
+        (["--target.data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
+        (["--source.data", "digits"], ["source.data and target.data are both 'digits'"]),
+        (["--data.image_size", "9", "--backbone", "vgg11"], ["data.image_size is 9", "at least 32"]),
+    ],
+)
+def test_a_wrong_flag_exits_with_2_names_it_and_changes_nothing(workspace, capsys, flags, words) -> None:
+    before = workspace.params.read_bytes()
+    assert run_command(["run", *flags]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said
+    assert workspace.params.read_bytes() == before
+
+
+def test_flags_are_written_with_comments_kept_and_the_way_back_restores_the_file(workspace, capsys) -> None:
+    before = workspace.params.read_text()
+    apply_overrides(workspace, parse_overrides(["--finetune.seeds=3", "--finetune.curve_budgets", "4,8"]))
+    changed = workspace.params.read_text()
+    said = capsys.readouterr().out
+    assert load(workspace.params).finetune.curve_budgets == (4, 8)
+    assert "params.yaml: finetune.seeds: 5 -> 3" in said
+    assert changed.count("#") == before.count("#")
+    back = next(line for line in said.splitlines() if line.startswith("back: headstart run "))
+    apply_overrides(workspace, parse_overrides(back.removeprefix("back: headstart run ").split()))
+    assert load(workspace.params) == Settings()
+
+
+def test_the_default_preset_mends_a_broken_file(workspace) -> None:
+    workspace.params.write_text("seed: [")
+    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
+        load(workspace.params)
+    from flows.overrides import apply_preset
+
+    apply_preset(workspace)
+    assert load(workspace.params) == Settings()
+
+
+@pytest.mark.parametrize("what", ["strategies", "backbones", "datasets"])
+def test_list_prints_names_with_a_line_each(workspace, capsys, what) -> None:
+    assert run_command(["list", what, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert run_command(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [entry["name"] for entry in entries]
+    assert all(entry["line"] in line for entry, line in zip(entries, lines, strict=True))
+
+
+def test_outside_a_project_it_says_so(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["run"]) == 2
+    assert "is not inside a Headstart project" in capsys.readouterr().err
+
+
+def test_a_held_workspace_exits_with_3_and_names_the_holder(workspace, capsys) -> None:
+    with workspace.locked():
+        assert run_command(["run"]) == 3
+        cold = subprocess.run(
+            [sys.executable, "-m", "tasks", "fetch", "digits"],
+            capture_output=True,
+            text=True,
+            cwd=workspace.root,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+            check=False,
+        )
+    assert "is in use by process" in capsys.readouterr().err
+    assert cold.returncode == 3
+    assert "is in use by process" in cold.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, flows.cli\n"
+        "try: flows.cli.main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'mlflow', 'prefect', 'dvc', 'pandas'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "--plan" in done.stdout
+
+
+def test_a_folder_with_the_name_of_a_built_in_is_refused(workspace, tmp_path) -> None:
+    folder = tmp_path / "elsewhere" / "digits"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.png").write_bytes(b"")
+    with pytest.raises(UserError, match="the name of a built-in"):
+        apply_overrides(workspace, {"target.data": str(folder)})

@@ -1,0 +1,73 @@
+"""Classification's parts against torch, scikit-learn and scipy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.neighbors import NearestCentroid
+
+from headstart.objectives import classification
+from headstart.objectives.classification import TEMPERATURES
+
+RNG = np.random.default_rng(0)
+LABELS = torch.from_numpy(np.arange(30) % 3)
+SCORES = torch.from_numpy(RNG.normal(size=(30, 3)) + 1.5 * np.eye(3)[LABELS.numpy()])
+
+
+def test_the_loss_is_scikit_learns_log_loss():
+    assert classification.loss(SCORES, LABELS).item() == pytest.approx(
+        log_loss(LABELS, softmax(SCORES.numpy(), axis=1))
+    )
+
+
+def test_probabilities_are_the_softmax():
+    assert classification.probabilities(SCORES).numpy() == pytest.approx(softmax(SCORES.numpy(), axis=1))
+    assert classification.probabilities(torch.tensor([[1000.0, 0.0]])).tolist() == [[1.0, 0.0]]
+
+
+def test_accuracy_is_the_share_of_rows_that_are_right():
+    probability = torch.tensor([[0.6, 0.4], [0.1, 0.9], [0.7, 0.3], [0.2, 0.8]])
+    assert classification.accuracy(probability, torch.tensor([0, 1, 1, 0])) == 0.5
+    assert classification.accuracy(SCORES, LABELS) == accuracy_score(LABELS, SCORES.argmax(1))
+
+
+def test_ridge_targets_are_one_against_the_others():
+    found = classification.ridge_targets(torch.tensor([2, 0]), 3)
+    assert found.tolist() == [[-1, -1, 1], [1, -1, -1]]
+    assert found.dtype == torch.float64
+
+
+def test_class_means_are_scikit_learns_centroids():
+    features = torch.from_numpy(RNG.normal(size=(30, 5)))
+    expected = NearestCentroid().fit(features.numpy(), LABELS.numpy()).centroids_
+    assert classification.class_means(features, LABELS, 3).numpy() == pytest.approx(expected)
+
+
+def test_class_means_by_hand():
+    features = torch.tensor([[0.0, 1.0], [2.0, 3.0], [5.0, 5.0]])
+    assert classification.class_means(features, torch.tensor([1, 1, 0]), 2).tolist() == [[5.0, 5.0], [1.0, 2.0]]
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.3, 1.0, 2.5])
+def test_the_temperature_is_the_grids_nearest_to_scipys(factor):
+    """The loss is convex in 1 / temperature, so the best of a grid lies beside the best of all."""
+    scores = SCORES * factor
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(scores.numpy() / 2**log_temperature, axis=1)[np.arange(30), LABELS.numpy()].mean()
+
+    exact = minimize_scalar(loss, bounds=(-10, 8), method="bounded", options={"xatol": 1e-6}).x
+    found = np.log2(classification.calibrate(scores, LABELS))
+    assert -6 < exact < 3
+    assert abs(found - exact) < 1
+    assert loss(found) <= min(loss(np.floor(exact)), loss(np.ceil(exact))) + 1e-12
+
+
+def test_the_temperature_stays_within_its_bounds():
+    sure = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
+    assert TEMPERATURES[0] == 1 / 64
+    assert TEMPERATURES[-1] == 8.0
+    assert classification.calibrate(sure, torch.tensor([1, 0])) == 8.0  # sure and wrong
+    assert classification.calibrate(sure / 50, torch.tensor([0, 1])) == 1 / 64  # right and hesitant

@@ -1,0 +1,40 @@
+"""The README is held to the code: its tables are the registries, and its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.cli import _parser
+from headstart.datasets.table import DATASETS
+from headstart.settings import Settings, knobs
+from headstart.strategies.table import STRATEGIES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("entry", [*STRATEGIES, *DATASETS], ids=lambda entry: entry.name)
+def test_each_strategy_and_dataset_has_its_row(entry) -> None:
+    assert f"| `{entry.name}` | {entry.line} |" in README
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert len(named) >= 6
+    assert named <= targets
+
+
+def test_headstart_commands_parse_and_name_real_settings() -> None:
+    commands = re.findall(r"^ {4}headstart ([^#\n\\]+)", README, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        options, rest = _parser().parse_known_args([word for word in command.split() if word != "--help"])
+        assert options.command in {"run", "list", "devices", "ui"}
+        assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= set(knobs(Settings()))
+
+
+def test_files_that_are_named_exist() -> None:
+    for name in re.findall(r"\b((?:docs|flows|tasks|headstart)/[\w/.-]+\.(?:md|py|png))", README):
+        assert (ROOT / name).is_file(), name

@@ -1,0 +1,45 @@
+"""Where tensors live, and random numbers as functions of a key."""
+
+import torch
+from torch import nn
+
+from headstart.training.accelerator import Accelerator, generator, seed_of
+
+
+def test_a_seed_is_a_pure_function_of_its_key():
+    # sha256 of '[0, "order", 3]', its first 15 hexadecimal digits: the same in every process and on every machine
+    assert seed_of(0, "order", 3) == int("e6925c03d9ce3c2", 16)
+    assert seed_of(0, "order", 3) < 2**63
+
+
+def test_other_keys_are_other_seeds():
+    keys = [(0,), (1,), (0, 0), ("0",), (0, "a"), ("a", 0), (0, "order", 1), (0, "order", 11), (0, "order1", 1)]
+    assert len({seed_of(*key) for key in keys}) == len(keys)
+
+
+def test_a_generator_is_its_own():
+    one, other = generator(0, "x"), generator(0, "x")
+    torch.rand(3)
+    assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=other))
+    assert not torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=generator(0, "y")))
+
+
+def test_starting_makes_the_process_deterministic_on_one_thread():
+    Accelerator().start()
+    assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_networks_and_batches_share_a_layout_and_vectors_have_none():
+    accelerator = Accelerator()
+    convolution = accelerator.prepare(nn.Conv2d(4, 4, 3))
+    assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    batch = accelerator.place(torch.rand(2, 4, 5, 5))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert accelerator.place(torch.rand(2, 4)).shape == (2, 4)
+
+
+def test_one_process_reduces_to_itself():
+    accelerator = Accelerator()
+    assert (accelerator.rank, accelerator.world) == (0, 1)
+    assert accelerator.reduce(torch.tensor(2.5)).item() == 2.5

@@ -1,0 +1,151 @@
+"""Pretraining publishes W: its card, its history, and the same bytes after an interruption."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from headstart.backbones.network import build
+from headstart.datasets.pack import Pack, write_pack
+from headstart.training import pretrain as module
+from headstart.training.accelerator import Accelerator
+from headstart.training.checkpoint import Checkpoints
+from headstart.training.flops import block_flops
+from headstart.training.pretrain import pretrain
+from headstart.training.rows import ImageRows
+from headstart.training.settings import PretrainSettings
+from headstart.training.weights import read_weights
+
+SETTINGS = PretrainSettings(epochs=2, batch_size=16, validation_fraction=0.1)
+
+
+class Killed(Exception):
+    pass
+
+
+def run(source: Pack, directory, *, checkpoints=None, log=None, seed=0, **changes):
+    return pretrain(
+        source,
+        directory,
+        backbone="resnet8",
+        settings=SETTINGS.model_copy(update=changes),
+        seed=seed,
+        accelerator=Accelerator(),
+        checkpoints=checkpoints or Checkpoints(directory.with_name("checkpoints")),
+        log=log or (lambda *_: None),
+    )
+
+
+@pytest.fixture(scope="module")
+def source(domain) -> Pack:
+    return Pack(domain.root / "packs" / "shapes")
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrain") / "weights"
+    said = []
+    card = run(source, folder, log=lambda *values: said.append(values))
+    return folder, card, said
+
+
+def test_its_card_says_what_w_is(whole, source):
+    folder, card, _ = whole
+    assert read_weights(folder)[0] == card
+    assert (card.kind, card.strategy, card.dataset, card.backbone) == ("network", "pretrain", "shapes", "resnet8")
+    assert card.classes == ("bar", "cross", "disc")
+    assert (card.normalisation.mean, card.normalisation.std) == (source.card.mean, source.card.std)
+    # 120 rows, 4 of each class held out: 108 make 6 batches of 16 an epoch
+    blocks = block_flops("resnet8", channels=1, image_size=12, classes=3)
+    assert card.flops == 3 * sum(blocks) * 16 * 6 * 2
+
+
+def test_it_says_how_each_epoch_went(whole):
+    folder, _, said = whole
+    assert [(epoch, epochs) for epoch, epochs, _, _ in said] == [(1, 2), (2, 2)]
+    assert said[1][2] < said[0][2]  # the loss falls
+    history = pd.read_csv(folder / "history.csv")
+    assert history.columns.tolist() == ["epoch", "split", "metric", "value"]
+    assert history[["epoch", "split", "metric"]].to_numpy().tolist() == [
+        [1, "train", "loss"],
+        [1, "validation", "accuracy"],
+        [2, "train", "loss"],
+        [2, "validation", "accuracy"],
+    ]
+    assert history["value"].tolist() == pytest.approx([said[0][2], said[0][3], said[1][2], said[1][3]])
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(whole, source, tmp_path):
+    folder, _, _ = whole
+    run(source, tmp_path / "same")
+    run(source, tmp_path / "other", seed=1)
+    bytes_of = [
+        (place / "weights.safetensors").read_bytes() for place in (folder, tmp_path / "same", tmp_path / "other")
+    ]
+    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_killed_between_the_epochs_it_ends_in_the_same_bytes(whole, source, tmp_path):
+    folder, _, said = whole
+    checkpoints = tmp_path / "checkpoints"
+    heard = []
+
+    def die(epoch, *values):
+        heard.append((epoch, *values))
+        if epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(source, tmp_path / "weights", checkpoints=Checkpoints(checkpoints, every=0), log=die)
+    assert not (tmp_path / "weights").exists()
+    run(source, tmp_path / "weights", checkpoints=Checkpoints(checkpoints), log=lambda *values: heard.append(values))
+    for name in ("weights.safetensors", "history.csv", "card.json"):
+        assert (tmp_path / "weights" / name).read_bytes() == (folder / name).read_bytes()
+    assert heard == [*said, said[1]]  # the first epoch is not told twice
+    assert not checkpoints.exists()
+
+
+def test_the_rows_held_out_are_not_trained_on(source, monkeypatch, tmp_path):
+    """Duplicates stay on one side, for they are one group."""
+    made = []
+
+    def spy(images, *more):
+        made.append({image.tobytes() for image in images})
+        return ImageRows(images, *more)
+
+    monkeypatch.setattr(module, "ImageRows", spy)
+    run(source, tmp_path / "weights", epochs=1)
+    held, trained = made
+    assert (len(held), len(trained)) == (12, 108)
+    assert not held & trained
+
+
+def test_a_source_too_small_to_hold_any_row_out_holds_out_one_a_class(source, tmp_path):
+    """5% of 8 rows is less than half a row; an accuracy over no rows at all would be no number."""
+    chosen = np.concatenate([np.flatnonzero(source.examples["label"] == name)[:8] for name in source.card.classes])
+    examples = source.examples.iloc[chosen].reset_index(drop=True)
+    images = np.asarray(source.images)[chosen].transpose(0, 2, 3, 1)
+    rejected = pd.DataFrame(columns=["path", "reason"])
+    write_pack(tmp_path / "small", card=source.card, examples=examples, images=images, rejected=rejected)
+    said = []
+    run(
+        Pack(tmp_path / "small"),
+        tmp_path / "weights",
+        validation_fraction=0.05,
+        log=lambda *values: said.append(values),
+    )
+    assert [0 <= values[3] <= 1 for values in said] == [True, True]
+
+
+def test_w_starts_from_the_seed_alone(source, tmp_path):
+    """Whatever has drawn from the global generator before."""
+    digests = []
+    for noise in (0, 5):
+        torch.rand(noise)
+        build("resnet8", channels=1, classes=2)
+        run(source, tmp_path / "weights", epochs=1)
+        digests.append((tmp_path / "weights" / "weights.safetensors").read_bytes())
+        shutil.rmtree(tmp_path / "weights")
+    assert digests[0] == digests[1]
