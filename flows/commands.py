@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -94,7 +95,8 @@ def _open_early(workspace: Workspace) -> None:
 
     from tasks.tracking import open_tracking
 
-    open_tracking(workspace.state)
+    with suppress(Exception):  # the flow opens it once more, and says what is wrong
+        open_tracking(workspace.state)
 
 
 def _closing_words(workspace: Workspace) -> int:

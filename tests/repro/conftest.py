@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tasks.versioning import Result
 
@@ -34,8 +36,7 @@ class Bars:
         pass
 
 
-def open_warm(project: Any, bars: Bars | None = None) -> Any:
-    """A run of the pipeline as `headstart run` would open it now: settings and code are those of this moment."""
+def _open(project: Any, bars: Any = None) -> Any:
     from tasks.versioning import versioning_of
     from tasks.warm import Run
     from tasks.workspace import Workspace
@@ -45,11 +46,10 @@ def open_warm(project: Any, bars: Bars | None = None) -> Any:
     return Run(workspace, workspace.settings(), Untracked(), "", bars or Bars())  # type: ignore[arg-type]
 
 
-def run_warm(project: Any, bars: Bars | None = None) -> dict[str, str]:
-    """Every step in the flow's order; returns what became of each: unchanged, restored or ran."""
-    run = open_warm(project, bars)
+def _run(project: Any, *, until: str = "report") -> dict[str, str]:
+    run = _open(project)
     settings = run.settings
-    with chdir(project.root):  # as the flow does: DVC takes paths from the current directory
+    with chdir(project.root):
         for dataset in settings.built_in:
             run.step("fetch", dataset)
         for role in ("target", "source"):
@@ -58,7 +58,29 @@ def run_warm(project: Any, bars: Bars | None = None) -> dict[str, str]:
         run.step("extract")
         for strategy in settings.finetune.strategies:
             run.step("finetune", strategy)
-        for name in ("select", "evaluate", "report"):
+        last = ("finetune", "select", "evaluate", "report")
+        for name in last[1 : last.index(until) + 1]:
             run.step(name)
     results: dict[str, Result] = run.results
     return {name: result.outcome for name, result in results.items()}
+
+
+@pytest.fixture
+def in_project() -> Callable[..., Any]:
+    """Stands in a project for the length of a block, as the flow does: DVC takes paths from there."""
+    return lambda project: chdir(project.root)
+
+
+@pytest.fixture
+def open_warm() -> Callable[..., Any]:
+    """Opens a run of a project as `headstart run` would now: settings and code are those of this moment."""
+    return _open
+
+
+@pytest.fixture
+def run_warm() -> Callable[..., dict[str, str]]:
+    """Runs the steps in the flow's order, the last one or `until` included; returns what became of each.
+
+    Which is unchanged, restored or ran.
+    """
+    return _run

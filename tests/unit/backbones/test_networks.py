@@ -63,9 +63,9 @@ def fill(network: nn.Module) -> None:
     noise = torch.randn(1_000_003, generator=draw)
     for name, tensor in network.state_dict().items():
         if tensor.dim() > 1:
-            repeats = -(-tensor.numel() // len(noise))
             scale = (2 / tensor[0].numel()) ** 0.5
-            tensor.copy_((noise.roll(len(name)).repeat(repeats)[: tensor.numel()] * scale).view_as(tensor))
+            for part in tensor.view(-1).split(len(noise)):
+                torch.mul(noise[: len(part)], scale, out=part)
         elif tensor.is_floating_point():
             positive = name.endswith(("running_var", "weight"))
             tensor.uniform_(*((0.5, 2) if positive else (-0.2, 0.2)), generator=draw)

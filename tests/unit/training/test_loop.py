@@ -76,7 +76,7 @@ def test_another_seed_gives_others(whole):
     assert not torch.equal(net.state_dict()["head.weight"], whole[0]["head.weight"])
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(kills=st.lists(st.integers(1, 6), max_size=4), every=st.sampled_from([0.0, 1e9]))
 def test_a_training_that_was_killed_goes_on_as_if_it_had_not(whole, tmp_path_factory, kills, every):
     """Killed after any steps, in any order, with checkpoints after each step or never."""
@@ -172,15 +172,14 @@ def test_the_order_follows_from_the_seed():
 
 
 def test_augmentation_is_drawn_anew_each_step():
-    """With one batch of all rows each step is an epoch, and its images differ by order and augmentation alone."""
+    """Of ten equal images a batch is the same whatever their order; only its augmentation can differ."""
     seen = []
 
     @dataclass
     class Keep(Recorder):
         def batch(self, rows, draw):
-            found = super().batch(rows, draw)
-            seen.append(found[rows.argsort()])
-            return found
+            seen.append(super().batch(torch.zeros_like(rows), draw))
+            return seen[-1]
 
     fit(network(), Keep(rows=images()), batch_size=10, steps=3, marks=())
     assert not torch.equal(seen[0], seen[1])

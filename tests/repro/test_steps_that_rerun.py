@@ -1,0 +1,140 @@
+"""Which steps run, are restored or are left alone after a change, and which cells that trains: driven as the flow does.
+
+Each test takes a copy of a finished project; what a step does not read must not rerun it.
+"""
+
+import json
+import shutil
+
+import pytest
+
+from tasks.versioning import Versioning
+
+STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
+AFTER_FINETUNE = {"select", "evaluate", "report"}
+
+
+@pytest.fixture
+def project(cold, tmp_path):
+    """A project that is up to date."""
+    return cold.copy(tmp_path / "project")
+
+
+def ran(results: dict[str, str]) -> set[str]:
+    return {name for name, outcome in results.items() if outcome == "ran"}
+
+
+def finetune(*strategies: str) -> set[str]:
+    return {f"finetune@{name}" for name in strategies}
+
+
+def choice(project) -> str:
+    return json.loads((project.root / "models" / "selection" / "selection.json").read_text())["strategy"]
+
+
+def new_cells(project, before: dict[str, float]) -> set[str]:
+    """Cells that were trained since; those that were there are as they were."""
+    now = project.cells()
+    assert {name: now[name] for name in before} == before
+    return set(now) - set(before)
+
+
+def test_a_comment_in_a_strategys_file_reruns_that_strategy_alone(project, run_warm):
+    code = project.root / "headstart" / "strategies" / "full.py"
+    code.write_text(code.read_text() + "# a comment\n")
+    assert set(Versioning(project.root).changed()) == {"finetune@full", "select"}
+    weights, verdict = project.weights(), (project.root / "reports" / "verdict.json").read_bytes()
+    assert ran(run_warm(project)) == finetune("full") | AFTER_FINETUNE
+    assert project.weights() == weights  # a comment changes no byte of what is trained
+    assert (project.root / "reports" / "verdict.json").read_bytes() == verdict
+
+
+def test_other_fixed_blocks_rerun_extraction_and_the_strategy_that_reads_the_boundary(project, run_warm):
+    before = project.cells()
+    project.set(strategies__frozen_blocks__fixed_blocks=1)
+    assert ran(run_warm(project, until="finetune")) == {"extract"} | finetune("frozen_blocks")
+    assert len(new_cells(project, before)) == 2
+
+
+def test_another_feature_depth_reruns_extraction_and_the_strategies_that_read_pooled_features(project, run_warm):
+    before = project.cells()
+    project.set(extract__levels=1)
+    assert ran(run_warm(project, until="finetune")) == {"extract"} | finetune("source", "linear_probe")
+    assert len(new_cells(project, before)) == 4
+
+
+def test_a_setting_put_back_brings_everything_back_without_training(project, run_warm):
+    first, verdict = project.weights(), (project.root / "reports" / "verdict.json").read_bytes()
+    project.set(strategies__full__steps=9)
+    assert ran(run_warm(project)) == finetune("full") | AFTER_FINETUNE  # ran: not taken from what dvc.lock lists
+    second = project.weights()
+    assert {path for path in first if first[path] != second[path]} == {"models/target/full/weights.safetensors"}
+    cells = project.cells()
+
+    project.set(strategies__full__steps=8)
+    back = run_warm(project)
+    assert ran(back) == set()
+    assert back["finetune@full"] == "restored"
+    assert project.weights() == first
+    assert (project.root / "reports" / "verdict.json").read_bytes() == verdict
+    assert project.cells() == cells
+
+
+def test_strategies_come_and_go(project, run_warm):
+    first, cells = project.weights(), project.cells()
+    project.set(finetune__strategies=["source", "scratch", "linear_probe", "full"])
+    results = run_warm(project)
+    assert ran(results) <= AFTER_FINETUNE
+    assert "finetune@frozen_blocks" not in results
+    left = {path.name for path in (project.root / "models" / "target").iterdir()}
+    assert left == {*STRATEGIES} - {"frozen_blocks"}
+    assert Versioning(project.root).changed() == []
+
+    project.set(finetune__strategies=list(STRATEGIES))
+    assert run_warm(project, until="select")["finetune@frozen_blocks"] == "restored"
+    assert project.weights() == first
+    assert set(cells) <= set(project.cells())
+
+    project.set(finetune__strategies=["source", "scratch", "linear_probe", "full"])
+    run_warm(project, until="select")
+    before = project.cells()
+    project.set(finetune__strategies=list(STRATEGIES), strategies__frozen_blocks__steps=6)
+    assert ran(run_warm(project, until="finetune")) == finetune("frozen_blocks")
+    assert len(new_cells(project, before)) == 2
+
+
+def test_one_more_seed_trains_its_own_cells(project, run_warm):
+    before, chosen = project.cells(), choice(project)
+    project.set(finetune__seeds=3)
+    assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"select"}
+    # One each and scratch's at half its steps; then select's: scratch and the chosen at 2 labels, and equal compute.
+    further = 3 if choice(project) == chosen else 7  # three seeds may choose another: its 2 x 3, and scratch's one
+    assert len(new_cells(project, before)) == 5 + 1 + further
+    cells = {path.parent.name: path for path in project.root.glob("models/target/*/cells.csv")}
+    rows = {name: len(path.read_text().splitlines()) - 1 for name, path in cells.items()}
+    assert rows == {"source": 3, "scratch": 6, "linear_probe": 3, "frozen_blocks": 3, "full": 3}
+
+
+def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project, run_warm):
+    before = project.weights()
+    picture = project.root / "data" / "shapes" / "bar" / "000.png"
+    shutil.copy(project.root / "data" / "shapes" / "disc" / "001.png", picture.with_name("more.png"))
+    assert set(Versioning(project.root).changed()) >= {"data/shapes.dvc", "ingest@source"}
+    assert Versioning(project.root).record_datasets() == ["data/shapes"]  # what `headstart run` does at its start
+    results = run_warm(project)
+    assert results["ingest@target"] == "unchanged"
+    assert results["finetune@scratch"] == "unchanged"
+    assert {"ingest@source", "pretrain", "extract"} | finetune("source", "full") <= ran(results)
+    after = project.weights()
+    assert after["models/source/shapes/weights.safetensors"] != before["models/source/shapes/weights.safetensors"]
+    assert after["models/target/scratch/weights.safetensors"] == before["models/target/scratch/weights.safetensors"]
+    assert project.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+
+
+def test_a_setting_of_the_verdict_alone_trains_nothing(project, run_warm):
+    before = project.cells()
+    project.set(evaluate__confidence=0.9)
+    assert ran(run_warm(project)) == {"evaluate", "report"}
+    assert project.cells() == before
+    verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
+    assert "90% CI" in verdict["sentence"]
