@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-slow check bench ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -27,8 +27,11 @@ run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, th
 plan: $(STAMP) ## say what a run would do, how long it takes and how sure its verdict can be
 	@$(BIN)/headstart run --plan
 
-test: $(STAMP) ## the whole test suite
+test: $(STAMP) ## the test suite
 	@$(BIN)/python -m pytest
+
+test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own data: minutes of real git and DVC
+	@$(BIN)/python -m pytest -m scenario
 
 test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
 	@$(BIN)/python -m pytest -m slow -s
@@ -39,7 +42,7 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP) ## time the steps of the embedded default
+bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
 	@$(BIN)/python -m benchmarks
 
 ui: $(STAMP) ## open MLflow's pages on this project's runs
@@ -52,5 +55,5 @@ lock: ## make requirements.lock anew from pyproject.toml
 	@$(VENV).lock/bin/python tools/lock.py > requirements.lock
 	@rm -rf $(VENV).lock
 
-clean: ## remove what runs made; data, params.yaml and dvc.lock stay
+clean: ## remove what runs made, MLflow's runs too; data, params.yaml and dvc.lock stay
 	@rm -rf packs models features reports .headstart .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis

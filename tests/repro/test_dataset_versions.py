@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image, ImageOps
+
+pytestmark = pytest.mark.scenario
 
 
 def test_new_version_old_version_and_another_clone(cold, run_warm, tmp_path: Path) -> None:

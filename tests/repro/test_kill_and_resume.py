@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
+
+pytestmark = pytest.mark.scenario
 
 # A step with a checkpoint after every training step; the interval has no influence on the bytes.
 EAGER = """
@@ -17,6 +20,7 @@ import sys
 from headstart.training.checkpoint import Checkpoints
 Checkpoints.__init__.__kwdefaults__["every"] = 0.0
 from tasks.__main__ import main
+
 sys.exit(main(sys.argv[1:]))
 """
 

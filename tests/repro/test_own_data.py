@@ -8,6 +8,8 @@ import pytest
 
 from headstart.errors import UserError
 
+pytestmark = pytest.mark.scenario
+
 
 @pytest.fixture(scope="module")
 def fresh(make_project):

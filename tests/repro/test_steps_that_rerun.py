@@ -10,6 +10,8 @@ import pytest
 
 from tasks.versioning import Versioning
 
+pytestmark = pytest.mark.scenario
+
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
 AFTER_FINETUNE = {"select", "evaluate", "report"}
 

@@ -56,7 +56,7 @@ def exempt(name: str) -> bool:
 
 @cache
 def imports() -> grimp.ImportGraph:
-    return grimp.build_graph("headstart", "tasks")
+    return grimp.build_graph("headstart", "tasks", cache_dir=None)
 
 
 def module_of(entry: Any) -> str:

@@ -130,9 +130,9 @@ def test_without_snapshots_there_is_the_end_alone_and_the_same_weights(finished,
     assert bytes_of(job)["weights.safetensors"] == bytes_of(finished[0])["weights.safetensors"]
 
 
-@pytest.mark.parametrize("call", [1, 5, 8])
+@pytest.mark.parametrize("call", [1, 8])
 def test_a_killed_cell_goes_on_to_the_same_bytes(finished, domain, tmp_path, monkeypatch, call):
-    """Killed at its first, third and last look; a checkpoint is written after every step before that."""
+    """Killed at its first look and at its last; a checkpoint is written after every step before that."""
     job = domain.job("scratch", cells=str(tmp_path))
     calls = []
     predict = tuning.predict

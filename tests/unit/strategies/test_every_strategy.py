@@ -130,7 +130,7 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, domains, st
     assert model.card.classes == pack.card.classes
 
 
-@EVERY
+@pytest.mark.parametrize("strategy", ["source", "linear_probe"])
 def test_another_seed_draws_other_labels(cells, tmp_path, strategy):
     job, _ = cells[strategy, "symbols"]
     other = replace(job, cells=str(tmp_path), seed=1)
@@ -139,7 +139,9 @@ def test_another_seed_draws_other_labels(cells, tmp_path, strategy):
     assert _bytes(other.directory)["predictions.parquet"] != _bytes(job.directory)["predictions.parquet"]
 
 
-@EVERYWHERE
+@pytest.mark.parametrize(
+    ("strategy", "target"), [("source", "sketches"), *((s, "symbols") for s in STRATEGIES.names())]
+)
 def test_the_labels_outside_its_budget_have_no_influence(cells, domains, tmp_path, monkeypatch, strategy, target):
     """Every output is byte-identical without the pool's other labels, the counts of classes and the test labels.
 
