@@ -240,6 +240,7 @@ def wait_until(condition, *, process=None, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.scenario
 def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     client = client_of(project)
     first = {run.info.run_name: run.info.run_id for run in runs_of(client)}
@@ -272,6 +273,7 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     project.set(strategies__frozen_blocks__fixed_blocks=2)
 
 
+@pytest.mark.scenario
 def test_a_run_that_is_told_to_stop_stops_at_once(project, client_of):
     client = client_of(project)
     stopped = start(project, "--strategies.scratch.steps", "20000")
