@@ -18,6 +18,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (once; several minutes and about 6 GB on Linux, most of it torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
+	@echo "packages are in; adding headstart itself"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
@@ -56,4 +57,4 @@ lock: ## make requirements.lock anew from pyproject.toml
 	@rm -rf $(VENV).lock
 
 clean: ## remove what runs made, MLflow's runs too; data, params.yaml and dvc.lock stay
-	@rm -rf packs models features reports .headstart .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf packs models features reports .headstart .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache

@@ -13,6 +13,7 @@ from flows.console import log_to_terminal, show
 from flows.overrides import apply_overrides, apply_preset, parse_overrides
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
+from headstart.storage.publish import write_text
 from tasks.workspace import Workspace, here
 
 
@@ -23,19 +24,31 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool) -> int:
     with workspace.locked():
         if preset == "default":
             apply_preset(workspace)
+        if plan_only:
+            return _plan(workspace, overrides)
         settings = apply_overrides(workspace, overrides)
         from tasks.versioning import versioning_of
 
         changed = versioning_of(workspace.root).changed()
-        if plan_only:
-            from flows.plan import plan_lines
-
-            show(*plan_lines(workspace, settings))
-            return 0
         if not changed:
             show("nothing changed since the last run")
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
+
+
+def _plan(workspace: Workspace, overrides: dict[str, str]) -> int:
+    """Plans with the flags in params.yaml, for DVC reads them there, and puts it back as it was."""
+    before = workspace.params.read_bytes() if workspace.params.is_file() else b""
+    try:
+        settings = apply_overrides(workspace, overrides)
+        from flows.plan import plan_lines
+
+        show(*plan_lines(workspace, settings))
+    finally:
+        if overrides and before:
+            write_text(workspace.params, before.decode())
+            show("params.yaml is as it was")
+    return 0
 
 
 def list_registry(what: str, *, as_json: bool) -> int:

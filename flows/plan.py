@@ -22,7 +22,14 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     target, test = _rows(workspace, settings.target.data, settings)
     device = available()[0]
     workers = cores() if device.kind == "cpu" else 1
-    estimate = plan(settings, source_rows=source, target_rows=target, workers=workers, device=device.torch_name)
+    estimate = plan(
+        settings,
+        source_rows=source,
+        target_rows=target,
+        test_rows=test,
+        workers=workers,
+        device=device.torch_name,
+    )
     expected = resolution(
         units=max(test, 2),
         seeds=settings.finetune.seeds,

@@ -40,7 +40,7 @@ def evaluate(context: Context) -> Outcome:
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict):
         log.info("%s", line)
-    log.info("the test labels of %s were opened for %d comparison(s) in this workspace", settings.target.data, opened)
+    log.info("the test labels of %s were opened for %s in this workspace", settings.target.data, _comparisons(opened))
     return Outcome(
         f"comparison of {cells['strategy'].nunique()} entrants and verdict: reports/{workspace.verdict.name}",
         metrics=figures(workspace.read_verdict())
@@ -79,3 +79,7 @@ def _accuracies(comparison: pd.DataFrame, budget: int) -> dict[str, float]:
     wanted = (comparison["metric"] == "accuracy") & (comparison["split"] == "test")
     means = comparison[wanted & (comparison["label_budget"] == budget)].groupby("strategy")["value"].mean()
     return {f"test.accuracy.{str(name).replace(':', '.')}": float(value) for name, value in means.items()}
+
+
+def _comparisons(number: int) -> str:
+    return f"{number} comparison" if number == 1 else f"{number} comparisons"

@@ -12,7 +12,7 @@ from headstart.settings import Settings, knobs
 from tasks import workers
 from tasks.devices import Device, available, lease, measure
 from tasks.progress import Bars
-from tasks.step import STEPS, Context, Outcome, figures, log
+from tasks.step import STEPS, Context, Outcome, figures
 from tasks.tracking import Tracking, open_tracking
 from tasks.versioning import Result, versioning_of
 from tasks.workspace import Workspace
@@ -81,14 +81,11 @@ class Run:
             self.tracking.log_metrics(
                 run_id, {"seconds": usage.seconds, "peak_memory_mib": usage.peak_memory_bytes / 2**20}
             )
-        log.info(
-            "%s: %.1f s, peak memory %.0f MiB on %s",
-            full_name,
-            usage.seconds,
-            usage.peak_memory_bytes / 2**20,
-            usage.name,
+        where = f" on {device.name}" if device else ""
+        return (
+            f"{full_name}: {outcome.line} ({usage.seconds:.1f} s{where},"
+            f" peak memory {usage.peak_memory_bytes / 2**20:.0f} MiB)"
         )
-        return outcome.line
 
     def _refuse_edits(self) -> None:
         """Refuses to run a step whose result dvc.lock would file under settings that this run does not have.

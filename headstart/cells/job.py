@@ -66,6 +66,6 @@ class Job:
 
     @property
     def name(self) -> str:
-        """How logs and errors call it: "scratch, 10 labels, seed 3"."""
+        """How logs and errors call it: "scratch, 10 labels a class, seed 3"."""
         variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
-        return f"{self.strategy}{variant}, {self.label_budget} labels, seed {self.seed}"
+        return f"{self.strategy}{variant}, {self.label_budget} labels a class, seed {self.seed}"

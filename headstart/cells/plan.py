@@ -1,13 +1,16 @@
 """The plan: what a run will do and what to expect of it, before anything is trained."""
 
+import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
 
-TIMED = 3  # training steps that the estimate is made from
+TIMED = 5  # training steps that the estimate is made from
+SNAPSHOTS = 4  # predictions of the test rows in a headline cell; one in the others
 BYTES_PER_PARAMETER = 4
 
 
@@ -20,12 +23,24 @@ class Plan:
     disk: int
 
 
-def plan(settings: Settings, *, source_rows: int, target_rows: int, workers: int, device: str) -> Plan:
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a training step of 32 rows and of predicting a row, and the network's parameters."""
+
+    step: float
+    prediction: float
+    parameters: int
+
+
+def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: int, workers: int, device: str) -> Plan:
     """Estimates a whole run from a few timed steps of this backbone on this device.
 
-    workers: cells that are trained at a time.
+    test_rows: of the target_rows. workers: cells that are trained at a time.
+
+    Raises:
+        SettingsError: more blocks are to be fixed than the backbone has.
     """
-    step, parameters = _timed_step(settings, device=device)
+    speed = _speed(settings, device=device)
     finetune = settings.finetune
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
@@ -37,31 +52,57 @@ def plan(settings: Settings, *, source_rows: int, target_rows: int, workers: int
     pretraining = settings.pretrain.epochs * epoch * settings.pretrain.batch_size / 32
     cells = finetune.seeds * (len(finetune.strategies) + 2 + 2 * (budgets - 1))
     pixels = settings.data.image_size**2 * settings.data.channels
+    predicted = test_rows * (cells + (SNAPSHOTS - 1) * finetune.seeds * len(trained))
+    extracted = source_rows + target_rows * (1 + settings.extract.views)
     disk = (source_rows + target_rows * (1 + settings.extract.views)) * pixels
     return Plan(
         cells=cells,
-        seconds=step * (steps / workers + pretraining),
-        disk=int(disk + cells * parameters * BYTES_PER_PARAMETER),
+        seconds=speed.step * (steps / workers + pretraining) + speed.prediction * (predicted / workers + extracted),
+        disk=int(disk + cells * speed.parameters * BYTES_PER_PARAMETER),
     )
 
 
-def _timed_step(settings: Settings, *, device: str) -> tuple[float, int]:
-    """Seconds of a training step of 32 images (the median of a few), and the network's number of parameters."""
+def _speed(settings: Settings, *, device: str) -> Speed:
+    """Trains this backbone for a few steps on noise, as a cell does it, and predicts with it."""
+    import numpy as np
     import torch
 
     from headstart.backbones.network import build
-    from headstart.objectives import classification
+    from headstart.features.extract import check_boundary
     from headstart.training.accelerator import Accelerator
+    from headstart.training.checkpoint import Checkpoints
+    from headstart.training.loop import Plan as Training
+    from headstart.training.loop import predict, train
+    from headstart.training.rows import ImageRows, Normalisation
 
     accelerator = Accelerator(device)
     accelerator.start()
-    network = accelerator.prepare(build(settings.backbone, channels=settings.data.channels, classes=10))
-    side = settings.data.image_size
-    images = accelerator.place(torch.zeros(32, settings.data.channels, side, side))
-    labels = torch.zeros(32, dtype=torch.int64, device=device)
-    seconds = []
-    for _ in range(TIMED + 1):
-        start = time.perf_counter()
-        accelerator.backward(classification.loss(network(images), labels))
-        seconds.append(time.perf_counter() - start)
-    return sorted(seconds[1:])[TIMED // 2], sum(parameter.numel() for parameter in network.parameters())
+    channels, side = settings.data.channels, settings.data.image_size
+    network = build(settings.backbone, channels=channels, classes=10)
+    check_boundary(settings.recipe("frozen_blocks").fixed_blocks, network)
+    noise = np.random.default_rng(0).integers(0, 256, (64, channels, side, side), dtype=np.uint8)
+    rows = ImageRows(noise, Normalisation((0.5,) * channels, (0.25,) * channels))
+    ends: list[float] = []
+
+    def observe(step: int, loss: float) -> dict[str, torch.Tensor]:
+        ends.append(time.perf_counter())
+        return {}
+
+    train(
+        network,
+        rows,
+        torch.arange(len(rows)) % 10,
+        plan=Training(TIMED + 1, 32, 1e-3, 0.0, 0.0, marks=tuple(range(1, TIMED + 2))),
+        seed=0,
+        accelerator=accelerator,
+        checkpoints=Checkpoints(Path(), every=math.inf),
+        observe=observe,
+    )
+    steps = sorted(after - before for before, after in zip(ends, ends[1:], strict=False))
+    start = time.perf_counter()
+    predict(network, rows, accelerator=accelerator)
+    return Speed(
+        step=steps[TIMED // 2],
+        prediction=(time.perf_counter() - start) / len(rows),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )

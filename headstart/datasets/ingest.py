@@ -87,6 +87,8 @@ def read_rows(
 ) -> tuple[pd.DataFrame, NDArray[np.uint8], pd.DataFrame]:
     """Decodes a dataset: (examples without split, images (rows, size, size, channels), rejected files).
 
+    The rows are in the order of their ids, which are digests of their content.
+
     Raises:
         DataError: no classes, too many bad files, or too few readable rows in a class.
     """
@@ -113,8 +115,9 @@ def read_rows(
             "content": content,
         }
     )
-    pixels = [item.pixels for item in decoded if item.pixels is not None]
-    return examples, np.stack(pixels), rejected
+    order = np.argsort(ids)  # the folder's order would tell a test row's class
+    pixels = np.stack([item.pixels for item in decoded if item.pixels is not None])
+    return examples.iloc[order].reset_index(drop=True), pixels[order], rejected
 
 
 def _decode_all(

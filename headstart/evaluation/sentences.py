@@ -80,18 +80,22 @@ def lines(verdict: Verdict) -> list[str]:
     printed += [f"labels saved: {saving_words(scratch.labels_saved)}"] if scratch.labels_saved else []
     printed += [_compute_line(scratch.compute_saved)] if scratch.compute_saved else []
     printed += [_gap_line(scratch, verdict.confidence)] if scratch.gap else []
+    printed += [_control_line(verdict.control, verdict.confidence)] if verdict.control else []
     printed.append(f"resolution expected before training: +-{100 * verdict.resolution:.1f} points")
     return printed + [f"warning: {warning}" for warning in verdict.warnings]
 
 
 def saving_words(saving: Saving) -> str:
-    """A saving with its interval: "4.1x (2.2x..7.9x)", "at least 2.0x (1.4x..)", "at most 0.5x"."""
+    """A saving with its interval: "4.1x (2.2x..7.9x)", "at least 2.0x (1.4x or more)", "at most 0.5x"."""
     if saving.ratio is None:
         return f"below {saving.high:.2g}x" if saving.high is not None else "unknown"
     # a bound that is the curve's end says nothing that "at least" has not said
     low = "" if saving.low is None or (saving.censored and saving.low == saving.ratio) else f"{saving.low:.2g}x"
     high = "" if saving.high is None or (saving.censored and saving.high == saving.ratio) else f"{saving.high:.2g}x"
-    interval = f" ({low}..{high})" if low or high else ""
+    if low and high:
+        interval = f" ({low}..{high})"
+    else:
+        interval = f" ({low} or more)" if low else f" ({high} or less)" if high else ""
     return f"{_bound(saving)}{saving.ratio:.2g}x{interval}"
 
 
@@ -160,8 +164,16 @@ def _flips_line(contrast: ContrastVerdict) -> str:
 
 
 def _compute_line(saved: ComputeSaved) -> str:
+    whole = saved.with_pretraining
+    loss = "" if whole.ratio is None or whole.ratio >= 1 else " (below 1x it costs more than it saves)"
+    return f"compute saved: {saving_words(saved.given_w)} given W, {saving_words(whole)} with pretraining{loss}"
+
+
+def _control_line(check: ControlCheck, confidence: float) -> str:
+    state = "still improving" if check.still_improves else "taken as converged"
     return (
-        f"compute saved: {saving_words(saved.given_w)} given W, {saving_words(saved.with_pretraining)} with pretraining"
+        f"control: doubling the steps of training from scratch gained {points(check.gain)} points"
+        f" ({_percent(confidence)} CI {points(check.low)}..{points(check.high)}): {state}"
     )
 
 

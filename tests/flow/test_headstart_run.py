@@ -349,6 +349,7 @@ with start_prefect(Path(".headstart").resolve()):
 """
 
 
+@pytest.mark.scenario
 def test_the_server_of_a_killed_run_is_swept_and_that_of_a_living_run_is_not(project):
     from flows.server import sweep_servers
 

@@ -18,7 +18,7 @@ def test_new_version_old_version_and_another_clone(cold, run_warm, tmp_path: Pat
     for path in sorted((project.root / "data" / "sketches").glob("*/00[0-5].png")):
         ImageOps.mirror(Image.open(path)).save(path.with_name(f"new-{path.name}"))
     project.run("dvc", "add", "-q", "data/sketches")
-    results = run_warm(project)
+    results = run_warm(project, until="evaluate")
     assert results["pretrain"] == "unchanged", "W depends on the source alone"
     assert {results[name] for name in ("ingest@target", "extract", "finetune@scratch", "evaluate")} == {"ran"}
     second = project.weights()

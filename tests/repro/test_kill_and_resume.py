@@ -1,8 +1,6 @@
-"""kill -9 in the middle of pretrain and of finetune: the rerun ends with the bytes of an uninterrupted run."""
+"""kill -9 in the middle of pretrain and of finetune: the next run goes on, and ends with the bytes of a whole one."""
 
 import hashlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,28 +12,58 @@ import pytest
 
 pytestmark = pytest.mark.scenario
 
-# A step with a checkpoint after every training step; the interval has no influence on the bytes.
+# `python -m tasks` with a checkpoint after every training step, and time to be killed at. The workers import this file
+# too. When checkpoints are written has no influence on the bytes.
 EAGER = """
 import sys
-from headstart.training.checkpoint import Checkpoints
-Checkpoints.__init__.__kwdefaults__["every"] = 0.0
-from tasks.__main__ import main
+import time
 
-sys.exit(main(sys.argv[1:]))
+from headstart.training.checkpoint import Checkpoints
+
+Checkpoints.__init__.__kwdefaults__["every"] = 0.0
+save = Checkpoints.save
+
+
+def save_and_wait(self, state, network, optimizer):
+    save(self, state, network, optimizer)
+    time.sleep(0.1)
+
+
+Checkpoints.save = save_and_wait
+
+if __name__ == "__main__":
+    from tasks.__main__ import main
+
+    sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(project, *step: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-c", EAGER, *step],
-        cwd=project.root,
-        env=project.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+@pytest.fixture
+def start(tmp_path: Path):
+    """Starts a step in a process of its own; it dies with the test."""
+    program = tmp_path / "eager.py"
+    program.write_text(EAGER)
+    started = []
+
+    def start(project, *step: str) -> "subprocess.Popen[bytes]":
+        started.append(
+            subprocess.Popen(
+                [sys.executable, str(program), *step],
+                cwd=project.root,
+                env=project.env,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 90) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come so far in time"
@@ -46,47 +74,60 @@ def digests(folder: Path, *names: str) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def test_pretraining_goes_on_where_it_was_killed(cold, tmp_path: Path) -> None:
+def checkpoints(project, pattern: str) -> list[str]:
+    """Names of the whole checkpoints of the trainings that match."""
+    found = (project.root / ".headstart" / "cells").glob(f"{pattern}/step-*/manifest.json")
+    return sorted(path.parent.name for path in found)
+
+
+def finished_cells(project) -> dict[str, float]:
+    """When the cells that are whole were published."""
+    folder = project.root / ".headstart" / "cells"
+    return {name: at for name, at in project.cells().items() if (folder / name / "cell.json").is_file()}
+
+
+def test_pretraining_goes_on_where_it_was_killed(cold, open_warm, in_project, start, tmp_path: Path) -> None:
     whole, killed = (cold.copy(tmp_path / name) for name in ("whole", "killed"))
     for project in (whole, killed):
-        project.set(pretrain__epochs=60)
-    whole.run("python", "-m", "tasks", "pretrain")
+        project.set(pretrain__epochs=20)  # of one step each
     process = start(killed, "pretrain")
-    checkpoints = killed.root / ".headstart" / "cells"
-    wait_until(lambda: len(list(checkpoints.glob("pretrain-*/step-*/manifest.json"))) >= 1)
-    process.send_signal(signal.SIGKILL)
+    wait_until(lambda: "step-00000005" in checkpoints(killed, "pretrain-*"))
+    process.kill()
     process.wait()
-    kept = sorted(checkpoints.glob("pretrain-*/step-*"))
-    assert kept, "killed before its end, it leaves a checkpoint"
-    said = killed.run("python", "-m", "tasks", "pretrain").stdout
-    files = ("weights.safetensors", "card.json", "history.csv")
-    model = Path("models/source/shapes")
+    assert checkpoints(killed, "pretrain-*")[-1] < "step-00000020"
+    for project in (whole, killed):
+        with in_project(project):
+            open_warm(project).step("pretrain")
+    model, files = Path("models/source/shapes"), ("weights.safetensors", "card.json", "history.csv")
     assert digests(killed.root / model, *files) == digests(whole.root / model, *files)
-    assert "W: resnet8 on shapes" in said
-    assert not list(checkpoints.glob("pretrain-*")), "checkpoints go when the step is done"
+    assert project.weights()[f"{model}/weights.safetensors"] != cold.weights()[f"{model}/weights.safetensors"]
+    assert checkpoints(killed, "pretrain-*") == [], "checkpoints go when the step is done"
 
 
-def test_finished_cells_of_a_killed_finetune_are_not_run_again(cold, tmp_path: Path) -> None:
+def test_finished_cells_of_a_killed_finetune_are_not_run_again(
+    cold, open_warm, in_project, start, tmp_path: Path
+) -> None:
     whole, killed = (cold.copy(tmp_path / name) for name in ("whole", "killed"))
     for project in (whole, killed):
-        project.set(finetune__seeds=6, strategies__scratch__steps=120)
-    whole.run("python", "-m", "tasks", "finetune", "scratch")
-    before = set(killed.cells())
+        project.set(finetune__seeds=3, strategies__scratch__steps=16)
+    before = finished_cells(killed)
     process = start(killed, "finetune", "scratch")
-    wait_until(lambda: any(_finished(killed, name) for name in set(killed.cells()) - before))
+    wait_until(lambda: len(finished_cells(killed)) > len(before) and checkpoints(killed, "*.rate-*") != [])
     workers = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
+    assert len(workers) > 2, "two workers, and what starts them"
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive, "workers die with their parent"
-    finished = {name: at for name, at in killed.cells().items() if name not in before and _finished(killed, name)}
-    assert 1 <= len(finished) < 12, "some of the 6 cells of full and 6 of half length were done, not all"
-    killed.run("python", "-m", "tasks", "finetune", "scratch")
-    assert {name: killed.cells()[name] for name in finished} == finished
+    finished = finished_cells(killed)
+    assert 1 <= len(finished) - len(before) < 6, "of three cells of full and three of half length"
+    assert checkpoints(killed, "*.rate-*") != [], "others were half done"
+    for project in (whole, killed):
+        with in_project(project):
+            open_warm(project).step("finetune", "scratch")
+    assert {name: at for name, at in finished_cells(killed).items() if name in finished} == finished
+    assert len(finished_cells(killed)) - len(before) == 6
+    assert checkpoints(killed, "*.rate-*") == []
     model = Path("models/target/scratch")
     files = ("weights.safetensors", "card.json", "predictions.parquet", "history.csv", "labelled.json")
     assert digests(killed.root / model, *files) == digests(whole.root / model, *files)
-
-
-def _finished(project, name: str) -> bool:
-    return os.path.isfile(project.root / ".headstart" / "cells" / name / "manifest.json")

@@ -19,14 +19,30 @@ def test_after_dvc_repro_the_flow_skips_everything(cold, run_warm) -> None:
     assert set(run_warm(cold).values()) == {"unchanged"}
 
 
-def test_dvc_repro_restores_what_the_flow_computed(cold, run_warm, tmp_path: Path) -> None:
+def test_each_restores_what_the_other_computed_or_restored(cold, run_warm, tmp_path: Path) -> None:
     project = cold.copy(tmp_path / "project")
-    first = project.weights()
+    first, verdict = project.weights(), (project.root / "reports" / "verdict.json").read_bytes()
     project.set(strategies__full__steps=9)
-    assert run_warm(project)["finetune@full"] == "ran"
-    assert project.weights() != first
+    results = run_warm(project, until="evaluate")
+    # It ran: dvc.lock still lists the outputs of the old value, and they must not be taken for those of the new one.
+    assert {name for name, outcome in results.items() if outcome == "ran"} == {"finetune@full", "select", "evaluate"}
+    second = project.weights()
+    assert {path for path in first if first[path] != second[path]} == {"models/target/full/weights.safetensors"}
     trained = project.cells()
+
     project.set(strategies__full__steps=8)
     assert "Running stage" not in project.run("dvc", "repro").stdout
+    assert project.weights() == first
+    assert (project.root / "reports" / "verdict.json").read_bytes() == verdict
+
+    project.set(strategies__full__steps=9)
+    assert run_warm(project, until="evaluate") == results | {
+        "finetune@full": "restored",
+        "select": "restored",
+        "evaluate": "restored",
+    }
+    assert project.weights() == second
+    project.set(strategies__full__steps=8)
+    assert set(run_warm(project).values()) == {"unchanged", "restored"}
     assert project.weights() == first
     assert project.cells() == trained, "nothing was trained"

@@ -3,18 +3,26 @@
 import pytest
 
 from headstart.cells import plan as module
-from headstart.cells.plan import plan
+from headstart.cells.plan import Speed, plan
+from headstart.errors import SettingsError
 from headstart.settings import validate
 
 
 @pytest.fixture
 def timed(monkeypatch):
-    """A step of 32 images takes 0.01 s and a network has 1,000 parameters."""
-    monkeypatch.setattr(module, "_timed_step", lambda settings, device: (0.01, 1000))
+    """A step of 32 images takes 0.01 s, a prediction no time, and a network has 1,000 parameters."""
+    monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.01, 0.0, 1000))
 
 
 def ask(workers: int = 1, **values):
-    return plan(validate(values, where="test"), source_rows=5000, target_rows=1797, workers=workers, device="cpu")
+    return plan(
+        validate(values, where="test"),
+        source_rows=5000,
+        target_rows=1797,
+        test_rows=700,
+        workers=workers,
+        device="cpu",
+    )
 
 
 def test_the_embedded_default(timed):
@@ -41,3 +49,14 @@ def test_a_step_is_timed_on_the_networks_own_backbone():
     found = ask(backbone="resnet8")
     assert 0.1 < found.seconds < 5000
     assert found.disk > (5000 + 1797 * 9) * 784
+
+
+def test_predictions_and_extraction_count_too(monkeypatch):
+    monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.0, 0.001, 1000))
+    # 55 cells predict the test rows once, the 15 headline cells that train three times more
+    assert ask().seconds == pytest.approx(0.001 * (700 * (55 + 3 * 15) + 5000 + 1797 * 9))
+
+
+def test_more_fixed_blocks_than_there_are_is_refused_before_anything_is_trained():
+    with pytest.raises(SettingsError, match="fixed_blocks is 4, but this backbone's blocks are stem, stage1"):
+        ask(strategies={"frozen_blocks": {"fixed_blocks": 4}})

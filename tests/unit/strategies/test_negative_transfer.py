@@ -48,11 +48,11 @@ def accuracy(domain, strategy: str, *, seeds: int, **changes: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "seeds", "loss"),  # measured over 4 seeds: .50, .07, .39, .42
+    ("strategy", "seeds", "loss"),  # measured over 4 seeds, from one W: .50, .07, .39, .42
     [("source", 1, 0.3), ("linear_probe", 2, 0.03), ("frozen_blocks", 1, 0.2), ("full", 1, 0.2)],
 )
 def test_a_wrong_normalisation_turns_the_gain_into_a_loss(domain, misled, tmp_path, strategy, seeds, loss):
     right = accuracy(domain, strategy, seeds=seeds, cells=str(tmp_path))
     wrong = accuracy(domain, strategy, seeds=seeds, **misled)
-    assert right > 0.8
+    assert right > 0.6
     assert right - wrong > loss
