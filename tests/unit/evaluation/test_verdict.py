@@ -105,7 +105,8 @@ def test_its_lines(helped):
         "compute saved: 2x (2x or more) given W, 0.5x (0.5x or more) with pretraining"
         " (below 1x it costs more than it saves)",
         "train-test gap: -11.0 points against training from scratch (95% CI -14.7..-7.3)",
-        "control: doubling the steps of training from scratch gained -0.1 points (95% CI -4.0..+3.8): taken as converged",
+        "control: doubling the steps of training from scratch gained -0.1 points (95% CI -4.0..+3.8):"
+        " taken as converged",
         "resolution expected before training: +-4.8 points",
     ]
 
