@@ -33,7 +33,7 @@ def run_cold(step: Step, items: list[str]) -> None:
                 progress=lambda what, done, of: None,
                 code=partial(code_digest, workspace.root),
             )
-            log.info("%s", step.load()(context, *items).line)
+            log.info("%s: %s", name, step.load()(context, *items).line)
         if (params_digest(workspace.root), code_digest(workspace.root, name)) != before:
             raise HeadstartError(
                 f"params.yaml or the code of step {name} changed while it was running; its result is not recorded, for "

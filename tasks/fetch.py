@@ -7,4 +7,4 @@ from tasks.step import Context, Outcome
 def fetch(context: Context, dataset: str) -> Outcome:
     """Writes data/<dataset>."""
     count = materialise(dataset, context.workspace.data(dataset))
-    return Outcome(f"{dataset}: {count:,} images written", params={"dataset": dataset}, metrics={"images": count})
+    return Outcome(f"{count:,} images written", params={"dataset": dataset}, metrics={"images": count})

@@ -16,7 +16,7 @@ def finetune(context: Context, strategy: str) -> Outcome:
     main = [summary for job, summary in zip(jobs, summaries, strict=True) if not job.variant]
     score = sum(summary["validation_score"] for summary in main) / len(main)
     return Outcome(
-        f"{strategy}: mean validation accuracy {score:.3f} over {len(main)} seeds; seed {delivered.seed} is kept",
+        f"mean validation accuracy {score:.3f} over {len(main)} seeds; seed {delivered.seed} is kept",
         params={"strategy": strategy, "label_budget": settings.finetune.label_budget, "seeds": settings.finetune.seeds}
         | settings.recipe(strategy).model_dump(),
         metrics={"validation.accuracy": score, "compute": main[0]["compute"]},

@@ -57,7 +57,7 @@ def report(context: Context) -> Outcome:
         ),
         workspace.reports,
     )
-    return Outcome(f"report: {path.relative_to(workspace.root)}", artifacts=(path,))
+    return Outcome(f"{path.relative_to(workspace.root)}", artifacts=(path,))
 
 
 def _differences(verdict: dict[str, Any], budget: int) -> pd.DataFrame:
