@@ -53,12 +53,12 @@ def _plan(workspace: Workspace, overrides: dict[str, str]) -> int:
 
 def list_registry(what: str, *, as_json: bool) -> int:
     """Prints a registry: a name and a line each."""
-    registry = _registry(what)
+    entries = _registry(what).listing()
     if as_json:
-        show(json.dumps([{"name": entry.name, "line": entry.line} for entry in registry], indent=1))
+        show(json.dumps([{"name": entry.name, "line": entry.line} for entry in entries], indent=1))
     else:
-        width = max(len(entry.name) for entry in registry)
-        show(*(f"{entry.name:<{width}}  {entry.line}" for entry in registry))
+        width = max(len(entry.name) for entry in entries)
+        show(*(f"{entry.name:<{width}}  {entry.line}" for entry in entries))
     return 0
 
 

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from headstart.errors import SettingsError
@@ -27,10 +27,15 @@ E = TypeVar("E", bound=Entry)
 
 
 class Registry(Generic[E]):
-    """A table of entries of one kind, in the order in which they were added."""
+    """A table of entries of one kind, in the order in which they were added.
 
-    def __init__(self, kind: str, entries: list[E]):
+    libraries: entries that stand for all names of another library, each called "library:NAME". Any name that starts
+    with "library:" is taken for one of them; whether it is there, only the library itself knows.
+    """
+
+    def __init__(self, kind: str, entries: list[E], *, libraries: tuple[E, ...] = ()):
         self.kind = kind
+        self._libraries = {entry.name.partition(":")[0]: entry for entry in libraries}
         self._entries: dict[str, E] = {}
         for entry in entries:
             self.add(entry)
@@ -51,12 +56,20 @@ class Registry(Generic[E]):
         Raises:
             SettingsError: there is none; the nearest names are listed.
         """
+        library, _, rest = name.partition(":")
+        if library in self._libraries and rest:
+            return replace(self._libraries[library], name=name)
         if name not in self._entries:
             raise SettingsError(f"unknown {self.kind} {name!r}; {nearest(name, self.names())}")
         return self._entries[name]
 
     def names(self) -> list[str]:
+        """Names of the table itself; those of libraries are not known here."""
         return list(self._entries)
+
+    def listing(self) -> list[E]:
+        """All entries, those that stand for libraries last."""
+        return [*self, *self._libraries.values()]
 
     def __iter__(self) -> Iterator[E]:
         return iter(self._entries.values())

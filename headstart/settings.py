@@ -54,12 +54,9 @@ class Settings(Knobs):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        smallest = BACKBONES.get(self.backbone).smallest
-        if self.data.image_size < smallest:
-            raise SettingsError(
-                f"data.image_size is {self.data.image_size}, but {self.backbone} needs at least {smallest} pixels; "
-                f"set data.image_size to {smallest} or more, or choose another backbone"
-            )
+        refusal = BACKBONES.get(self.backbone).refusal(self.data.image_size)
+        if refusal:
+            raise SettingsError(f"data.image_size is {self.data.image_size}, but {refusal}, or choose another backbone")
         if self.source.data == self.target.data:
             raise SettingsError(
                 f"source.data and target.data are both {self.source.data!r}; transfer needs two different datasets"

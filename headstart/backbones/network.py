@@ -1,10 +1,11 @@
 """A network as an ORDERED LIST OF BLOCKS, so that "the first k blocks are fixed to W" is one number.
 
-The contract for every family: `blocks` in order, then `head`, equal the original network's forward. The last block
-ends in a vector a row (batch, feature_dim); the earlier ones in maps (batch, channels, height, width) or tokens.
+The contract for every family: `blocks` in order, then `head`, equal the original network's forward. All state of the
+original lies in a block or in the head. The last block ends in a vector a row (batch, feature_dim); the earlier ones
+in maps (batch, channels, height, width) or in tokens (batch, positions, channels). No block changes what it takes in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from torch import Tensor, nn
@@ -16,15 +17,25 @@ class Network(nn.Module):
     """Blocks and a linear head.
 
     blocks: (name, module) in order. feature_dim: length of the vector that the last block gives.
+    original: the library's network that the blocks were taken from; renamed: the names of its tensors that were copied
+    rather than taken, and ours. original_keys: name of each of its tensors -> name in our state dict.
     """
 
-    def __init__(self, blocks: Iterable[tuple[str, nn.Module]], head: nn.Linear):
+    def __init__(
+        self,
+        blocks: Iterable[tuple[str, nn.Module]],
+        head: nn.Linear,
+        *,
+        original: nn.Module | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ):
         super().__init__()
         named = list(blocks)
         self.block_names = tuple(name for name, _ in named)
         self.blocks = nn.ModuleList(module for _, module in named)
         self.head = head
         self.feature_dim = head.in_features
+        self.original_keys = {**_same_tensors(original, self), **(renamed or {})} if original else {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (batch, classes) of normalised images (batch, channels, height, width)."""
@@ -39,6 +50,13 @@ class Network(nn.Module):
         for block in self.blocks[start:stop]:
             activations = block(activations)
         return activations
+
+
+def _same_tensors(original: nn.Module, network: nn.Module) -> dict[str, str]:
+    """Names of the same tensor in both state dicts: which module went where."""
+    ours = {id(tensor): key for key, tensor in network.state_dict(keep_vars=True).items()}
+    theirs = original.state_dict(keep_vars=True)
+    return {key: ours[id(tensor)] for key, tensor in theirs.items() if id(tensor) in ours}
 
 
 class Pooled(nn.Module):

@@ -10,28 +10,17 @@ from torchvision.models.resnet import BasicBlock
 from headstart.backbones.network import Network, Pooled
 
 WIDTHS = (16, 32, 64)
+UNITS = {"resnet8": 1, "resnet14": 2, "resnet20": 3}  # in each stage
 
 
-def resnet8(*, channels: int, classes: int) -> Network:
-    return _small_resnet(1, channels=channels, classes=classes)
-
-
-def resnet14(*, channels: int, classes: int) -> Network:
-    return _small_resnet(2, channels=channels, classes=classes)
-
-
-def resnet20(*, channels: int, classes: int) -> Network:
-    return _small_resnet(3, channels=channels, classes=classes)
-
-
-def _small_resnet(units: int, *, channels: int, classes: int) -> Network:
+def small_resnet(name: str, *, channels: int, classes: int) -> Network:
     stem = nn.Sequential(
         nn.Conv2d(channels, WIDTHS[0], 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(WIDTHS[0]),
         nn.ReLU(inplace=True),
     )
     stages = [
-        _stage(before, width, units, stride=1 if number == 0 else 2)
+        _stage(before, width, UNITS[name], stride=1 if number == 0 else 2)
         for number, (before, width) in enumerate(zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False))
     ]
     blocks = [("stem", stem), ("stage1", stages[0]), ("stage2", stages[1])]

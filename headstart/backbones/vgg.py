@@ -1,36 +1,28 @@
-"""The VGG family of torchvision as ordered blocks: the convolutions up to each pooling, then the two hidden layers."""
+"""AlexNet and VGG of torchvision as ordered blocks: the convolutions up to each pooling, then the hidden layers."""
 
-from functools import partial
-from typing import Any
+from collections.abc import Iterable
 
 from torch import nn
-from torchvision import models
 
-from headstart.backbones.network import Network, with_channels
+from headstart.backbones.network import Network
+from headstart.backbones.original import torchvision_net
 
 
-def _vgg(name: str, *, channels: int, classes: int) -> Network:
-    net: Any = getattr(models, name)(weights=None, num_classes=classes)
-    net.features[0] = with_channels(net.features[0], channels)
+def vgg(name: str, *, channels: int, classes: int) -> Network:
+    net = torchvision_net(name, channels=channels, classes=classes)
+    blocks = [
+        *up_to_each_pooling(net.features),
+        ("hidden1", nn.Sequential(net.avgpool, nn.Flatten(1), *net.classifier[:3])),
+        ("hidden2", net.classifier[3:6]),
+    ]
+    return Network(blocks, net.classifier[6], original=net)
+
+
+def up_to_each_pooling(layers: Iterable[nn.Module]) -> list[tuple[str, nn.Module]]:
+    """Layers cut after each maximum pooling; those after the last one are a stage as well."""
     stages: list[list[nn.Module]] = [[]]
-    for layer in net.features:
+    for layer in layers:
         stages[-1].append(layer)
         if isinstance(layer, nn.MaxPool2d):
             stages.append([])
-    blocks = [(f"stage{number}", nn.Sequential(*layers)) for number, layers in enumerate(stages[:-1], start=1)]
-    first, second = net.classifier[:3], net.classifier[3:6]
-    blocks += [
-        ("hidden1", nn.Sequential(net.avgpool, nn.Flatten(1), *first)),
-        ("hidden2", nn.Sequential(*second)),
-    ]
-    return Network(blocks, net.classifier[6])
-
-
-vgg11 = partial(_vgg, "vgg11")
-vgg11_bn = partial(_vgg, "vgg11_bn")
-vgg13 = partial(_vgg, "vgg13")
-vgg13_bn = partial(_vgg, "vgg13_bn")
-vgg16 = partial(_vgg, "vgg16")
-vgg16_bn = partial(_vgg, "vgg16_bn")
-vgg19 = partial(_vgg, "vgg19")
-vgg19_bn = partial(_vgg, "vgg19_bn")
+    return [(f"stage{number}", nn.Sequential(*stage)) for number, stage in enumerate(stages, start=1) if stage]
