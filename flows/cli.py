@@ -76,10 +76,13 @@ def _settings_help() -> str:
     """Every settings flag with its default; only made when help is asked for."""
     if not {"-h", "--help"} & set(sys.argv):
         return ""
+    from flows.overrides import WEIGHTS, WEIGHTS_KNOB
     from headstart.settings import Settings, knobs
 
     lines = ["settings (--NAME VALUE; lists with commas):"]
-    for name, field in knobs(Settings()).items():
+    for name, field in sorted(
+        (knobs(Settings()) | {WEIGHTS: WEIGHTS_KNOB}).items(), key=lambda item: item[0] == WEIGHTS
+    ):
         lines.append(f"  --{name} ({field.value})\n      {field.line}")
     return "\n".join(lines)
 

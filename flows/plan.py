@@ -5,6 +5,7 @@ import json
 from headstart.cells.plan import plan
 from headstart.datasets.folder import list_folder
 from headstart.datasets.table import DATASETS
+from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.resolution import resolution
 from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
@@ -51,6 +52,8 @@ def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, 
     if card.is_file():
         splits = json.loads(card.read_text())["pack"]["splits"]
         return sum(splits.values()), splits.get("test", 0)
+    if not card.is_file() and workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
+        return 0, 0
     known = dataset in DATASETS and not workspace.data(dataset).is_dir()
     rows = DATASETS.get(dataset).rows if known else len(list_folder(workspace.data(dataset)).paths)
     return rows, round(rows * settings.data.test_fraction)

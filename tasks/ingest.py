@@ -2,6 +2,8 @@
 
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import TEST, Card, Pack
+from headstart.datasets.weights_folder import find_weights
+from headstart.datasets.weights_pack import pack_weights
 from tasks.step import Context, Outcome
 from tasks.workers import pool
 
@@ -9,6 +11,8 @@ from tasks.workers import pool
 def ingest(context: Context, role: str) -> Outcome:
     """Packs the source or the target; role says which. The target comes first: its test rows leave the source."""
     card = _source(context) if role == "source" else _target(context)
+    if not card.classes:
+        return Outcome(f"{card.name}: weights, and no rows", params={"dataset": card.name}, datasets=(card.name,))
     rejected = sum(card.rejected.values())
     line = f"{card.name}: {sum(card.splits.values()):,} rows in {len(card.classes)} classes"
     line += f", {card.splits[TEST]:,} of them test rows" if TEST in card.splits else ""
@@ -41,6 +45,8 @@ def _target(context: Context) -> Card:
 def _source(context: Context) -> Card:
     workspace, settings = context.workspace, context.settings
     name = settings.source.data
+    if find_weights(workspace.data(name)):
+        return pack_weights(workspace.pack(name), settings=settings.data)
     target = Pack(workspace.pack(settings.target.data))
     return ingest_source(
         workspace.data(name),

@@ -1,18 +1,24 @@
 """pretrain: the source model W (the article's step 1)."""
 
 from headstart.datasets.pack import Pack, pack_digest
+from headstart.datasets.weights_folder import find_weights
 from headstart.storage.publish import digest
-from headstart.training.accelerator import Accelerator
+from headstart.training.accelerator import Accelerator, seed_of
+from headstart.training.adopt import MATCHES, adopt
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.pretrain import pretrain as train_source
 from tasks.step import Context, Outcome, log
 from tasks.workers import get_ready
 
+SHOWN = 4  # names of tensors in a line
+
 
 def pretrain(context: Context) -> Outcome:
-    """Trains the backbone on the source and publishes models/source/<source>."""
+    """Trains the backbone on the source and publishes models/source/<source>; or adopts the source's weights."""
     workspace, settings = context.workspace, context.settings
     source = settings.source.data
+    if find_weights(workspace.data(source)):
+        return _adopt(context)
     pack = Pack(workspace.pack(source))
     key = digest(
         [
@@ -51,7 +57,35 @@ def pretrain(context: Context) -> Outcome:
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},
-        metrics={"compute": card.flops} | ({"accuracy": accuracy} if accuracy else {}),
+        metrics={"compute": card.flops or 0.0} | ({"accuracy": accuracy} if accuracy else {}),
         artifacts=(directory,),
         datasets=(source,),
     )
+
+
+def _adopt(context: Context) -> Outcome:
+    workspace, settings = context.workspace, context.settings
+    source = settings.source.data
+    directory = workspace.weights(source)
+    card, match = adopt(
+        workspace.data(source),
+        directory,
+        backbone=settings.backbone,
+        channels=settings.data.channels,
+        image_size=settings.data.image_size,
+        seed=seed_of(settings.seed, "adopt"),
+    )
+    line = f"W: {settings.backbone} with {len(match.taken):,} tensors of {source}"
+    line += f"; from random values: {_some(match.fresh)}" if match.fresh else ""
+    line += f"; not used: {_some(match.unused)}" if match.unused else ""
+    return Outcome(
+        f"{line} ({directory.relative_to(workspace.root)}/{MATCHES})",
+        params={"backbone": settings.backbone, "source": source, "classes": len(card.classes)},
+        metrics={"tensors.taken": len(match.taken), "tensors.fresh": len(match.fresh)},
+        artifacts=(directory,),
+        datasets=(source,),
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

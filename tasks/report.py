@@ -40,7 +40,7 @@ def report(context: Context) -> Outcome:
             differences=_differences(verdict, settings.finetune.label_budget),
             predictions=predictions,
             convergence=pd.read_csv(workspace.snapshots, keep_default_na=False),
-            cells=pd.read_csv(workspace.cells_table, keep_default_na=False),
+            cells=pd.read_csv(workspace.cells_table, keep_default_na=False, na_values={"pretraining_compute": [""]}),
             classes=target.card.classes,
             chosen=read_selection(workspace.selection)["strategy"],
             headline_budget=settings.finetune.label_budget,
@@ -77,6 +77,8 @@ def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
 def _samples(pack: Pack) -> list[tuple[str, Picture]]:
     """A few labelled rows, evenly over the classes."""
     examples = pack.examples
+    if not len(examples):  # a source that is weights
+        return []
     chosen = examples[examples["label"].notna()].groupby("label").head(max(1, SAMPLES // len(pack.card.classes)))
     rows = np.array(chosen.sort_values(["label", "id"]).index[:SAMPLES])
     return list(zip(list(examples["label"].iloc[rows]), _pictures(pack, rows), strict=True))
@@ -95,8 +97,14 @@ def _card(pack: Pack) -> dict[str, Any]:
         "image_size": card.image_size,
         "channels": card.channels,
         "digest": pack_digest(pack.directory)[:12],
-        "description": DATASETS.get(card.name).line if card.name in DATASETS else "a folder of class folders",
+        "description": _description(card),
     }
+
+
+def _description(card: Card) -> str:
+    if card.name in DATASETS:
+        return DATASETS.get(card.name).line
+    return "a folder of class folders" if card.classes else "weights that were trained elsewhere"
 
 
 def _reproduce(context: Context) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
-from torchvision.models import WeightsEnum
 
 from headstart.backbones.network import Network, build
 from headstart.backbones.original import first_convolution
 from headstart.errors import DataError
 
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads that GoogLeNet and Inception have for their own training alone
-TO_ONE = ("googlenet", "inception_v3")  # with weights, torchvision's networks first rescale the image to [-1, 1]
 SHOWN = 3
 
 
@@ -75,14 +73,6 @@ def adapt_input(weight: Tensor, channels: int) -> Tensor:
     if channels == 1:
         return weight.sum(1, keepdim=True)
     return weight.repeat(1, -(-channels // given), 1, 1)[:, :channels] * (given / channels)
-
-
-def torchvision_normalisation(name: str, weights: WeightsEnum) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation by channel, as fractions of the pixel range, that pretrained weights expect."""
-    if name in TO_ONE:
-        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    preset = weights.transforms()
-    return tuple(preset.mean), tuple(preset.std)
 
 
 def _some(keys: Iterable[str]) -> str:

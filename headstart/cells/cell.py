@@ -40,7 +40,8 @@ class Fitted:
 
     snapshots: at least the final one, progress 1. train: probabilities of the training rows.
     tensors, kind, normalisation, levels: the weights to deliver and how to read them (see WeightsCard).
-    history: (step, split, metric, value). compute, pretraining_compute: FLOPs given W, and of what W took.
+    history: (step, split, metric, value). compute, pretraining_compute: FLOPs given W, and of what W took (None
+    where that is not known).
     learning_rate: the one chosen on validation, None where there is none.
     """
 
@@ -52,7 +53,7 @@ class Fitted:
     levels: int
     history: tuple[tuple[int, str, str, float], ...]
     compute: float
-    pretraining_compute: float
+    pretraining_compute: float | None
     learning_rate: float | None = None
 
 

@@ -37,7 +37,7 @@ def tune(
     boundary: int = 0,
     layer_decay: float = 1.0,
     extra_compute: float = 0.0,
-    pretraining_compute: float = 0.0,
+    pretraining_compute: float | None = 0.0,
 ) -> Fitted:
     """Trains from `start()` once for each rate of the recipe and keeps the one that validates best.
 

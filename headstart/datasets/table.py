@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from headstart.datasets.published import is_published
 from headstart.registry import Entry, Registry
 
 
@@ -12,7 +13,19 @@ class BuiltIn(Entry):
     rows: int
 
 
-DATASETS: Registry[BuiltIn] = Registry(
+class Datasets(Registry[BuiltIn]):
+    """The built-ins, and besides them all weights that somebody publishes: too many to list."""
+
+    def get(self, name: str) -> BuiltIn:
+        if is_published(name):
+            return BuiltIn(name, "published weights", "headstart.datasets.published:download", 0)
+        return super().get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and is_published(name))
+
+
+DATASETS = Datasets(
     "built-in dataset",
     [
         BuiltIn(

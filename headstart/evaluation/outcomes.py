@@ -195,7 +195,9 @@ def _index_cells(cells: pd.DataFrame) -> dict[Cell, dict[str, float]]:
     if len(repeated):
         raise DataError(f"cells has {_words(_cell(repeated.iloc[0]))} more than once; keep one row a training")
     for name in ("seconds", "compute", "pretraining_compute"):
-        odd = frame[~np.isfinite(frame[name].astype(np.float64))]
+        values = frame[name].astype(np.float64)
+        unknown = values.isna() if name == "pretraining_compute" else False  # W may be someone else's
+        odd = frame[~(np.isfinite(values) | unknown)]
         if len(odd):
             raise DataError(
                 f"cells has no {name} for {_words(_cell(odd.iloc[0]))}; give a number, 0 where none was spent"

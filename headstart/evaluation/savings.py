@@ -7,6 +7,7 @@ seeds is what the two-way interval was chosen over; this way the savings have th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -52,8 +53,8 @@ def compute_saved(
     """Compute that scratch needed to first reach its final accuracy, over what the strategy needed for the same.
 
     strategy, scratch: (seeds, rows) by progress, the fraction of the training after which a snapshot predicted.
-    *_compute: FLOPs of a whole training, mean over seeds. Both are read off their snapshots in the same way, so a
-    control that was trained beyond its plateau is not charged for it.
+    *_compute: FLOPs of a whole training, mean over seeds; that of pretraining is nan where it is not known. Both are
+    read off their snapshots in the same way, so a control that was trained beyond its plateau is not charged for it.
     """
     goal = scratch[max(scratch)]
     spent = scratch_compute * min(p for p in scratch if scratch[p].mean() >= goal.mean() - CLOSE)
@@ -89,10 +90,10 @@ def _first_reached(strategy: Mapping[float, Floats], goal: Floats, sampling: Sam
 
 
 def _compute_ratio(spent: float, reached: _Reached, compute: float, before: float) -> Saving:
-    """spent / (progress * compute + before); null where that is 0 (nothing was trained)."""
+    """spent / (progress * compute + before); null where that is 0 (nothing was trained) or not known."""
 
     def ratio(progress: float | None) -> float | None:
-        cost = None if progress is None else progress * compute + before
+        cost = None if progress is None or isnan(before) else progress * compute + before
         return spent / cost if cost else None
 
     bound: Bound = "<=" if reached.mean is None else ">=" if reached.mean == reached.at_once else "="

@@ -34,8 +34,12 @@ def _own_head(cell: Cell) -> Fitted:
 
 
 def _nearest_mean(cell: Cell) -> Fitted:
-    """SimpleShot's CL2N (1911.04623): centred on the SOURCE's mean, L2-normalised, nearest class mean."""
-    centre = torch.from_numpy(np.array(cell.features(POOLED, of="source"))).mean(0)
+    """SimpleShot's CL2N (1911.04623): centred on the SOURCE's mean, L2-normalised, nearest class mean.
+
+    Where W came without source rows there is nothing to centre on: L2N of the same paper.
+    """
+    rows = torch.from_numpy(np.array(cell.features(POOLED, of="source")))
+    centre = rows.mean(0) if len(rows) else torch.zeros(rows.shape[1])
     train = _centred(_features(cell, cell.train_rows), centre)
     means = classification.class_means(train, cell.train_labels, len(cell.classes))
     temperature = classification.calibrate(nearness(train, means), cell.train_labels)

@@ -24,7 +24,8 @@ class WeightsCard:
 
     kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels) or
     "means" (blocks, and class means of centred, normalised features). strategy: which way of training made them.
-    normalisation: that of the rows they were trained on; it travels with them.
+    normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
+    without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class WeightsCard:
     levels: int
     seed: int
     label_budget: int | None = None
-    flops: float = 0.0
+    flops: float | None = 0.0
 
 
 def write_weights(directory: Path, card: WeightsCard, tensors: dict[str, Tensor]) -> None:
@@ -78,7 +79,7 @@ def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
 def read_network(directory: Path) -> tuple[WeightsCard, Network]:
     """The network of a folder of weights of kind "network", on the CPU."""
     card, tensors = read_weights(directory)
-    network = build(card.backbone, channels=card.channels, classes=len(card.classes))
+    network = build(card.backbone, channels=card.channels, classes=max(1, len(card.classes)))
     network.load_state_dict(tensors)
     return card, network
 

@@ -199,6 +199,6 @@ def test_the_stages_are_joined_by_what_they_read_and_write():
     written |= {"models/target"}  # the folder of models/target/${item}
     for stage in STAGES:
         for dep in body(stage)["deps"]:
-            if dep.startswith(CODE) or dep in ("data/${item.dataset}", "${item.reads}"):
+            if dep.startswith(CODE) or dep in ("data/${item.dataset}", "data/${source.data}", "${item.reads}"):
                 continue
             assert any(dep == out or dep.startswith(f"{out}/") for out in written), dep

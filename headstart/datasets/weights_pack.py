@@ -1,0 +1,35 @@
+"""The pack of a source that is weights: it has no rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from headstart.datasets.pack import POOL, Card, write_pack
+from headstart.datasets.settings import DataSettings
+
+
+def pack_weights(pack: Path, *, settings: DataSettings) -> Card:
+    """Publishes a pack without rows: there are weights, and no images that they came from."""
+    card = Card(
+        name=pack.name,
+        classes=(),
+        counts={},
+        splits={POOL: 0},
+        rejected={},
+        duplicates=0,
+        removed_overlap=0,
+        image_size=settings.image_size,
+        channels=settings.channels,
+        mean=(0.5,) * settings.channels,
+        std=(0.25,) * settings.channels,
+    )
+    examples = pd.DataFrame({name: pd.Series(dtype="str") for name in ("id", "path", "label", "split", "group")})
+    write_pack(
+        pack,
+        card=card,
+        examples=examples,
+        images=np.zeros((0, settings.image_size, settings.image_size, settings.channels), np.uint8),
+        rejected=pd.DataFrame(columns=["path", "reason"]),
+    )
+    return card
