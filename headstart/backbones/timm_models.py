@@ -160,7 +160,7 @@ def _units(module: nn.Module, prefix: str, cuts: Iterable[str]) -> Iterable[str]
 
 
 def _path(net: nn.Module, wanted: nn.Module) -> str:
-    return next(path for path, module in net.named_modules() if module is wanted)
+    return str(next(path for path, module in net.named_modules() if module is wanted))
 
 
 def _watch(net: nn.Module, paths: Iterable[str], run: Callable[[], Any]) -> tuple[Any, list[Call]]:
