@@ -102,7 +102,8 @@ def _order(model: str) -> Order:
     Raises:
         SettingsError: its blocks cannot be ordered; the message says what is in the way.
     """
-    with torch.device("meta"), torch.no_grad():
+    # outside of inference mode: its tensors have no versions
+    with torch.inference_mode(False), torch.no_grad(), torch.device("meta"):
         try:
             net = _create(model, num_classes=10).eval()  # some have no head of their own
             images = torch.empty(1, *net.pretrained_cfg["input_size"])
