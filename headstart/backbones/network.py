@@ -8,9 +8,11 @@ in maps (batch, channels, height, width) or in tokens (batch, positions, channel
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from headstart.backbones.table import BACKBONES
+from headstart.errors import SettingsError
 
 
 class Network(nn.Module):
@@ -73,6 +75,28 @@ def build(name: str, *, channels: int, classes: int) -> Network:
         SettingsError: there is no such backbone; the nearest names are listed.
     """
     return cast(Network, BACKBONES.get(name).load()(channels=channels, classes=classes))
+
+
+def check_image_size(name: str, *, channels: int, image_size: int) -> None:
+    """Refuses a size that a network cannot take; one of timm's, of which the table knows nothing, is tried out.
+
+    It is tried on meta tensors, which cost no arithmetic.
+
+    Raises:
+        SettingsError: the size, and one that it takes.
+    """
+    refusal = BACKBONES.get(name).refusal(image_size)
+    if refusal is None and name not in BACKBONES:
+        from headstart.backbones.timm_models import native_size
+
+        with torch.device("meta"), torch.no_grad():
+            network = build(name, channels=channels, classes=2).eval()
+            try:
+                network(torch.empty(1, channels, image_size, image_size))
+            except (RuntimeError, AssertionError, ValueError) as error:
+                refusal = f"{name} cannot take it ({error}); set data.image_size to {native_size(name)}"
+    if refusal:
+        raise SettingsError(f"data.image_size is {image_size}, but {refusal}, or choose another backbone")
 
 
 def with_channels(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:

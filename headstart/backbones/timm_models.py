@@ -102,7 +102,8 @@ def _order(model: str) -> Order:
     Raises:
         SettingsError: its blocks cannot be ordered; the message says what is in the way.
     """
-    with torch.device("meta"), torch.no_grad():
+    # outside of inference mode: its tensors have no versions
+    with torch.inference_mode(False), torch.no_grad(), torch.device("meta"):
         try:
             net = _create(model, num_classes=10).eval()  # some have no head of their own
             images = torch.empty(1, *net.pretrained_cfg["input_size"])
@@ -160,7 +161,7 @@ def _units(module: nn.Module, prefix: str, cuts: Iterable[str]) -> Iterable[str]
 
 
 def _path(net: nn.Module, wanted: nn.Module) -> str:
-    return next(str(path) for path, module in net.named_modules() if module is wanted)
+    return str(next(path for path, module in net.named_modules() if module is wanted))
 
 
 def _watch(net: nn.Module, paths: Iterable[str], run: Callable[[], Any]) -> tuple[Any, list[Call]]:

@@ -3,6 +3,8 @@
 Boundaries are tokens (batch, 1 + patches, width), the class token first. The table of positions fits one image size.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,11 @@ class ClassToken(nn.Module):
 
 
 def vit(name: str, *, channels: int, classes: int) -> Network:
-    net = torchvision_net(name, channels=channels, classes=classes)
+    return vit_blocks(torchvision_net(name, channels=channels, classes=classes))
+
+
+def vit_blocks(net: Any) -> Network:
+    """The blocks of a torchvision.models.VisionTransformer of any size."""
     encoder = net.encoder
     *layers, last = encoder.layers
     embedding = Embedding(net.conv_proj, net.class_token, encoder.pos_embedding, encoder.dropout)

@@ -67,7 +67,7 @@ def _speed(settings: Settings, *, device: str) -> Speed:
     import numpy as np
     import torch
 
-    from headstart.backbones.network import build
+    from headstart.backbones.network import build, check_image_size
     from headstart.features.extract import check_boundary
     from headstart.training.accelerator import Accelerator
     from headstart.training.checkpoint import Checkpoints
@@ -78,6 +78,7 @@ def _speed(settings: Settings, *, device: str) -> Speed:
     accelerator = Accelerator(device)
     accelerator.start()
     channels, side = settings.data.channels, settings.data.image_size
+    check_image_size(settings.backbone, channels=channels, image_size=side)
     network = build(settings.backbone, channels=channels, classes=10)
     check_boundary(settings.recipe("frozen_blocks").fixed_blocks, network)
     noise = np.random.default_rng(0).integers(0, 256, (64, channels, side, side), dtype=np.uint8)

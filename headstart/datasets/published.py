@@ -15,6 +15,7 @@ from headstart.storage.publish import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torchvision.models import WeightsEnum
 
 TIMM = "pretrained"  # what timm's weights of a model are called here; which ones is said by the model's own name
 TO_ONE = ("googlenet", "inception_v3")  # with weights, torchvision's networks first rescale the image to [-1, 1]
@@ -81,13 +82,22 @@ def _torchvision(backbone: str, weights: str) -> "tuple[dict[str, Tensor], dict[
             "that file elsewhere, copy it here and give it by --source.weights FILE"
         ) from None
     preset = entry.transforms()
+    mean, std = torchvision_normalisation(backbone, entry)
     about = {
-        "mean": [0.5] * 3 if backbone in TO_ONE else list(preset.mean),
-        "std": [0.5] * 3 if backbone in TO_ONE else list(preset.std),
+        "mean": list(mean),
+        "std": list(std),
         "classes": list(entry.meta["categories"]),
         "image_size": preset.crop_size[0],
     }
     return state, about
+
+
+def torchvision_normalisation(backbone: str, weights: "WeightsEnum") -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation by channel, as fractions of the pixel range, that pretrained weights expect."""
+    if backbone in TO_ONE:
+        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    preset = weights.transforms()
+    return tuple(preset.mean), tuple(preset.std)
 
 
 def _timm(model_name: str) -> "tuple[dict[str, Tensor], dict[str, Any]]":

@@ -50,7 +50,9 @@ def read_about(directory: Path) -> About:
         return About()
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+        }
         about = About(**values)
         if len(about.mean) != len(about.std) or not about.mean or min(about.std) <= 0:
             raise ValueError("mean and std need one number a channel, std above 0")

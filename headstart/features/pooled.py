@@ -19,5 +19,7 @@ def pooled(network: Network, activations: Tensor, *, boundary: int, levels: int)
 
 
 def _average(activations: Tensor) -> Tensor:
-    """Maps (rows, channels, h, w) -> (rows, channels); vectors stay as they are."""
-    return activations.mean((2, 3)) if activations.dim() == 4 else activations
+    """Maps (rows, channels, h, w) and tokens (rows, positions, channels) -> (rows, channels); vectors stay."""
+    if activations.dim() == 4:
+        return activations.mean((2, 3))
+    return activations.mean(1) if activations.dim() == 3 else activations

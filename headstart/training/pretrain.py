@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from headstart.backbones.network import build
+from headstart.backbones.network import build, check_image_size
 from headstart.datasets.pack import POOL, Pack
 from headstart.datasets.splits import split_test
 from headstart.objectives import classification
@@ -38,7 +38,11 @@ def pretrain(
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
     log(epoch, epochs, training loss, validation accuracy) is called after each epoch.
+
+    Raises:
+        SettingsError: the backbone cannot take images of the pack's size.
     """
+    check_image_size(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
     normalisation = Normalisation(pack.card.mean, pack.card.std)
     training, validation = _hold_out(pack, settings, seed)
     held = ImageRows(pack.images[validation], normalisation)

@@ -83,7 +83,7 @@ def closure(stage: str, item: str) -> set[str]:
         found.add(module)
         further = imports().find_modules_directly_imported_by(module)
         if module == "headstart.backbones.network":
-            further |= {module_of(entry) for entry in BACKBONES}
+            further |= {module_of(entry) for entry in BACKBONES.listing()}
         waiting |= {name for name in further - found if not EXEMPT.fullmatch(name)}
     return found
 

@@ -45,6 +45,18 @@ def test_where_nothing_is_near_all_are_listed():
         small().get("xyz")
 
 
+def test_an_entry_may_stand_for_all_names_of_a_library():
+    library = Entry("plums:NAME", "any plum", "plums:plum")
+    found = Registry("fruit", [Entry("apple", "round", "fruits:apple")], libraries=(library,))
+    assert found.get("plums:damson") == Entry("plums:damson", "any plum", "plums:plum")
+    assert found.names() == ["apple"]
+    assert [entry.name for entry in found.listing()] == ["apple", "plums:NAME"]
+    assert "plums:damson" not in found
+    for name in ("plums:", "plums", "pears:x", ":plums"):
+        with pytest.raises(SettingsError, match="unknown fruit"):
+            found.get(name)
+
+
 def test_at_most_three_are_guessed():
     assert nearest("seed", ["seeds", "seedy", "seeded", "weeds"]).count(" or ") == 2
 
@@ -64,7 +76,7 @@ def test_the_settings_and_all_tables_come_without_torch():
     """`headstart --help` and `headstart list` answer at once."""
     command = (
         "import sys, headstart.settings, headstart.cells.grid, headstart.cells.results, headstart.cells.select; "
-        "heavy = {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'mlflow', 'prefect', 'dvc'}; "
+        "heavy = {'torch', 'torchvision', 'timm', 'sklearn', 'scipy', 'matplotlib', 'mlflow', 'prefect', 'dvc'}; "
         "print(heavy & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)

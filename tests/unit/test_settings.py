@@ -198,6 +198,21 @@ def test_the_smallest_image_of_each_backbone_is_allowed(name):
     assert "image_size" in refusal({"backbone": name, "data": {"image_size": smallest - 1}})
 
 
+@pytest.mark.parametrize("side", [28, 223, 225, 448])
+def test_a_backbone_of_one_size_takes_no_other(side):
+    message = refusal({"backbone": "vit_b_16", "data": {"image_size": side}})
+    assert f"data.image_size is {side}, but vit_b_16 takes images of 224 pixels alone" in message
+    assert "set data.image_size to 224, or choose another backbone" in message
+
+
+def test_a_backbone_of_timm_is_allowed_by_any_name():
+    """Whether there is one, and what size it takes, is found when it is built: timm takes seconds to import."""
+    found = validate({"backbone": "timm:vit_tiny_patch16_224", "data": {"image_size": 8}}, where="x")
+    assert found.backbone == "timm:vit_tiny_patch16_224"
+    assert "unknown backbone 'timm:'" in refusal({"backbone": "timm:"})
+    assert "unknown backbone 'other:resnet18'" in refusal({"backbone": "other:resnet18"})
+
+
 def test_source_and_target_must_be_two():
     message = refusal({"source": {"data": "digits"}})
     assert "source.data and target.data are both 'digits'; transfer needs two different datasets" in message

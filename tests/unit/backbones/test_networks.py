@@ -50,8 +50,7 @@ BLOCKS = {  # of the names that begin so; the first that fits
     "vit_h": ("embedding", *numbered("layer", 32)),
     "maxvit": ("stem", *numbered("block", 4)),
 }
-EVERY = pytest.mark.parametrize("name", BACKBONES.names())
-OURS = [entry.name for entry in BACKBONES if "small_resnet" in entry.target]
+OURS = [entry.name for entry in BACKBONES if entry.weights is None]
 THEIRS = [name for name in BACKBONES.names() if name not in OURS]
 LIGHT = [  # the smallest of each family and of each kind of unit
     "googlenet",
@@ -79,6 +78,17 @@ HEAVY = [  # the smallest of families that have no small one
     "vit_b_32",
     "maxvit_t",
 ]
+
+
+def each(names: list[str]):
+    """Each of these networks; beyond the light ones in the long tier, for building a network takes a second."""
+    fast = {*OURS, *LIGHT}
+    return pytest.mark.parametrize(
+        "name", [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    )
+
+
+EVERY = each(BACKBONES.names())
 
 
 def millions(name: str) -> float:
@@ -200,14 +210,14 @@ def test_its_line_states_its_number_of_parameters(name):
     assert f"{count / 1e6:.{len(stated.partition('.')[2])}f}" == stated
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@each(THEIRS)
 def test_the_layers_are_torchvisions_in_its_order(name):
     """Those that are too big to run too."""
     network, theirs, _ = on_meta(name)
     assert layers(network) == theirs
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@each(THEIRS)
 def test_every_tensor_of_the_original_has_its_place(name):
     network, _, theirs = on_meta(name)
     assert network.original_keys.keys() == theirs.state_dict().keys()
@@ -218,7 +228,7 @@ def test_every_tensor_of_the_original_has_its_place(name):
         assert theirs.state_dict()[key].numel() == network.state_dict()[name_of_ours].numel()
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@each(THEIRS)
 def test_its_pretrained_weights_are_torchvisions_of_that_name(name):
     assert models.get_model_weights(name).__name__ == BACKBONES.get(name).weights
 
@@ -227,7 +237,10 @@ def test_every_classification_network_of_torchvision_is_there():
     assert sorted(THEIRS) == sorted(models.list_models(module=models))
 
 
-@pytest.mark.parametrize("name", [name for name in ["resnet8", *LIGHT, *HEAVY] if BACKBONES.get(name).smallest > 8])
+@pytest.mark.parametrize(
+    "name",
+    [n for n in [*LIGHT, *HEAVY] if BACKBONES.get(n).smallest > 8 and not BACKBONES.get(n).fixed],
+)
 def test_a_smaller_image_than_its_smallest_does_not_go_in(name):
     """So that nothing is refused without need; 8 pixels is what ingest makes at least."""
     side = BACKBONES.get(name).smallest - 1
@@ -284,7 +297,7 @@ def test_the_smallest_image_can_be_trained_on(name):
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@each(THEIRS)
 def test_the_first_convolution_is_the_one_that_sees_the_image(name):
     path, convolution = first_convolution(on_meta(name)[0])
     assert path.startswith("blocks.0.")
@@ -294,7 +307,7 @@ def test_the_first_convolution_is_the_one_that_sees_the_image(name):
 def test_a_deeper_small_resnet_has_more_units_in_each_stage():
     depth = {
         name: sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in on_meta(name)[0].modules())
-        for name in OURS
+        for name in ("resnet8", "resnet14", "resnet20")
     }
     assert depth == {"resnet8": 7, "resnet14": 13, "resnet20": 19}  # and the head: hence their names
 
