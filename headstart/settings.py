@@ -185,7 +185,7 @@ def _scalar(value: Any) -> str:
         return f"[{', '.join(_scalar(item) for item in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    return str(value) or '""'
 
 
 def _explain(item: Any) -> str:
