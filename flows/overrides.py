@@ -1,14 +1,14 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from flows.console import show
-from headstart.datasets.table import DATASETS
+from flows.register import EXTRAS, Registration, look_up, register
+from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
@@ -21,7 +21,7 @@ def parse_overrides(flags: list[str]) -> dict[str, str]:
     Raises:
         SettingsError: not a known setting, or one without a value; the nearest names are listed.
     """
-    known = knobs(Settings())
+    known = knobs(Settings()) | {name: Knob("PATH", line) for name, line in EXTRAS.items()}
     overrides: dict[str, str] = {}
     words = list(flags)
     while words:
@@ -48,18 +48,33 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
     validate(document, where=workspace.params.name)
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
-        if name in ("source.data", "target.data"):
-            text = register_folder(workspace, text)
-        _set(document, name, _value(text, before[name].value))
+        if name not in EXTRAS:
+            _set(document, name, _value(text, before[name].value))
+    coming = _look_up_datasets(workspace, document, overrides)
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
-    _check_datasets(workspace, settings)
+    _check_datasets(workspace, settings, [registration.name for registration in coming])
+    for registration in coming:
+        register(workspace, registration)
     after = knobs(settings)
     if after != before:
         with workspace.params.open("w", encoding="utf-8") as file:
             _yaml().dump(document, file)
         _show_changes(before, after)
     return settings
+
+
+def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
+    """The settings as they would be with the overrides; nothing is written.
+
+    Raises:
+        SettingsError: a value is of the wrong type or out of range.
+    """
+    document = read(workspace.params)
+    before = knobs(validate(document, where=workspace.params.name))
+    for name, text in overrides.items():
+        _set(document, name, _value(text, before[name].value))
+    return validate(document, where="flags")
 
 
 def apply_preset(workspace: Workspace) -> None:
@@ -83,47 +98,34 @@ def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:
         show(f"back: headstart run {shlex.join(back)}")
 
 
-def register_folder(workspace: Workspace, text: str) -> str:
-    """A path of a folder outside data/ becomes a dataset of the project: copied to data/<name> and added to DVC.
-
-    Returns the dataset's name; a name is returned as it is.
+def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, str]) -> list[Registration]:
+    """What the flags of datasets come to; the document gets the datasets' names.
 
     Raises:
-        UserError: the path is no folder, or there is another dataset of that name.
+        UserError: a path is no folder or table, or an own test set has no dataset to go to.
     """
-    path = Path(text).expanduser()
-    if path.parent == Path(".") and not path.is_dir():
-        return text
-    if path.resolve().parent == workspace.root / "data":
-        return path.resolve().name
-    if not path.is_dir():
-        raise UserError(f"{text} is not a folder; give the path of a folder of class folders, or a dataset's name")
-    from headstart.datasets.folder import list_folder
-    from tasks.versioning import versioning_of
-
-    count = len(list_folder(path).paths)
-    name = path.resolve().name
-    if name in DATASETS:
-        raise UserError(f"{text}: {name} is the name of a built-in dataset; give your folder another name")
-    if workspace.data(name).exists():
-        raise UserError(
-            f"data/{name} is there already; to use it: --target.data {name}. To put {text} there, remove it first "
-            f"(rm -r data/{name} data/{name}.dvc), or give your folder another name"
-        )
-    versioning_of(workspace.root).add(path.resolve(), workspace.data(name))
-    show(f"{text}: {count:,} images, now data/{name} and versioned by DVC (commit data/{name}.dvc to keep it)")
-    return name
+    extras = {name.partition(".")[2]: text for name, text in overrides.items() if name in EXTRAS and text}
+    if extras and "target.data" not in overrides:
+        raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
+    how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags").data
+    found = []
+    for name in ("source.data", "target.data"):
+        if name in overrides:
+            found.append(look_up(workspace, overrides[name], how, **(extras if name == "target.data" else {})))
+            _set(document, name, found[-1].name)
+    return found
 
 
-def _check_datasets(workspace: Workspace, settings: Settings) -> None:
+def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:
     """Refuses a dataset that is neither a built-in nor below data/, before anything is written or started."""
     folder = workspace.root / "data"
     there = [path.name for path in folder.glob("*/")] + [path.stem for path in folder.glob("*.dvc")]
+    known = [*DATASETS.names(), *TORCHVISION.names()]
     for role, name in (("source", settings.source.data), ("target", settings.target.data)):
-        if name not in DATASETS and name not in there:
+        if name not in known and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
-                f"{nearest(name, sorted({*DATASETS.names(), *there}))}, or give the path of a folder of class folders"
+                f"{nearest(name, sorted({*known, *there}))}, or give the path of a folder of class folders"
             )
 
 
@@ -131,7 +133,7 @@ def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:
     """Where a flag names another dataset, built_in becomes the built-ins that are used now."""
     if {"source.data", "target.data"} & set(overrides) and "built_in" not in overrides:
         used = [document[role]["data"] for role in ("source", "target")]
-        document["built_in"] = _flow_list([name for name in used if name in DATASETS])
+        document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 
 def _flow_list(items: list[Any]) -> CommentedSeq:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from headstart.cells.results import read_selection
 from headstart.datasets.pack import TEST, Card, Pack, pack_digest
-from headstart.datasets.table import DATASETS
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.page import render
@@ -95,7 +95,7 @@ def _card(pack: Pack) -> dict[str, Any]:
         "image_size": card.image_size,
         "channels": card.channels,
         "digest": pack_digest(pack.directory)[:12],
-        "description": DATASETS.get(card.name).line if card.name in DATASETS else "a folder of class folders",
+        "description": get_built_in(card.name).line if is_built_in(card.name) else "a dataset of your own",
     }
 
 

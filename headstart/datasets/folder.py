@@ -35,12 +35,21 @@ def list_images(directory: Path) -> list[str]:
     Raises:
         DataError: a folder may not be read.
     """
+    return [name for name in list_visible(directory) if Path(name).suffix.lower() in EXTENSIONS]
+
+
+def list_visible(directory: Path) -> list[str]:
+    """Paths of all files at any depth, relative and sorted; hidden ones and links are passed over.
+
+    Raises:
+        DataError: a folder may not be read.
+    """
     return sorted(
         Path(root, name).relative_to(directory).as_posix()
         for root, folders, names in os.walk(directory, onerror=_refuse)
         if _visible(folders)
         for name in names
-        if _is_image(Path(root, name))
+        if not name.startswith(".") and _is_file(Path(root, name))
     )
 
 
@@ -50,10 +59,8 @@ def _visible(folders: list[str]) -> bool:
     return True
 
 
-def _is_image(path: Path) -> bool:
-    return (
-        not path.name.startswith(".") and path.suffix.lower() in EXTENSIONS and path.is_file() and not path.is_symlink()
-    )
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _refuse(error: OSError) -> None:

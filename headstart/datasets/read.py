@@ -10,16 +10,16 @@ from headstart.datasets.tabular import find_table, list_table
 from headstart.errors import DataError
 
 
-def list_dataset(path: Path, settings: DataSettings) -> Listing:
-    """Lists a dataset: a folder, or a table outside of a dataset's folder (its images may then lie anywhere).
+def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
+    """Lists a dataset: a folder, or a table. Images in unlabelled/ come on top, whatever the reader.
 
-    Images in unlabelled/ come on top, whatever the reader.
+    anywhere: whether a table may name images outside of its folder, as it may before the dataset is registered.
 
     Raises:
         DataError: there is no such folder, or it cannot be read as any kind of dataset.
     """
     if path.is_file():
-        return list_table(path, settings, anywhere=True)
+        return list_table(path, settings, anywhere=anywhere)
     if not path.is_dir():
         return list_folder(path)  # which refuses it
     unlabelled = of_unlabelled(
@@ -32,7 +32,7 @@ def list_dataset(path: Path, settings: DataSettings) -> Listing:
     )
     table = find_table(path, settings)
     if table is not None:
-        return list_table(table, settings).joined(unlabelled)
+        return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
     if is_split(path):
         return list_split_folders(path).joined(unlabelled)
     images = list_images(path)
@@ -42,13 +42,13 @@ def list_dataset(path: Path, settings: DataSettings) -> Listing:
     return list_folder(path).joined(unlabelled)
 
 
-def list_labelled(path: Path, settings: DataSettings) -> Listing:
+def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
     """As `list_dataset`, of a dataset that a run can learn from.
 
     Raises:
         DataError: as there; or no row has a label.
     """
-    listing = list_dataset(path, settings)
+    listing = list_dataset(path, settings, anywhere=anywhere)
     if all(label is None and value is None for label, value in zip(listing.labels, listing.values, strict=True)):
         if path.is_dir() and find_table(path, settings) is None:
             return list_folder(path)  # which refuses it, and says what a folder must look like

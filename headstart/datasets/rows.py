@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from headstart.datasets.listing import Kind
+from headstart.datasets.listing import Kind, Listing
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError
@@ -66,16 +66,23 @@ def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress
     Raises:
         DataError: no labels, too many bad files, or too few readable rows in a class or of values.
     """
-    return _read(path, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
+    listing = list_labelled(path, settings)
+    return _read(path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
 
 
 def inspect_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> Rows:
-    """As `read_rows`, for those who need no pixels."""
-    return _read(path, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=lambda pixels: None)
+    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet."""
+    listing = list_labelled(path, settings, anywhere=True)
+    return _read(path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop)
+
+
+def _drop(pixels: NDArray[np.uint8]) -> None:
+    """Keeps nothing."""
 
 
 def _read(
     path: Path,
+    listing: Listing,
     work: Callable[[Chunk], list[Decoded]],
     *,
     settings: DataSettings,
@@ -83,7 +90,6 @@ def _read(
     progress: Progress,
     keep: Keep,
 ) -> Rows:
-    listing = list_labelled(path, settings)
     folder = path.parent if path.is_file() else path
     rejected = list(listing.rejected)
     good: list[int] = []
