@@ -38,10 +38,14 @@ def check(text: str, overrides: dict[str, str], *, as_json: bool) -> int:
         return error.exit_code
     finally:
         workers.stop()
+    refused = found["error"]
     if as_json:
-        show(json.dumps({"accepted": True} | found, indent=1))
-    else:
-        show(*_lines(found))
+        show(json.dumps({"accepted": not refused} | found, indent=1))
+        return UserError.exit_code if refused else 0
+    show(*_lines(found))
+    if refused:
+        raise UserError(refused)
+    show("a run would take it; nothing was written")
     return 0
 
 
@@ -106,7 +110,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines.append(f"set aside: {len(found['rejected']):,}")
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
     lines += [f"warning: {text}" for text in found["warnings"]]
-    return [*lines, "a run would take it; nothing was written"]
+    return lines
 
 
 def _of_classes(found: dict[str, Any]) -> str:

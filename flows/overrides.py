@@ -53,7 +53,7 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
     coming = _look_up_datasets(workspace, document, overrides)
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
-    _check_datasets(workspace, settings, [registration.name for registration in coming])
+    _check_datasets(workspace, settings, [registration.name for registration in coming if registration.collection])
     for registration in coming:
         register(workspace, registration)
     after = knobs(settings)

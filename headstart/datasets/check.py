@@ -11,6 +11,7 @@ from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.splits import draw_labels
+from headstart.errors import DataError
 
 UNEVEN = 10  # times as many rows in the largest class as in the smallest
 SMALLER = 4  # times that most images are larger than what they are read at
@@ -30,18 +31,18 @@ def check(
 ) -> dict[str, Any]:
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
-    budgets: labels a class that the run would draw, the headline first. seeds: how many draws.
+    budgets: labels a class that the run would draw. seeds: how many draws. The result's "error" is what the run would
+    say when it draws labels, "" where it could.
 
     Raises:
-        DataError: what the run would say; it would stop there.
+        DataError: what ingest would say; it would stop there.
     """
     rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
     arranged = arrange_target(path, rows, settings=settings, seed=seed)
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
-    if rows.kind == "class":
-        _check_budgets(pool, budgets, seed=seed)
     found = {
+        "error": _refusal(pool, max(budgets), seed=seed) if rows.kind == "class" else "",
         "path": str(path),
         "kind": rows.kind,
         "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
@@ -58,10 +59,13 @@ def check(
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
 
 
-def _check_budgets(pool: pd.DataFrame, budgets: tuple[int, ...], *, seed: int) -> None:
-    """The refusal of the first training, if there is one to come."""
-    largest = max(budgets)
-    draw_labels(list(pool["id"]), list(pool["label"]), budget=largest, stride=largest, seed=seed, draw=0)
+def _refusal(pool: pd.DataFrame, budget: int, *, seed: int) -> str:
+    """What the first training would say, "" where it could draw its labels."""
+    try:
+        draw_labels(list(pool["id"]), list(pool["label"]), budget=budget, stride=budget, seed=seed, draw=0)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _classes(examples: pd.DataFrame, seeds: int) -> dict[str, Any]:

@@ -143,8 +143,8 @@ def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
     if settings.path_column not in names:
         raise DataError(
             f"{path} has no column {settings.path_column!r} (its columns: {', '.join(names)}); "
-            f"{nearest(settings.path_column, names)} The setting data.path_column names it. If this is no table of "
-            "images, move it out of the dataset's folder"
+            "the setting data.path_column names it; a table that is none of images must not lie in a dataset's folder; "
+            f"{nearest(settings.path_column, names)}"
         )
     has_label, has_value = settings.label_column in names, settings.value_column in names
     if has_label and has_value:
