@@ -100,7 +100,7 @@ def _gather(
         path = clean(text)
         origin = table.parent / path
         if not path or not origin.is_file():
-            places.append(text)
+            places.append(place_of(path) if path and is_inside(path) else text)
             continue
         place = place_of(path if is_inside(path) else f"{FILES}/{PurePosixPath(path).name}")
         while files.get(place, origin) != origin:  # two folders may have a file of one name
