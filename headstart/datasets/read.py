@@ -46,11 +46,14 @@ def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False)
     """As `list_dataset`, of a dataset that a run can learn from.
 
     Raises:
-        DataError: as there; or no row has a label.
+        DataError: as there; no row has a label, or all have the same one.
     """
     listing = list_dataset(path, settings, anywhere=anywhere)
     if all(label is None and value is None for label, value in zip(listing.labels, listing.values, strict=True)):
         if path.is_dir() and find_table(path, settings) is None:
             return list_folder(path)  # which refuses it, and says what a folder must look like
         raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_column")
+    classes = set(listing.labels) - {None}
+    if listing.kind == "class" and len(classes) == 1:
+        raise DataError(f"{path} has one class, {classes.pop()!r}; at least two are needed")
     return listing

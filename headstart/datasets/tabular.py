@@ -5,7 +5,6 @@ Rows are numbered as an editor shows them: the header of a CSV file is row 1. Pa
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +76,7 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         first = f", such as {rejected[0][0]}: {rejected[0][1]}" if rejected else ""
         raise DataError(f"{path} has no row that can be used{first}")
     paths, labels, values, splits, groups = zip(*rows, strict=True)
-    listing = Listing(paths, labels, values, splits, groups, kind, tuple(rejected))
-    _check_classes(path, listing, settings)
-    return listing
+    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -186,18 +183,3 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _check_classes(path: Path, listing: Listing, settings: DataSettings) -> None:
-    classes = set(listing.labels) - {None}
-    if listing.kind == "class" and len(classes) == 1:
-        raise DataError(
-            f"{path} has one class, {classes.pop()!r}, in column {settings.label_column!r}; at least two are needed"
-        )
-
-
-def rows_of(frame: pd.DataFrame, settings: DataSettings) -> Iterator[tuple[int, str]]:
-    """(number of the row, clean path) of each row that names a file."""
-    for number, image in zip(frame.index, frame[settings.path_column], strict=True):
-        if image:
-            yield int(number), clean(image)

@@ -81,6 +81,13 @@ def test_a_table_without_any_label_is_nothing_to_learn_from(touch):
         list_labelled(folder, SETTINGS)
 
 
+def test_a_table_of_one_class_is_nothing_to_learn_from(touch):
+    folder = touch("1.png", "2.png")
+    (folder / "labels.csv").write_text("path,label\n1.png,a\n2.png,a\n")
+    with pytest.raises(DataError, match="set has one class, 'a'; at least two are needed"):
+        list_labelled(folder, SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("names", "stated"),
     [

@@ -131,7 +131,6 @@ def test_parquet_is_read_alike(write, tmp_path):
             "path,label,value\nimg/0.png,a,1\n",
             r"labels \(column 'label'\) and values \(column 'value'\); choose: --data",
         ),
-        ("path,label\nimg/0.png,a\nimg/1.png,a\n", "has one class, 'a', in column 'label'; at least two are needed"),
         (
             "path,label\nno.png,a\n",
             "no row that can be used, such as labels.csv row 2: MISSING: file no.png is missing",
