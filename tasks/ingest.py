@@ -37,7 +37,7 @@ def in_words(card: Card) -> str:
 
 
 def _whose(card: Card) -> str:
-    return "repeat its own test rows" if TEST in card.splits else "are among the target's test rows"
+    return "repeat test rows" if TEST in card.splits else "are among the target's test rows"
 
 
 def _target(context: Context) -> Card:

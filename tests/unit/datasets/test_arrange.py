@@ -209,7 +209,8 @@ def test_gray_and_transparent_pictures_of_one_class_are_one_array(ingest, draw_p
     """As folders that were gathered from several places hold them."""
     folder = draw_pictures(tmp_path / "data" / "mixed", per_class=6)
     for number, path in enumerate(sorted(folder.rglob("*.png"))):
-        image = Image.open(path)
+        with Image.open(path) as file:
+            image = file.copy()
         if number % 3 == 1:
             image.convert("RGBA").save(path)
         elif number % 3 == 2:
@@ -218,5 +219,5 @@ def test_gray_and_transparent_pictures_of_one_class_are_one_array(ingest, draw_p
     gray = ingest(folder)
     assert gray.images.shape == (18, 1, 12, 12)
     for row in gray.rows("pool")[:6]:
-        expected = np.asarray(Image.open(folder / gray.examples["path"][row]).convert("L"))
-        assert (gray.images[row, 0] == expected).all()
+        with Image.open(folder / gray.examples["path"][row]) as file:
+            assert (gray.images[row, 0] == np.asarray(file.convert("L"))).all()
