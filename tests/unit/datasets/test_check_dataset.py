@@ -66,7 +66,7 @@ def test_colour_that_is_read_as_gray_and_size_that_is_lost_are_said(run, tmp_pat
     for number in range(20):
         place = tmp_path / "set" / "ab"[number % 2] / f"{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (100, 100), (number, 0, 9)).save(place)
+        Image.new("RGB", (100, 100), (12 * number, 0, 9)).save(place)
     words = "\n".join(run(tmp_path / "set")["warnings"])
     assert "images in colour (RGB) are read as gray; --data.channels 3 keeps colours" in words
     assert "half of the images have 100 pixels or more a side and are read at 12" in words
