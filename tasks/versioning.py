@@ -125,6 +125,7 @@ class Versioning:
         from dvc.exceptions import DvcException
 
         self._reload()
+        path.parent.mkdir(parents=True, exist_ok=True)
         place_file = _link if self._may_link(path.parent) else _copy
         try:
             for place, origin in files.items():
