@@ -22,7 +22,7 @@ def run_command(arguments: list[str]) -> int:
         warnings.simplefilter("ignore")  # of torch, MLflow and others, about each other: nothing that a user can mend
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "run":
+    if rest and options.command not in ("run", "check"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         return _dispatch(options, rest)
@@ -41,6 +41,8 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
 
     if options.command == "run":
         return commands.run(rest, preset=options.preset, plan_only=options.plan)
+    if options.command == "check":
+        return commands.check(options.path, rest, as_json=options.json)
     if options.command == "list":
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
@@ -63,6 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--plan", action="store_true", help="say what would run and what to expect, and stop")
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+    check = commands.add_parser(
+        "check",
+        help="say what a run would make of a dataset, without running",
+        description="Reads a folder, a table or a dataset below data/ as ingest would. Takes settings as run does; "
+        "writes nothing. Exits with 0 where a run would go through, 2 where it would be refused.",
+    )
+    check.add_argument("path", help="a folder, a table (.csv, .parquet), or the name of a dataset")
+    check.add_argument("--json", action="store_true", help="as an object")
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
@@ -76,14 +86,13 @@ def _settings_help() -> str:
     """Every settings flag with its default; only made when help is asked for."""
     if not {"-h", "--help"} & set(sys.argv):
         return ""
-    from flows.overrides import WEIGHTS, WEIGHTS_KNOB
+    from flows.register import EXTRAS
     from headstart.settings import Settings, knobs
 
     lines = ["settings (--NAME VALUE; lists with commas):"]
-    for name, field in sorted(
-        (knobs(Settings()) | {WEIGHTS: WEIGHTS_KNOB}).items(), key=lambda item: item[0] == WEIGHTS
-    ):
+    for name, field in knobs(Settings()).items():
         lines.append(f"  --{name} ({field.value})\n      {field.line}")
+    lines += ["flags that are no settings:", *(f"  --{name} PATH\n      {line}" for name, line in EXTRAS.items())]
     return "\n".join(lines)
 
 

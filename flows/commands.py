@@ -11,6 +11,8 @@ from threading import Thread
 
 from flows.console import log_to_terminal, show
 from flows.overrides import apply_overrides, apply_preset, parse_overrides
+from flows.register import EXTRAS
+from headstart.errors import UserError
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
 from headstart.storage.publish import write_text
@@ -49,6 +51,17 @@ def _plan(workspace: Workspace, overrides: dict[str, str]) -> int:
             write_text(workspace.params, before.decode())
             show("params.yaml is as it was")
     return 0
+
+
+def check(path: str, flags: list[str], *, as_json: bool) -> int:
+    """Says what a run would make of a dataset; writes nothing."""
+    from flows.check import check as check_dataset
+
+    overrides = parse_overrides(flags)
+    extra = next((name for name in overrides if name in EXTRAS), None)
+    if extra:
+        raise UserError(f"--{extra} goes with `headstart run`; check each part on its own")
+    return check_dataset(path, overrides, as_json=as_json)
 
 
 def list_registry(what: str, *, as_json: bool) -> int:
@@ -133,7 +146,8 @@ def _relative(path: Path) -> str:
 
 def _registry(what: str) -> Registry[Entry]:
     from headstart.backbones.table import BACKBONES
-    from headstart.datasets.table import DATASETS
+    from headstart.datasets.table import DATASETS, TORCHVISION
     from headstart.strategies.table import STRATEGIES
 
-    return {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": DATASETS}[what]  # type: ignore[return-value]
+    datasets = Registry("dataset", [*DATASETS, *TORCHVISION])
+    return {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": datasets}[what]  # type: ignore[return-value]

@@ -1,29 +1,19 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
-import json
 import shlex
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from flows.console import show
-from headstart.datasets.published import check_published, folder_name
-from headstart.datasets.table import DATASETS
-from headstart.datasets.weights_folder import ABOUT, SUFFIXES, find_weights, read_about
+from flows.register import EXTRAS, Registration, look_up, register
+from flows.weights import WEIGHTS, register_weights
+from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
-from headstart.storage.publish import sha256, write_text
 from tasks.workspace import Workspace
-
-WEIGHTS = "source.weights"  # a flag and no setting: it makes source.data name a folder of weights
-WEIGHTS_KNOB = Knob(
-    "", "skips pretraining: a .safetensors or .pth file, IMAGENET1K_V1 (torchvision) or pretrained (timm)"
-)
 
 
 def parse_overrides(flags: list[str]) -> dict[str, str]:
@@ -32,7 +22,7 @@ def parse_overrides(flags: list[str]) -> dict[str, str]:
     Raises:
         SettingsError: not a known setting, or one without a value; the nearest names are listed.
     """
-    known = knobs(Settings()) | {WEIGHTS: WEIGHTS_KNOB}
+    known = knobs(Settings()) | {name: Knob("PATH", line) for name, line in EXTRAS.items()}
     overrides: dict[str, str] = {}
     words = list(flags)
     while words:
@@ -59,25 +49,38 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
     validate(document, where=workspace.params.name)
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
-        if name == WEIGHTS:
-            continue  # once the backbone is known
-        if name in ("source.data", "target.data"):
-            text = register_folder(workspace, text)
-        _set(document, name, _value(text, before[name].value))
+        if name not in EXTRAS:
+            _set(document, name, _value(text, before[name].value))
+    if WEIGHTS in overrides and "source.data" in overrides:
+        raise SettingsError("give source.data, to pretrain on it, or source.weights, to skip pretraining: not both")
+    coming = _look_up_datasets(workspace, document, overrides)
     if WEIGHTS in overrides:
-        if "source.data" in overrides:
-            raise SettingsError("give source.data, to pretrain on it, or source.weights, to skip pretraining: not both")
         source = register_weights(workspace, overrides[WEIGHTS], backbone=str(document["backbone"]))
         _set(document, "source.data", source)
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
-    _check_datasets(workspace, settings)
+    _check_datasets(workspace, settings, [registration.name for registration in coming if registration.collection])
+    for registration in coming:
+        register(workspace, registration)
     after = knobs(settings)
     if after != before:
         with workspace.params.open("w", encoding="utf-8") as file:
             _yaml().dump(document, file)
         _show_changes(before, after)
     return settings
+
+
+def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
+    """The settings as they would be with the overrides; nothing is written.
+
+    Raises:
+        SettingsError: a value is of the wrong type or out of range.
+    """
+    document = read(workspace.params)
+    before = knobs(validate(document, where=workspace.params.name))
+    for name, text in overrides.items():
+        _set(document, name, _value(text, before[name].value))
+    return validate(document, where="flags")
 
 
 def apply_preset(workspace: Workspace) -> None:
@@ -101,102 +104,36 @@ def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:
         show(f"back: headstart run {shlex.join(back)}")
 
 
-def register_folder(workspace: Workspace, text: str) -> str:
-    """A path of a folder outside data/ becomes a dataset of the project: copied to data/<name> and added to DVC.
-
-    Returns the dataset's name; a name is returned as it is.
+def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, str]) -> list[Registration]:
+    """What the flags of datasets come to; the document gets the datasets' names.
 
     Raises:
-        UserError: the path is no folder, or there is another dataset of that name.
+        UserError: a path is no folder or table, or an own test set has no dataset to go to.
     """
-    path = Path(text).expanduser()
-    if path.parent == Path(".") and not path.is_dir():
-        return text
-    if path.resolve().parent == workspace.root / "data":
-        return path.resolve().name
-    if not path.is_dir():
-        raise UserError(f"{text} is not a folder; give the path of a folder of class folders, or a dataset's name")
-    from headstart.datasets.folder import list_folder
-    from tasks.versioning import versioning_of
-
-    count = len(list_folder(path).paths)
-    name = path.resolve().name
-    if name in DATASETS:
-        raise UserError(f"{text}: {name} is the name of a built-in dataset; give your folder another name")
-    if workspace.data(name).exists():
-        raise UserError(
-            f"data/{name} is there already; to use it: --target.data {name}. To put {text} there, remove it first "
-            f"(rm -r data/{name} data/{name}.dvc), or give your folder another name"
-        )
-    versioning_of(workspace.root).add(path.resolve(), workspace.data(name))
-    show(f"{text}: {count:,} images, now data/{name} and versioned by DVC (commit data/{name}.dvc to keep it)")
-    return name
+    extras = {
+        name.partition(".")[2]: text for name, text in overrides.items() if name in EXTRAS and name != WEIGHTS and text
+    }
+    if extras and "target.data" not in overrides:
+        raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
+    how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags").data
+    found = []
+    for name in ("source.data", "target.data"):
+        if name in overrides:
+            found.append(look_up(workspace, overrides[name], how, **(extras if name == "target.data" else {})))
+            _set(document, name, found[-1].name)
+    return found
 
 
-def register_weights(workspace: Workspace, text: str, *, backbone: str) -> str:
-    """Weights become a dataset of the project: a file is copied to data/<stem>/, published ones are fetched.
-
-    A weights.json beside the file, or the card.json of weights that Headstart trained, comes along.
-    Returns the dataset's name.
-
-    Raises:
-        UserError: no such file, not a kind of file that holds weights, or another dataset has its name.
-        SettingsError: nobody publishes such weights of this backbone.
-    """
-    path = Path(text).expanduser()
-    if path.is_dir():
-        path = path / "weights.safetensors"
-    if not path.exists() and not path.suffix and path.parent == Path("."):
-        check_published(backbone, text)
-        return folder_name(backbone, text)
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"{text} is not a file of weights ({', '.join(SUFFIXES)}), nor the name of published ones "
-            "(IMAGENET1K_V1; pretrained for a timm backbone)"
-        )
-    name = path.stem if Path(text).suffix else Path(text).resolve().name
-    folder = workspace.data(name)
-    if folder.exists():
-        there = find_weights(folder)
-        if there and sha256(there) == sha256(path):
-            return name
-        raise UserError(
-            f"data/{name} is there already, and is not this file; remove it first (rm -r data/{name} data/{name}.dvc), "
-            "or give your file another name"
-        )
-    from tasks.versioning import versioning_of
-
-    with tempfile.TemporaryDirectory() as draft:
-        shutil.copy2(path, draft)
-        if about := _about(path):
-            write_text(Path(draft) / ABOUT, json.dumps(about, indent=1) + "\n")
-        versioning_of(workspace.root).add(Path(draft), folder)
-    known = "" if about else f"; of unknown normalisation, ImageNet's is taken: data/{name}/{ABOUT} would say another"
-    show(f"{text}: weights, now data/{name} and versioned by DVC (commit data/{name}.dvc to keep them){known}")
-    return name
-
-
-def _about(path: Path) -> dict[str, Any] | None:
-    """What is known of a file of weights: by the weights.json, or the card of Headstart's own, beside it."""
-    beside, card = path.with_name(ABOUT), path.with_name("card.json")
-    if beside.is_file():
-        read_about(path.parent)
-        return dict(json.loads(beside.read_text(encoding="utf-8")))
-    if path.name == "weights.safetensors" and card.is_file():
-        fields = json.loads(card.read_text(encoding="utf-8"))
-        return fields["normalisation"] | {"classes": fields["classes"], "image_size": fields["image_size"]}
-    return None
-
-
-def _check_datasets(workspace: Workspace, settings: Settings) -> None:
+def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:
     """Refuses a dataset that is neither a built-in nor below data/, before anything is written or started."""
     folder = workspace.root / "data"
     there = [path.name for path in folder.glob("*/")] + [path.stem for path in folder.glob("*.dvc")]
+    known = [*DATASETS.names(), *TORCHVISION.names()]
     for role, name in (("source", settings.source.data), ("target", settings.target.data)):
-        if name not in DATASETS and name not in there:
+        if name not in known and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
-                f"{nearest(name, sorted({*DATASETS.names(), *there}))}, or give the path of a folder of class folders"
+                f"{nearest(name, sorted({*known, *there}))}, or give the path of a folder of class folders"
             )
 
 
@@ -204,7 +141,7 @@ def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:
     """Where a flag names another dataset, built_in becomes the built-ins that are used now."""
     if {"source.data", "target.data", WEIGHTS} & set(overrides) and "built_in" not in overrides:
         used = [document[role]["data"] for role in ("source", "target")]
-        document["built_in"] = _flow_list([name for name in used if name in DATASETS])
+        document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 
 def _flow_list(items: list[Any]) -> CommentedSeq:

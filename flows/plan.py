@@ -3,8 +3,9 @@
 import json
 
 from headstart.cells.plan import plan
-from headstart.datasets.folder import list_folder
-from headstart.datasets.table import DATASETS
+from headstart.datasets.pack import TEST, UNLABELLED
+from headstart.datasets.read import list_dataset
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.resolution import resolution
 from headstart.evaluation.sentences import resolution_line
@@ -51,12 +52,15 @@ def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, 
     card = workspace.pack(dataset) / "card.json"
     if card.is_file():
         splits = json.loads(card.read_text())["pack"]["splits"]
-        return sum(splits.values()), splits.get("test", 0)
-    if not card.is_file() and workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
+        return sum(count for split, count in splits.items() if split != UNLABELLED), splits.get(TEST, 0)
+    if workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
         return 0, 0
-    known = dataset in DATASETS and not workspace.data(dataset).is_dir()
-    rows = DATASETS.get(dataset).rows if known else len(list_folder(workspace.data(dataset)).paths)
-    return rows, round(rows * settings.data.test_fraction)
+    if is_built_in(dataset) and not workspace.data(dataset).is_dir():
+        entry = get_built_in(dataset)
+        return entry.rows, entry.test_rows or round(entry.rows * settings.data.test_fraction)
+    splits = list_dataset(workspace.data(dataset), settings.data).splits
+    rows = sum(split != UNLABELLED for split in splits)
+    return rows, splits.count(TEST) or round(rows * settings.data.test_fraction)
 
 
 def _duration(seconds: float) -> str:

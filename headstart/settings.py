@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.settings import DataSettings, SourceSettings, TargetSettings
-from headstart.datasets.table import DATASETS
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.errors import SettingsError
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.features.settings import ExtractSettings
@@ -69,9 +69,9 @@ class Settings(Knobs):
 
     def _built_ins_are_fetched(self) -> None:
         for name in self.built_in:
-            DATASETS.get(name)
+            get_built_in(name)
         for role, name in (("source", self.source.data), ("target", self.target.data)):
-            if name in DATASETS and name not in self.built_in:
+            if is_built_in(name) and name not in self.built_in:
                 raise SettingsError(
                     f"{role}.data is the built-in {name!r}; add it to the list built_in, so it is fetched"
                 )
@@ -182,7 +182,7 @@ def _scalar(value: Any) -> str:
         return f"[{', '.join(_scalar(item) for item in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    return str(value) or '""'
 
 
 def _explain(item: Any) -> str:

@@ -1,7 +1,7 @@
 """ingest: a dataset is decoded once into a pack. The target's test rows are split off, their labels put apart."""
 
 from headstart.datasets.ingest import ingest_source, ingest_target
-from headstart.datasets.pack import TEST, Card, Pack
+from headstart.datasets.pack import TEST, UNLABELLED, Card, Pack
 from headstart.datasets.weights_folder import find_weights
 from headstart.datasets.weights_pack import pack_weights
 from tasks.step import Context, Outcome
@@ -11,22 +11,37 @@ from tasks.workers import pool
 def ingest(context: Context, role: str) -> Outcome:
     """Packs the source or the target; role says which. The target comes first: its test rows leave the source."""
     card = _source(context) if role == "source" else _target(context)
-    if not card.classes:
+    if not sum(card.splits.values()):
         return Outcome(f"{card.name}: weights, and no rows", params={"dataset": card.name}, datasets=(card.name,))
     rejected = sum(card.rejected.values())
-    line = f"{card.name}: {sum(card.splits.values()):,} rows in {len(card.classes)} classes"
-    line += f", {card.splits[TEST]:,} of them test rows" if TEST in card.splits else ""
-    line += f"; {rejected} files set aside (packs/{card.name}/rejected.csv)" if rejected else ""
-    line += (
-        f"; {card.removed_overlap} rows left out that are among the target's test rows" if card.removed_overlap else ""
-    )
     return Outcome(
-        line,
+        in_words(card),
         params={"dataset": card.name, "classes": len(card.classes)},
         metrics={f"rows.{split}": count for split, count in card.splits.items()}
         | {"rejected": rejected, "duplicates": card.duplicates, "removed_overlap": card.removed_overlap},
         datasets=(card.name,),
     )
+
+
+def in_words(card: Card) -> str:
+    """What a pack holds and what was left out of it, in one line."""
+    known = sum(count for split, count in card.splits.items() if split != UNLABELLED)
+    kinds = (
+        f"in {len(card.classes)} classes" if card.kind == "class" else f"of values{' in ' * bool(card.unit)}{card.unit}"
+    )
+    test = f", {card.splits.get(TEST, 0):,} of them {'its own ' * card.own_test}test rows"
+    parts = {
+        f"{card.name}: {known:,} rows {kinds}{test if TEST in card.splits else ''}": True,
+        f"{card.validation:,} rows given for validation are in the pool": card.validation,
+        f"{card.splits.get(UNLABELLED, 0):,} unlabelled rows beside them": UNLABELLED in card.splits,
+        f"{sum(card.rejected.values())} files set aside (packs/{card.name}/rejected.csv)": card.rejected,
+        f"{card.removed_overlap} rows left out that {_whose(card)}": card.removed_overlap,
+    }
+    return "; ".join(part for part, holds in parts.items() if holds)
+
+
+def _whose(card: Card) -> str:
+    return "repeat test rows" if TEST in card.splits else "are among the target's test rows"
 
 
 def _target(context: Context) -> Card:
@@ -37,6 +52,7 @@ def _target(context: Context) -> Card:
         workspace.pack(name),
         settings=settings.data,
         seed=settings.seed,
+        unit=settings.target.unit,
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {name}", done, of),
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from headstart.cells.results import read_selection
 from headstart.datasets.pack import TEST, Card, Pack, pack_digest
-from headstart.datasets.table import DATASETS
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.page import render
@@ -102,9 +102,9 @@ def _card(pack: Pack) -> dict[str, Any]:
 
 
 def _description(card: Card) -> str:
-    if card.name in DATASETS:
-        return DATASETS.get(card.name).line
-    return "a folder of class folders" if card.classes else "weights that were trained elsewhere"
+    if is_built_in(card.name):
+        return get_built_in(card.name).line
+    return "a dataset of your own" if sum(card.splits.values()) else "weights that were trained elsewhere"
 
 
 def _reproduce(context: Context) -> dict[str, Any]:

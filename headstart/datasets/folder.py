@@ -1,19 +1,13 @@
 """Reader of a folder of class folders: <class>/<any depth>/<image>."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.datasets.listing import Listing, of_classes
 from headstart.errors import DataError
 from headstart.modalities.image import EXTENSIONS
 
-
-@dataclass(frozen=True)
-class Listing:
-    """The files of a dataset before any is opened: relative paths and their class, sorted by path."""
-
-    paths: tuple[str, ...]
-    labels: tuple[str, ...]
+UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")  # beside the class folders; not a class
 
 
 def list_folder(directory: Path) -> Listing:
@@ -24,20 +18,39 @@ def list_folder(directory: Path) -> Listing:
     """
     if not directory.is_dir():
         raise DataError(f"{directory} is not a folder; a dataset is a folder that holds one folder of images a class")
-    found = sorted(
-        (Path(root, name).relative_to(directory).as_posix(), Path(root).relative_to(directory).parts[0])
-        for root, folders, names in os.walk(directory, onerror=_refuse)
-        if _visible(folders) and Path(root) != directory
-        for name in names
-        if _is_image(Path(root, name))
-    )
+    found = [(path, path.split("/")[0]) for path in list_images(directory) if "/" in path]
+    found = [(path, label) for path, label in found if label not in UNLABELLED_FOLDERS]
     classes = {label for _, label in found}
     if len(classes) < 2:
         raise DataError(
             f"{directory} holds images in {len(classes)} class folder(s), {sorted(classes) or 'none'}; at least two "
             f"are needed: {directory.name}/<class>/<image>, with images named {', '.join(sorted(EXTENSIONS))}"
         )
-    return Listing(tuple(path for path, _ in found), tuple(label for _, label in found))
+    return of_classes([path for path, _ in found], [label for _, label in found])
+
+
+def list_images(directory: Path) -> list[str]:
+    """Paths of the images at any depth, relative and sorted; hidden files, links and other kinds are passed over.
+
+    Raises:
+        DataError: a folder may not be read.
+    """
+    return [name for name in list_visible(directory) if Path(name).suffix.lower() in EXTENSIONS]
+
+
+def list_visible(directory: Path) -> list[str]:
+    """Paths of all files at any depth, relative and sorted; hidden ones and links are passed over.
+
+    Raises:
+        DataError: a folder may not be read.
+    """
+    return sorted(
+        Path(root, name).relative_to(directory).as_posix()
+        for root, folders, names in os.walk(directory, onerror=_refuse)
+        if _visible(folders)
+        for name in names
+        if not name.startswith(".") and _is_file(Path(root, name))
+    )
 
 
 def _visible(folders: list[str]) -> bool:
@@ -46,10 +59,8 @@ def _visible(folders: list[str]) -> bool:
     return True
 
 
-def _is_image(path: Path) -> bool:
-    return (
-        not path.name.startswith(".") and path.suffix.lower() in EXTENSIONS and path.is_file() and not path.is_symlink()
-    )
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _refuse(error: OSError) -> None:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,19 @@ from headstart.storage.publish import digest, publishing, read_manifest, verify,
 
 TEST = "test"
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
+UNLABELLED = "unlabelled"  # rows without a label
+BLOCK = 256  # rows that are moved at a time
 
 
 @dataclass(frozen=True)
 class Card:
     """What a pack says of itself, without its rows.
 
-    classes: names in the order of the class numbers. counts: labelled rows outside the test rows, by class.
-    mean, std: of the pixels outside the test rows, by channel, as fractions of 1.
+    classes: names in the order of the class numbers, none where the target is a number. counts: rows of the pool by
+    class. mean, std: of the pool's pixels, by channel, as fractions of 1. kind: what the target is. unit: of a number.
+    target_mean, target_std: of the pool's numbers; 0 and 1 for classes. own_test: whether the dataset brought its test
+    rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left out because they
+    repeat a test row, of the target where this is a source.
     """
 
     name: str
@@ -39,6 +44,21 @@ class Card:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    kind: Literal["class", "value"] = "class"
+    unit: str = ""
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    own_test: bool = False
+    validation: int = 0
+
+
+class Images(Protocol):
+    """(rows, height, width, channels) uint8: an array, or what gives its rows block by block."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.uint8]: ...
 
 
 class Pack:
@@ -61,7 +81,11 @@ class Pack:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """One row an example: id, path and label (null for test rows: a path names the class), split, group."""
+        """One row an example: id, path, label, value, split, group.
+
+        split: pool, test or unlabelled. label and value: one of them is null throughout, both are for unlabelled rows;
+        for test rows both are null, and so is the path: it may name the class. group: the unit that the row belongs to.
+        """
         return pd.read_parquet(self.directory / "examples.parquet")
 
     @cached_property
@@ -88,7 +112,7 @@ def test_directory(directory: Path) -> Path:
 
 
 def read_test_labels(directory: Path) -> pd.DataFrame:
-    """The test labels of the pack at `directory`: id, path, label, group. For evaluate alone.
+    """The test labels of the pack at `directory`: id, path, label (or value), group. For evaluate alone.
 
     Raises:
         IntegrityError: they are not as published.
@@ -98,22 +122,32 @@ def read_test_labels(directory: Path) -> pd.DataFrame:
     return pd.read_parquet(apart / "labels.parquet")
 
 
-def write_pack(
-    directory: Path, *, card: Card, examples: pd.DataFrame, images: NDArray[np.uint8], rejected: pd.DataFrame
-) -> None:
+def write_pack(directory: Path, *, card: Card, examples: pd.DataFrame, images: Images, rejected: pd.DataFrame) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label, split, group, with all labels. images: (rows, height, width, channels).
+    examples: id, path, label, split, group, with all labels; value where the target is a number.
     """
+    examples = examples if "value" in examples else examples.assign(value=np.nan)
     is_test = examples["split"] == TEST
+    target = "value" if card.kind == "value" else "label"
     with publishing(test_directory(directory)) as draft:
-        examples.loc[is_test, ["id", "path", "label", "group"]].to_parquet(draft / "labels.parquet", index=False)
+        examples.loc[is_test, ["id", "path", target, "group"]].to_parquet(draft / "labels.parquet", index=False)
     with publishing(directory) as draft:
-        blind = examples.assign(**{name: examples[name].mask(is_test) for name in ("path", "label")})
-        blind.to_parquet(draft / "examples.parquet", index=False)
-        np.save(draft / "images.npy", np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        blind = examples.assign(**{name: examples[name].mask(is_test) for name in ("path", "label", "value")})
+        blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
+        _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
         write_json(draft / "card.json", {"pack": card.__dict__, **_declaration(card, images)})
+
+
+def _save_images(path: Path, images: Images) -> None:
+    """As np.save would write (rows, channels, height, width), block by block."""
+    rows, height, width, channels = images.shape
+    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, channels, height, width)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, rows, BLOCK):
+            file.write(np.ascontiguousarray(images[start : start + BLOCK].transpose(0, 3, 1, 2)).data)
 
 
 def pack_digest(directory: Path) -> str:
@@ -121,7 +155,7 @@ def pack_digest(directory: Path) -> str:
     return digest(read_manifest(directory))
 
 
-def _declaration(card: Card, images: NDArray[np.uint8]) -> dict[str, Any]:
+def _declaration(card: Card, images: Images) -> dict[str, Any]:
     """The card's machine-readable part: arrays and target columns, as any modality declares its own."""
     rows, height, width, channels = images.shape
     return {
@@ -134,5 +168,9 @@ def _declaration(card: Card, images: NDArray[np.uint8]) -> dict[str, Any]:
                 "shape": [rows, channels, height, width],
             }
         ],
-        "targets": [{"name": "label", "kind": "class", "unit": None}],
+        "targets": [
+            {"name": "value", "kind": "value", "unit": card.unit or None}
+            if card.kind == "value"
+            else {"name": "label", "kind": "class", "unit": None}
+        ],
     }

@@ -20,6 +20,9 @@ class TargetSettings(Knobs):
     data: str = Field("digits", min_length=1)
     """dataset to fine-tune and evaluate on: a folder below data/, or a built-in"""
 
+    unit: str = ""
+    """unit of the target's values, for the report, where the target is a number and not a class"""
+
 
 class DataSettings(Knobs):
     """How images are decoded and how rows are split."""
@@ -34,7 +37,28 @@ class DataSettings(Knobs):
     """share of the target's rows that only evaluate may score"""
 
     max_rejected: float = Field(0.05, ge=0, le=1)
-    """share of unreadable files up to which ingest goes on"""
+    """share of unreadable files and unusable table rows up to which ingest goes on"""
 
     min_rows_per_class: int = Field(4, ge=2)
     """readable rows that each class must have"""
+
+    min_rows_of_values: int = Field(20, ge=4)
+    """readable rows that a dataset must have whose target is a number"""
+
+    table: str = ""
+    """file name of a dataset's table (CSV or Parquet); empty where there is only one in its folder"""
+
+    path_column: str = Field("path", min_length=1)
+    """column of a table that has each image's path, relative to the table"""
+
+    label_column: str = "label"
+    """column of a table that has each row's class; empty to read its values"""
+
+    value_column: str = "value"
+    """column of a table that has each row's number; empty to read its classes"""
+
+    split_column: str = "split"
+    """column of a table that says train, val or test; it may be missing from the table"""
+
+    group_column: str = "group"
+    """column of a table that says which rows belong together, on one side of a split; it may be missing"""

@@ -1,31 +1,33 @@
-"""The datasets that come with a pip package: real data that is there without a download."""
+"""The datasets that need no files of the user: those of pip packages, and those that torchvision can download."""
 
 from dataclasses import dataclass
 
 from headstart.datasets.published import is_published
-from headstart.registry import Entry, Registry
+from headstart.errors import SettingsError
+from headstart.registry import Entry, Registry, nearest
+
+PREFIX = "torchvision:"  # what the user writes; a folder cannot have that name on every system
 
 
 @dataclass(frozen=True)
 class BuiltIn(Entry):
-    """A dataset that fetch writes below data/ as a folder of class folders; `rows` is how many images it has."""
+    """A dataset that fetch writes below data/; `rows` is how many images it has, `test_rows` how many are its own test.
+
+    One that has test rows is written as train/, val/ and test/ folders, another as class folders.
+    """
 
     rows: int
+    test_rows: int = 0
 
 
-class Datasets(Registry[BuiltIn]):
-    """The built-ins, and besides them all weights that somebody publishes: too many to list."""
+@dataclass(frozen=True)
+class Torchvision(BuiltIn):
+    """A dataset of torchvision.datasets. parts: (folder, argument of the class, its value)."""
 
-    def get(self, name: str) -> BuiltIn:
-        if is_published(name):
-            return BuiltIn(name, "published weights", "headstart.datasets.published:download", 0)
-        return super().get(name)
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and is_published(name))
+    parts: tuple[tuple[str, str, str | bool], ...] = ()
 
 
-DATASETS = Datasets(
+DATASETS: Registry[BuiltIn] = Registry(
     "built-in dataset",
     [
         BuiltIn(
@@ -42,3 +44,82 @@ DATASETS = Datasets(
         ),
     ],
 )
+
+_TRAIN_FLAG = (("train", "train", True), ("test", "train", False))
+_TRAIN_TEST = (("train", "split", "train"), ("test", "split", "test"))
+_TRAIN_VAL_TEST = (("train", "split", "train"), ("val", "split", "val"), ("test", "split", "test"))
+
+
+def _torchvision(
+    name: str, line: str, rows: int, test_rows: int, parts: tuple[tuple[str, str, str | bool], ...]
+) -> Torchvision:
+    return Torchvision(
+        f"torchvision-{name.lower()}",
+        f"{line} ({PREFIX}{name}, from the network)",
+        f"torchvision.datasets:{name}",
+        rows,
+        test_rows,
+        parts,
+    )
+
+
+TORCHVISION: Registry[Torchvision] = Registry(
+    "torchvision dataset",
+    [
+        _torchvision("MNIST", "handwritten digits, 28x28 gray", 70_000, 10_000, _TRAIN_FLAG),
+        _torchvision("FashionMNIST", "clothes, 28x28 gray", 70_000, 10_000, _TRAIN_FLAG),
+        _torchvision("KMNIST", "Japanese cursive letters, 28x28 gray", 70_000, 10_000, _TRAIN_FLAG),
+        _torchvision("USPS", "handwritten digits, 16x16 gray", 9_298, 2_007, _TRAIN_FLAG),
+        _torchvision("CIFAR10", "things and animals, 10 classes, 32x32", 60_000, 10_000, _TRAIN_FLAG),
+        _torchvision("CIFAR100", "things and animals, 100 classes, 32x32", 60_000, 10_000, _TRAIN_FLAG),
+        _torchvision("SVHN", "house numbers, 32x32", 99_289, 26_032, _TRAIN_TEST),
+        _torchvision("STL10", "things and animals, 10 classes, 96x96", 13_000, 8_000, _TRAIN_TEST),
+        _torchvision("GTSRB", "German traffic signs, 43 classes", 39_270, 12_630, _TRAIN_TEST),
+        _torchvision("Food101", "dishes, 101 classes", 101_000, 25_250, _TRAIN_TEST),
+        _torchvision("DTD", "textures, 47 classes", 5_640, 1_880, _TRAIN_VAL_TEST),
+        _torchvision("Flowers102", "flowers, 102 classes", 8_189, 6_149, _TRAIN_VAL_TEST),
+        _torchvision("FGVCAircraft", "aircraft, 100 variants", 10_000, 3_333, _TRAIN_VAL_TEST),
+        _torchvision(
+            "OxfordIIITPet",
+            "cats and dogs, 37 breeds",
+            7_349,
+            3_669,
+            (("train", "split", "trainval"), ("test", "split", "test")),
+        ),
+        _torchvision("EuroSAT", "satellite images, 10 kinds of land, 64x64", 27_000, 0, ()),
+    ],
+)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether fetch can write a dataset of that name."""
+    return name in DATASETS or name in TORCHVISION or is_published(name)
+
+
+def get_built_in(name: str) -> BuiltIn:
+    """Returns the entry of either table.
+
+    Raises:
+        SettingsError: there is none; the nearest names are listed.
+    """
+    if is_published(name):
+        return BuiltIn(name, "weights that were trained elsewhere", "headstart.datasets.published:download", 0)
+    if name in TORCHVISION:
+        return TORCHVISION.get(name)
+    return DATASETS.get(name)
+
+
+def torchvision_name(text: str) -> str:
+    """torchvision:CIFAR10 -> torchvision-cifar10, the dataset's name in the project; another text as it is.
+
+    Raises:
+        SettingsError: torchvision has no such dataset, or none that fetch can write.
+    """
+    if not text.startswith(PREFIX):
+        return text
+    wanted = text.removeprefix(PREFIX)
+    names = {entry.target.split(":")[1]: entry.name for entry in TORCHVISION}
+    for name, own in names.items():
+        if name.lower() == wanted.lower():
+            return own
+    raise SettingsError(f"unknown torchvision dataset {wanted!r}; {nearest(wanted, list(names))}")

@@ -6,7 +6,7 @@ torchvision.io's decoders were measured to kill the process on corrupt PNGs; Pil
 import hashlib
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,20 @@ DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
 
 @dataclass(frozen=True)
 class Decoded:
-    """One file as a row: pixels (height, width, channels) uint8 and their sha256, or the reason why not."""
+    """One file as a row: pixels (height, width, channels) uint8 and their sha256, or the reason why not.
+
+    size: (width, height) in the file, pixels. mode: Pillow's name of how the file stores them, such as RGBA.
+    """
 
     pixels: NDArray[np.uint8] | None
     sha256: str
     reason: str
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
+
+    def without_pixels(self) -> "Decoded":
+        """The same, light enough to be sent between processes by the thousand."""
+        return replace(self, pixels=None)
 
 
 def decode(path: Path, *, size: int, channels: int) -> Decoded:
@@ -44,6 +53,7 @@ def decode(path: Path, *, size: int, channels: int) -> Decoded:
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > LARGEST:
                     return Decoded(None, "", f"TOO_LARGE: {image.width}x{image.height} pixels, at most {LARGEST:,}")
+                stored = image.size, image.mode  # before draft() changes them
                 pixels = _to_array(image, size=size, channels=channels)
     except UnidentifiedImageError:
         return Decoded(None, "", f"NOT_AN_IMAGE: none of {', '.join(FORMATS)}")
@@ -51,7 +61,7 @@ def decode(path: Path, *, size: int, channels: int) -> Decoded:
         return Decoded(None, "", "OUT_OF_MEMORY: the image does not fit into memory")
     except Exception as error:  # Pillow's decoders raise many kinds; each makes the file a rejected one
         return Decoded(None, "", f"UNREADABLE: {type(error).__name__}: {error}")
-    return Decoded(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), "")
+    return Decoded(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), "", *stored)
 
 
 def fit(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:

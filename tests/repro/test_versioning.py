@@ -361,7 +361,8 @@ def test_a_folder_is_copied_and_added(root, tmp_path_factory):
     (origin / "cat").mkdir()
     (origin / "cat" / "1.png").write_bytes(b"picture")
     versioning = Versioning(root)
-    versioning.add(origin, root / "data" / "mine")
+    versioning.add({"cat/1.png": origin / "cat" / "1.png"}, root / "data" / "mine", texts={"labels.csv": "path\n"})
+    assert (root / "data" / "mine" / "labels.csv").read_text() == "path\n"
     assert (root / "data" / "mine" / "cat" / "1.png").read_bytes() == b"picture"
     assert (origin / "cat" / "1.png").read_bytes() == b"picture"
     assert "md5:" in (root / "data" / "mine.dvc").read_text()
@@ -370,11 +371,34 @@ def test_a_folder_is_copied_and_added(root, tmp_path_factory):
     assert "data/mine.dvc" not in versioning.changed()
 
 
+@pytest.mark.parametrize("kinds", ["reflink,hardlink,symlink,copy", "hardlink,copy", "copy", "symlink"])
+def test_what_is_added_leaves_the_original_as_it_was(root, kinds):
+    """With hardlink first, `dvc add` makes a hard-linked file itself the cache's object, and read-only."""
+    subprocess.run([sys.executable, "-m", "dvc", "config", "cache.type", kinds], cwd=root, check=True)
+    origin = root / "mine.txt"
+    origin.write_text("mine")
+    before = origin.stat()
+    Versioning(root).add({"1.txt": origin}, root / "data" / "mine")
+    after = origin.stat()
+    assert (after.st_ino, after.st_mode, after.st_nlink) == (before.st_ino, before.st_mode, 1)
+    origin.write_text("another")
+    assert (root / "data" / "mine" / "1.txt").read_text() == "mine"
+
+
+def test_what_dvc_refuses_leaves_nothing_behind(root, tmp_path_factory):
+    origin = tmp_path_factory.mktemp("mine") / "1.txt"
+    origin.write_text("one")
+    with pytest.raises(UserError, match=r"made cannot be added to DVC"):
+        Versioning(root).add({"a/1.txt": origin, "gone.txt": origin.with_name("gone.txt")}, root / "data" / "made")
+    assert not (root / "data" / "made").exists()
+    assert origin.read_text() == "one"
+
+
 def test_a_dataset_that_was_edited_is_recorded_as_dvc_repro_would(root, tmp_path_factory):
     origin = tmp_path_factory.mktemp("mine")
     (origin / "1.txt").write_text("one")
     versioning = Versioning(root)
-    versioning.add(origin, root / "data" / "mine")
+    versioning.add({"1.txt": origin / "1.txt"}, root / "data" / "mine")
     first = versioning.data_digest(root / "data" / "mine")
     assert versioning.record_datasets() == []
     (root / "data" / "mine" / "2.txt").write_text("two")

@@ -139,3 +139,9 @@ def test_the_digest_does_not_know_the_test_labels(folder, tmp_path):
     write_pack(tmp_path / "other", card=CARD, examples=corrected, images=IMAGES, rejected=rejected)
     assert pack_digest(tmp_path / "other") == pack_digest(folder)
     assert read_test_labels(tmp_path / "other")["label"].tolist() == ["b", "b"]
+
+
+def test_images_are_written_as_numpy_would(folder, tmp_path):
+    """Block by block, and the same bytes."""
+    np.save(tmp_path / "whole.npy", np.ascontiguousarray(IMAGES.transpose(0, 3, 1, 2)))
+    assert (folder / "images.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()

@@ -1,0 +1,129 @@
+"""`headstart check`: what a run would make of a dataset as its target, without a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flows.console import show
+from flows.overrides import overridden
+from headstart.datasets.check import check as check_dataset
+from headstart.datasets.pack import POOL, TEST
+from headstart.datasets.table import is_built_in, torchvision_name
+from headstart.errors import HeadstartError, UserError
+from headstart.evaluation.resolution import planned_resolution
+from headstart.evaluation.sentences import resolution_line
+from headstart.settings import Settings
+from tasks import workers
+from tasks.progress import Bars
+from tasks.workspace import Workspace, here
+
+SHOWN = 10  # rejected files and classes that are printed; --json has all
+
+
+def check(text: str, overrides: dict[str, str], *, as_json: bool) -> int:
+    """Prints the findings; returns 0 where a run would go through, 2 where it would be refused.
+
+    Raises:
+        UserError: what a run would say, unless JSON is asked for, which then holds it.
+    """
+    workspace = here()
+    settings = overridden(workspace, overrides)
+    path = _find(workspace, text)
+    try:
+        found = _check(path, settings)
+    except HeadstartError as error:
+        if not as_json:
+            raise
+        show(json.dumps({"path": str(path), "accepted": False, "error": str(error)}, indent=1))
+        return error.exit_code
+    finally:
+        workers.stop()
+    refused = found["error"]
+    if as_json:
+        show(json.dumps({"accepted": not refused} | found, indent=1))
+        return UserError.exit_code if refused else 0
+    show(*_lines(found))
+    if refused:
+        raise UserError(refused)
+    show("a run would take it; nothing was written")
+    return 0
+
+
+def _check(path: Path, settings: Settings) -> dict[str, Any]:
+    with Bars() as bars:
+        found = check_dataset(
+            path,
+            settings=settings.data,
+            seed=settings.seed,
+            budgets=(settings.finetune.label_budget, *settings.finetune.curve_budgets),
+            seeds=settings.finetune.seeds,
+            workers=workers.pool(),
+            progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
+        )
+    if found["kind"] == "class":
+        expected = planned_resolution(
+            settings.evaluate, units=max(found["test_units"], 2), seeds=settings.finetune.seeds
+        )
+        unit = "rows" if found["test_units"] == found["splits"].get(TEST, 0) else "units"
+        found["resolution"] = {"half_width": expected.half_width, "line": resolution_line(expected, unit=unit)}
+    return found
+
+
+def _find(workspace: Workspace, text: str) -> Path:
+    """A path as it is; else the name of a dataset of the project."""
+    path = Path(text).expanduser()
+    if path.exists() or len(path.parts) > 1:
+        return path
+    name = torchvision_name(text)
+    if not workspace.data(name).exists() and is_built_in(name):
+        raise UserError(f"{name} is a built-in dataset that is not fetched yet; a run fetches it")
+    return workspace.data(name)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    splits = found["splits"]
+    known = splits.get(POOL, 0) + splits.get(TEST, 0)
+    lines = [f"{found['path']}: {known:,} rows " + (_of_classes if found["kind"] == "class" else _of_values)(found)]
+    whose = "its own" if found["own_test"] else "drawn by the seed"
+    lines.append(f"split: {splits.get(POOL, 0):,} rows in the pool, {splits.get(TEST, 0):,} test rows ({whose})")
+    if found["validation"]:
+        lines.append(f"split: {found['validation']:,} rows given for validation are in the pool")
+    if "unlabelled" in splits:
+        lines.append(f"split: {splits['unlabelled']:,} unlabelled rows beside them")
+    if found["kind"] == "class":
+        lines += [f"class {name}: {n[POOL]:,} pool, {n[TEST]:,} test" for name, n in _first(found["classes"].items())]
+        lines += _more(found["classes"])
+        lines.append(
+            f"label budget: at most {found['largest_label_budget']:,} a class; up to "
+            f"{found['largest_disjoint_label_budget']:,} each seed has labels of its own"
+        )
+        lines.append(found["resolution"]["line"])
+    else:
+        lines += [
+            f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
+            for split, n in found["values"].items()
+        ]
+    side = found["shorter_side"]
+    modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
+    lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
+    lines.append(f"exact duplicates: {found['duplicates']:,}; independent units: {found['units']:,}")
+    lines.append(f"set aside: {len(found['rejected']):,}")
+    lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
+    lines += [f"warning: {text}" for text in found["warnings"]]
+    return lines
+
+
+def _of_classes(found: dict[str, Any]) -> str:
+    return f"in {len(found['classes'])} classes"
+
+
+def _of_values(found: dict[str, Any]) -> str:
+    return "of values"
+
+
+def _first(items: Any) -> list[Any]:
+    return list(items)[:SHOWN]
+
+
+def _more(items: Any) -> list[str]:
+    return [f"  and {len(items) - SHOWN} more (--json has all)"] if len(items) > SHOWN else []

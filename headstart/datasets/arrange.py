@@ -1,0 +1,174 @@
+"""Which rows are test rows, pool and unlabelled, and which leave: from the rows' contents and the seed alone."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from headstart.datasets.listing import VAL
+from headstart.datasets.pack import POOL, TEST, UNLABELLED
+from headstart.datasets.rows import Rows
+from headstart.datasets.settings import DataSettings
+from headstart.datasets.splits import split_test
+from headstart.datasets.units import join_units, value_bins
+from headstart.errors import DataError
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The rows that stay, in the order of their ids; the folder's order would tell a test row's class.
+
+    examples: id, path, label, value, split, group (the unit that the row belongs to), content, row (its place in Rows).
+    removed: rows that left. own_test: whether the dataset brought its own test rows. validation: how many rows it gave
+    as val, which are in the pool. duplicates: rows that stay and repeat another's content.
+    """
+
+    examples: pd.DataFrame
+    removed: int
+    own_test: bool
+    validation: int
+
+    @property
+    def duplicates(self) -> int:
+        return int(self.examples["content"].duplicated().sum())
+
+
+def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int) -> Arranged:
+    """The dataset's own test rows as they are, or else a drawn share; what repeats a test row leaves the other rows.
+
+    Drawn test rows take whole units (exact duplicates, groups, and chains of them) and about the same share of each
+    class, or of each quantile bin of the values.
+
+    Raises:
+        DataError: a group is on both sides, or a class or the values have too few rows outside the test rows.
+    """
+    examples = rows.examples
+    given = examples["given"]
+    own = bool((given == TEST).any())
+    test = (given == TEST).to_numpy() if own else _draw_test(rows, settings=settings, seed=seed)
+    unlabelled = (given == UNLABELLED).to_numpy()
+    removed = _repeats(examples, test, unlabelled)
+    if own:
+        _check_groups(path, examples, test, ~test & ~removed)
+    split = np.where(test, TEST, np.where(unlabelled, UNLABELLED, POOL))
+    arranged = _arrange(rows, split, ~removed, own_test=own)
+    _check_pool(path, arranged, rows, settings=settings)
+    return arranged
+
+
+def arrange_source(path: Path, rows: Rows, *, settings: DataSettings, excluded: Iterable[str]) -> Arranged:
+    """All rows may be learned from, those of its own splits too, except where their content is excluded.
+
+    Raises:
+        DataError: a class or the values keep too few rows.
+    """
+    examples = rows.examples
+    keep = ~examples["content"].isin(set(excluded)).to_numpy()
+    _check_kept(path, rows, keep, settings=settings)
+    split = np.where(examples["given"] == UNLABELLED, UNLABELLED, POOL)
+    return _arrange(rows, split, keep, own_test=False)
+
+
+def _draw_test(rows: Rows, *, settings: DataSettings, seed: int) -> Mask:
+    examples = rows.examples
+    labelled = np.flatnonzero(examples["given"] != UNLABELLED)
+    units = np.array(_units(examples), dtype=object)[labelled]
+    known = examples.iloc[labelled]
+    strata = list(known["label"]) if rows.kind == "class" else value_bins(list(known["value"]))
+    test = np.zeros(len(examples), dtype=bool)
+    test[labelled] = split_test(strata, list(units), fraction=settings.test_fraction, seed=seed)
+    return test
+
+
+def _units(examples: pd.DataFrame) -> list[str]:
+    groups = [None if pd.isna(group) else str(group) for group in examples["group"]]
+    return join_units(list(examples["content"]), groups)
+
+
+def _repeats(examples: pd.DataFrame, test: Mask, unlabelled: Mask) -> Mask:
+    """Rows that are no test rows but have the content of one, and unlabelled rows of a test row's group."""
+    same = examples["content"].isin(set(examples.loc[test, "content"])).to_numpy()
+    group = examples["group"].isin(set(examples.loc[test, "group"].dropna())).to_numpy()
+    found: Mask = ~test & (same | (unlabelled & group))
+    return found
+
+
+def _arrange(rows: Rows, split: NDArray[np.str_], keep: Mask, *, own_test: bool) -> Arranged:
+    kept = rows.examples.assign(split=split, row=np.arange(len(split)))[keep]
+    kept = kept.assign(id=_ids(list(kept["content"])), group=_units(kept))
+    validation = int(((kept["given"] == VAL) & (kept["split"] == POOL)).sum())
+    ordered = kept.iloc[np.argsort(kept["id"].to_numpy(dtype=object))].reset_index(drop=True)
+    columns = ["id", "path", "label", "value", "split", "group", "content", "row"]
+    return Arranged(ordered[columns], int((~keep).sum()), own_test, validation)
+
+
+def _check_groups(path: Path, examples: pd.DataFrame, test: Mask, outside: Mask) -> None:
+    both = set(examples.loc[test, "group"].dropna()) & set(examples.loc[outside, "group"].dropna())
+    if both:
+        name = sorted(both)[0]
+        rows = examples[examples["group"] == name]
+        inside, out = rows[test[rows.index]]["path"].iloc[0], rows[outside[rows.index]]["path"].iloc[0]
+        raise DataError(
+            f"{path}: {len(both)} groups lie on both sides of the dataset's own split, such as {name!r} ({inside} is a "
+            f"test row, {out} is not); give each group one split, or leave the group column out: "
+            '--data.group_column ""'
+        )
+
+
+def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSettings) -> None:
+    pool = arranged.examples[arranged.examples["split"] == POOL]
+    missing = set(rows.examples["label"].dropna()) - set(pool["label"].dropna())
+    if missing and not arranged.own_test:
+        raise DataError(
+            f"{path}: class {sorted(missing)[0]!r} has no row outside the test rows; lower data.test_fraction, or "
+            "add images of it that are not copies of one another"
+        )
+    if not arranged.own_test:
+        return
+    counts = Counter(pool["label"].dropna())
+    for label in sorted(set(rows.examples["label"].dropna())):
+        if counts[label] < settings.min_rows_per_class:
+            raise DataError(
+                f"{path}: class {label!r} has {counts[label]} rows outside the dataset's own test rows, at least "
+                f"{settings.min_rows_per_class} are needed; add images that are not copies of test rows, remove the "
+                "class, or lower data.min_rows_per_class"
+            )
+    if rows.kind == "value" and len(pool) < settings.min_rows_of_values:
+        raise DataError(
+            f"{path} has {len(pool)} rows outside the dataset's own test rows, at least {settings.min_rows_of_values} "
+            "are needed; add images that are not copies of test rows, or lower data.min_rows_of_values"
+        )
+
+
+def _check_kept(path: Path, rows: Rows, keep: Mask, *, settings: DataSettings) -> None:
+    gone = f"{path}: {(~keep).sum()} of its {len(keep)} rows are among the target's test rows and are left out"
+    if rows.kind == "value":
+        left = int((rows.examples["value"].notna() & keep).sum())
+        if left < settings.min_rows_of_values:
+            raise DataError(
+                f"{gone}; it keeps {left}, at least {settings.min_rows_of_values} are needed; add images, or choose "
+                "another source"
+            )
+    kept = Counter(rows.examples["label"][keep].dropna())
+    for label in sorted(set(rows.examples["label"].dropna())):
+        if kept[label] < settings.min_rows_per_class:
+            raise DataError(
+                f"{gone}; class {label!r} keeps {kept[label]}, at least {settings.min_rows_per_class} are needed; add "
+                "images, remove the class, or choose another source"
+            )
+
+
+def _ids(contents: Sequence[str]) -> list[str]:
+    """The id of each row: the digest of its content, and how many rows of that content came before."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for content in contents:
+        ids.append(f"{content}-{seen[content]}")
+        seen[content] += 1
+    return ids

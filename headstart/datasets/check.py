@@ -1,0 +1,181 @@
+"""Reads a dataset as ingest would, and says what a run would make of it; writes nothing."""
+
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from headstart.datasets.arrange import Arranged, arrange_target
+from headstart.datasets.pack import POOL, TEST
+from headstart.datasets.rows import Progress, Rows, inspect_rows
+from headstart.datasets.settings import DataSettings
+from headstart.datasets.splits import draw_labels
+from headstart.errors import DataError
+
+UNEVEN = 10  # times as many rows in the largest class as in the smallest
+SMALLER = 4  # times that most images are larger than what they are read at
+FEWEST_UNITS = 10  # test units below which no verdict is settled
+GRAY, ALPHA = {"1", "L", "I", "F", "I;16", "I;16B", "I;16L"}, {"RGBA", "LA", "PA", "La", "RGBa"}
+
+
+def check(
+    path: Path,
+    *,
+    settings: DataSettings,
+    seed: int,
+    budgets: tuple[int, ...],
+    seeds: int,
+    workers: Executor,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
+
+    budgets: labels a class that the run would draw. seeds: how many draws. The result's "error" is what the run would
+    say when it draws labels, "" where it could.
+
+    Raises:
+        DataError: what ingest would say; it would stop there.
+    """
+    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    arranged = arrange_target(path, rows, settings=settings, seed=seed)
+    examples = arranged.examples
+    pool = examples[examples["split"] == POOL]
+    found = {
+        "error": _refusal(pool, max(budgets), seed=seed) if rows.kind == "class" else "",
+        "path": str(path),
+        "kind": rows.kind,
+        "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
+        "own_test": arranged.own_test,
+        "validation": arranged.validation,
+        "test_units": int(examples.loc[examples["split"] == TEST, "group"].nunique()),
+        "units": int(examples["group"].nunique()),
+        "duplicates": arranged.duplicates,
+        "removed": arranged.removed,
+        "rejected": rows.rejected.to_dict("records"),
+        **_images(rows),
+        **(_classes(examples, seeds) if rows.kind == "class" else _values(examples)),
+    }
+    return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
+
+
+def _refusal(pool: pd.DataFrame, budget: int, *, seed: int) -> str:
+    """What the first training would say, "" where it could draw its labels."""
+    try:
+        draw_labels(list(pool["id"]), list(pool["label"]), budget=budget, stride=budget, seed=seed, draw=0)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _classes(examples: pd.DataFrame, seeds: int) -> dict[str, Any]:
+    counts = {
+        split: examples.loc[examples["split"] == split, "label"].value_counts().to_dict() for split in (POOL, TEST)
+    }
+    names = sorted(set(examples["label"].dropna()))
+    smallest = min(counts[POOL].values())
+    return {
+        "classes": {name: {split: int(counts[split].get(name, 0)) for split in (POOL, TEST)} for name in names},
+        "largest_label_budget": int(smallest),
+        "largest_disjoint_label_budget": int(smallest // seeds),
+    }
+
+
+def _values(examples: pd.DataFrame) -> dict[str, Any]:
+    known = examples[examples["value"].notna()]
+    summary = {
+        split: known.loc[known["split"] == split, "value"].describe()[["mean", "std", "min", "50%", "max"]].to_dict()
+        for split in (POOL, TEST)
+    }
+    return {"values": {split: {str(k): float(v) for k, v in part.items()} for split, part in summary.items()}}
+
+
+def _images(rows: Rows) -> dict[str, Any]:
+    sides = rows.facts[["width", "height"]].min(axis=1)
+    return {
+        "modes": {str(mode): int(count) for mode, count in rows.facts["mode"].value_counts().sort_index().items()},
+        "shorter_side": {"min": int(sides.min()), "median": int(sides.median()), "max": int(sides.max())},
+    }
+
+
+def _warnings(
+    found: dict[str, Any],
+    rows: Rows,
+    arranged: Arranged,
+    settings: DataSettings,
+    *,
+    budgets: tuple[int, ...],
+    seeds: int,
+) -> list[str]:
+    """One sentence each, the gravest first."""
+    parts = [
+        *_warn_of_test(found),
+        *_warn_of_labels(arranged),
+        *(_warn_of_classes(found, max(budgets), seeds) if rows.kind == "class" else []),
+        *_warn_of_images(rows, settings),
+    ]
+    if arranged.removed:
+        parts.append(f"{arranged.removed} rows are left out because they repeat test rows")
+    return parts
+
+
+def _warn_of_test(found: dict[str, Any]) -> list[str]:
+    units, rows = found["test_units"], found["splits"].get(TEST, 0)
+    if units >= FEWEST_UNITS:
+        return []
+    return [f"the {rows} test rows are {units} independent units; below {FEWEST_UNITS} no verdict can be settled"]
+
+
+def _warn_of_labels(arranged: Arranged) -> list[str]:
+    labels = arranged.examples.dropna(subset="label").groupby("content")["label"].nunique()
+    several = int((labels > 1).sum())
+    return [f"{several} images are there under more than one class"] if several else []
+
+
+def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str]:
+    classes: dict[str, dict[str, int]] = found["classes"]
+    pool = {name: count[POOL] for name, count in classes.items()}
+    few = [name for name, count in pool.items() if count < budget * seeds]
+    untested = [name for name, count in classes.items() if not count[TEST]]
+    parts = []
+    if untested:
+        parts.append(f"{_some(untested)}: no test row, so nothing is said of it")
+    if few:
+        parts.append(
+            f"{_some(few)}: fewer than {budget * seeds} rows in the pool, so the {seeds} seeds share labels at a "
+            f"budget of {budget} and the interval widens"
+        )
+    if max(pool.values()) > UNEVEN * min(pool.values()):
+        large, small = max(pool, key=pool.__getitem__), min(pool, key=pool.__getitem__)
+        parts.append(f"the classes are uneven: {pool[large]:,} rows of {large!r}, {pool[small]:,} of {small!r}")
+    return parts
+
+
+def _warn_of_images(rows: Rows, settings: DataSettings) -> list[str]:
+    sides, modes = rows.facts[["width", "height"]].min(axis=1), set(rows.facts["mode"])
+    size = settings.image_size
+    small = int((sides < size).sum())
+    parts = []
+    if small:
+        parts.append(f"{small:,} of {len(sides):,} images are smaller than data.image_size ({size}) and are enlarged")
+    if sides.median() > SMALLER * size:
+        parts.append(
+            f"half of the images have {sides.median():.0f} pixels or more a side and are read at {size}; a larger "
+            "data.image_size keeps more of them"
+        )
+    colour = modes - GRAY - {"LA", "La"}
+    if colour and settings.channels == 1:
+        parts.append(
+            f"images in colour ({', '.join(sorted(colour))}) are read as gray; --data.channels 3 keeps colours"
+        )
+    if colour and modes & GRAY and settings.channels == 3:
+        parts.append("some images are gray and some in colour; if that differs by class, a network learns it instead")
+    if modes & ALPHA:
+        count = int(rows.facts["mode"].isin(ALPHA).sum())
+        parts.append(f"{count:,} images have transparency and are laid on white")
+    return parts
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"class{'es' * (len(names) > 1)} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

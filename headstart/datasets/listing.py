@@ -1,0 +1,65 @@
+"""What every reader of a dataset returns: its rows before any file is opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from headstart.datasets.pack import TEST, UNLABELLED
+
+Kind = Literal["class", "value"]
+
+TRAIN, VAL = "train", "val"
+SPLITS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VAL,
+    "valid": VAL,
+    "validation": VAL,
+    "test": TEST,
+    "testing": TEST,
+}  # the names that people give to a split, in small letters
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a dataset; all tuples are of one length but `rejected`.
+
+    paths: of the images, relative to the dataset's folder. labels: class names, values: finite numbers; one of the two
+    is None throughout, and both are for an unlabelled row. splits: train, val, test, unlabelled, or None where the
+    dataset says nothing. groups: of rows that belong together, None for a row on its own.
+    rejected: (place, reason) of rows that cannot be used; the reason begins with a code and a colon.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    values: tuple[float | None, ...]
+    splits: tuple[str | None, ...]
+    groups: tuple[str | None, ...]
+    kind: Kind = "class"
+    rejected: tuple[tuple[str, str], ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def joined(self, other: "Listing") -> "Listing":
+        """The rows of both; the kind stays this one's."""
+        return replace(
+            self,
+            paths=self.paths + other.paths,
+            labels=self.labels + other.labels,
+            values=self.values + other.values,
+            splits=self.splits + other.splits,
+            groups=self.groups + other.groups,
+            rejected=self.rejected + other.rejected,
+        )
+
+
+def of_classes(paths: Sequence[str], labels: Sequence[str | None], *, split: str | None = None) -> Listing:
+    """A listing of classes without groups, all of one split."""
+    nothing = (None,) * len(paths)
+    return Listing(tuple(paths), tuple(labels), nothing, (split,) * len(paths), nothing)
+
+
+def of_unlabelled(paths: Sequence[str]) -> Listing:
+    """A listing of rows without a label."""
+    return of_classes(paths, [None] * len(paths), split=UNLABELLED)

@@ -1,0 +1,59 @@
+"""Chooses the reader of a dataset by what its folder holds: a table, split folders, class folders, or loose images."""
+
+from pathlib import Path
+
+from headstart.datasets.folder import UNLABELLED_FOLDERS, list_folder, list_images
+from headstart.datasets.listing import Listing, of_unlabelled
+from headstart.datasets.settings import DataSettings
+from headstart.datasets.split_folders import is_split, list_split_folders
+from headstart.datasets.tabular import find_table, list_table
+from headstart.errors import DataError
+
+
+def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
+    """Lists a dataset: a folder, or a table. Images in unlabelled/ come on top, whatever the reader.
+
+    anywhere: whether a table may name images outside of its folder, as it may before the dataset is registered.
+
+    Raises:
+        DataError: there is no such folder, or it cannot be read as any kind of dataset.
+    """
+    if path.is_file():
+        return list_table(path, settings, anywhere=anywhere)
+    if not path.is_dir():
+        return list_folder(path)  # which refuses it
+    unlabelled = of_unlabelled(
+        [
+            f"{name}/{image}"
+            for name in UNLABELLED_FOLDERS
+            if (path / name).is_dir()
+            for image in list_images(path / name)
+        ]
+    )
+    table = find_table(path, settings)
+    if table is not None:
+        return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
+    if is_split(path):
+        return list_split_folders(path).joined(unlabelled)
+    images = list_images(path)
+    loose = [image for image in images if "/" not in image]
+    if images and len(loose) + len(unlabelled) == len(images):
+        return of_unlabelled(loose).joined(unlabelled)
+    return list_folder(path).joined(unlabelled)
+
+
+def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
+    """As `list_dataset`, of a dataset that a run can learn from.
+
+    Raises:
+        DataError: as there; no row has a label, or all have the same one.
+    """
+    listing = list_dataset(path, settings, anywhere=anywhere)
+    if all(label is None and value is None for label, value in zip(listing.labels, listing.values, strict=True)):
+        if path.is_dir() and find_table(path, settings) is None:
+            return list_folder(path)  # which refuses it, and says what a folder must look like
+        raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_column")
+    classes = set(listing.labels) - {None}
+    if listing.kind == "class" and len(classes) == 1:
+        raise DataError(f"{path} has one class, {classes.pop()!r}; at least two are needed")
+    return listing

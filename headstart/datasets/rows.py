@@ -1,0 +1,188 @@
+"""Decodes the files of a dataset, chunk by chunk: rows with their digests, and the files that are set aside."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from headstart.datasets.listing import Kind, Listing
+from headstart.datasets.read import list_labelled
+from headstart.datasets.settings import DataSettings
+from headstart.errors import DataError
+from headstart.modalities.image import Decoded, decode
+
+CHUNK = 64  # files a worker decodes before it reports
+AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
+SHOWN = 5  # bad files that an error names
+
+Progress = Callable[[int, int], None]
+Keep = Callable[[NDArray[np.uint8]], None]
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Work for one decoding worker; plain data, so that it can be sent to a process."""
+
+    paths: tuple[str, ...]
+    size: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A dataset's usable rows, in the order of the listing, and what was set aside.
+
+    examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
+    content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, a row an example.
+    """
+
+    examples: pd.DataFrame
+    rejected: pd.DataFrame
+    facts: pd.DataFrame
+    kind: Kind
+
+
+def decode_chunk(chunk: Chunk) -> list[Decoded]:
+    """Decodes the files of a chunk; runs in a worker process."""
+    return [decode(Path(path), size=chunk.size, channels=chunk.channels) for path in chunk.paths]
+
+
+def inspect_chunk(chunk: Chunk) -> list[Decoded]:
+    """As `decode_chunk`, but sends no pixels back."""
+    return [item.without_pixels() for item in decode_chunk(chunk)]
+
+
+def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep) -> Rows:
+    """Decodes a dataset; `keep` is given the pixels of each usable row, (size, size, channels), in the rows' order.
+
+    Raises:
+        DataError: no labels, too many bad files, or too few readable rows in a class or of values.
+    """
+    listing = list_labelled(path, settings)
+    return _read(path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
+
+
+def inspect_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> Rows:
+    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet."""
+    listing = list_labelled(path, settings, anywhere=True)
+    return _read(path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop)
+
+
+def _drop(pixels: NDArray[np.uint8]) -> None:
+    """Keeps nothing."""
+
+
+def _read(
+    path: Path,
+    listing: Listing,
+    work: Callable[[Chunk], list[Decoded]],
+    *,
+    settings: DataSettings,
+    workers: Executor,
+    progress: Progress,
+    keep: Keep,
+) -> Rows:
+    folder = path.parent if path.is_file() else path
+    rejected = list(listing.rejected)
+    good: list[int] = []
+    content: list[str] = []
+    facts = []
+    files = [str(folder / name) for name in listing.paths]
+    for row, item in enumerate(_decoded(files, work, settings=settings, workers=workers, progress=progress)):
+        if item.reason:
+            rejected.append((listing.paths[row], item.reason))
+            continue
+        if item.pixels is not None:
+            keep(item.pixels)
+        good.append(row)
+        content.append(item.sha256[:32])
+        facts.append((listing.paths[row], *item.size, item.mode))
+    rows = Rows(
+        examples=pd.DataFrame(
+            {
+                "path": _column([listing.paths[row] for row in good]),
+                "label": _column([listing.labels[row] for row in good]),
+                "value": np.array([listing.values[row] for row in good], dtype=np.float64),
+                "given": _column([listing.splits[row] for row in good]),
+                "group": _column([listing.groups[row] for row in good]),
+                "content": _column(content),
+            }
+        ),
+        rejected=pd.DataFrame(rejected, columns=["path", "reason"]),
+        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode"]),
+        kind=listing.kind,
+    )
+    _check_rejected(path, rows, total=len(listing) + len(listing.rejected), settings=settings)
+    _check_enough(path, rows, set(listing.labels) - {None}, settings=settings)  # type: ignore[arg-type]
+    return rows
+
+
+def _column(values: list[str | None] | list[str]) -> "pd.Series[str]":
+    return pd.Series(values, dtype="str")
+
+
+def _decoded(
+    files: list[str],
+    work: Callable[[Chunk], list[Decoded]],
+    *,
+    settings: DataSettings,
+    workers: Executor,
+    progress: Progress,
+) -> Iterator[Decoded]:
+    chunks = (
+        Chunk(tuple(files[start : start + CHUNK]), settings.image_size, settings.channels)
+        for start in range(0, len(files), CHUNK)
+    )
+    done = 0
+    for part in _in_order(workers, work, chunks):
+        yield from part
+        done += len(part)
+        progress(done, len(files))
+
+
+def _in_order(workers: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """Results in the order of the items, with a bounded number under way: Executor.map would take all at once."""
+    waiting: deque[Future[B]] = deque()
+    for item in items:
+        waiting.append(workers.submit(work, item))
+        if len(waiting) >= AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSettings) -> None:
+    share = len(rows.rejected) / total
+    if share > settings.max_rejected:
+        first = "; ".join(f"{place}: {reason}" for place, reason in rows.rejected.head(SHOWN).itertuples(index=False))
+        raise DataError(
+            f"{path}: {len(rows.rejected)} of {total} files cannot be read ({share:.0%}, at most "
+            f"{settings.max_rejected:.0%} allowed): {first}. Repair or remove them, or raise data.max_rejected"
+        )
+
+
+def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSettings) -> None:
+    if rows.kind == "value":
+        found = int(rows.examples["value"].notna().sum())
+        if found < settings.min_rows_of_values:
+            raise DataError(
+                f"{path} has {found} readable images with a value, at least {settings.min_rows_of_values} are needed; "
+                "add images, or lower data.min_rows_of_values"
+            )
+        return
+    counts = Counter(rows.examples["label"].dropna())
+    for label in sorted(classes):
+        if counts[label] < settings.min_rows_per_class:
+            raise DataError(
+                f"{path}: class {label!r} has {counts[label]} readable images, at least "
+                f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
+                "data.min_rows_per_class"
+            )

@@ -1,0 +1,51 @@
+"""Reader of train/, val/ and test/ folders, each a folder of class folders."""
+
+from pathlib import Path
+
+from headstart.datasets.folder import UNLABELLED_FOLDERS, list_images
+from headstart.datasets.listing import SPLITS, TRAIN, Listing, of_classes
+from headstart.errors import DataError
+from headstart.modalities.image import EXTENSIONS
+
+
+def is_split(directory: Path) -> bool:
+    """Whether the folders are those of a split: train/ and none that is not a split's. (A class may be a train.)"""
+    names = {path.name for path in directory.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))}
+    named = {SPLITS.get(name.lower()) for name in names - set(UNLABELLED_FOLDERS)}
+    return TRAIN in named and None not in named
+
+
+def list_split_folders(directory: Path) -> Listing:
+    """Lists <split>/<class>/<any depth>/<image>; the split of a row is its folder's.
+
+    Raises:
+        DataError: two folders of one split, images outside of class folders, or fewer than two classes in train/.
+    """
+    listing = of_classes([], [])
+    seen: dict[str, str] = {}
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+        split = SPLITS.get(folder.name.lower())
+        if split is None:
+            continue
+        if split in seen:
+            raise DataError(f"{directory} holds {seen[split]}/ and {folder.name}/, which are one split; join them")
+        seen[split] = folder.name
+        listing = listing.joined(_list_split(folder, split))
+    classes = {label for label, split in zip(listing.labels, listing.splits, strict=True) if split == TRAIN}
+    if len(classes) < 2:
+        raise DataError(
+            f"{directory / seen[TRAIN]} holds images in {len(classes)} class folder(s); at least two are needed: "
+            f"{seen[TRAIN]}/<class>/<image>, with images named {', '.join(sorted(EXTENSIONS))}"
+        )
+    return listing
+
+
+def _list_split(folder: Path, split: str) -> Listing:
+    paths = list_images(folder)
+    loose = [path for path in paths if "/" not in path]
+    if loose:
+        raise DataError(
+            f"{folder} holds {len(loose)} images outside of class folders, such as {loose[0]}; put each into "
+            f"{folder.name}/<class>/, or images without a label into {UNLABELLED_FOLDERS[0]}/ beside {folder.name}/"
+        )
+    return of_classes([f"{folder.name}/{path}" for path in paths], [path.split("/")[0] for path in paths], split=split)

@@ -1,0 +1,41 @@
+"""Which rows belong together, and how numbers are spread over both sides of a split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+LARGEST_BINS = 10
+ROWS_A_BIN = 10
+
+
+def join_units(contents: Sequence[str], groups: Sequence[str | None]) -> list[str]:
+    """The unit of each row: rows of one content or one group are in one unit, and so on along the chain.
+
+    contents: digests. groups: as the user gave them, None for a row that belongs to none.
+    A unit is named by the smallest digest in it, so that its name follows from the pictures and tells no class.
+    """
+    if not contents:
+        return []
+    content, _ = pd.factorize(np.array(contents, dtype=object))
+    group, _ = pd.factorize(np.array(groups, dtype=object))  # -1 where there is none
+    rows = np.arange(len(contents))
+    grouped = group >= 0
+    keys = np.concatenate([content, group[grouped] + content.max() + 1]) + len(rows)
+    edges = (np.concatenate([rows, rows[grouped]]), keys)
+    size = int(keys.max()) + 1
+    _, part = connected_components(coo_array((np.ones(len(keys)), edges), shape=(size, size)), directed=False)
+    names = pd.Series(list(contents), dtype=object).groupby(part[: len(rows)]).transform("min")
+    return list(names)
+
+
+def value_bins(values: Sequence[float]) -> list[str]:
+    """A name for each number's quantile bin: at most 10 bins of at least 10 numbers; equal numbers share one.
+
+    A split that takes its share of each bin has test rows over the whole range, as a plain draw of few rows may not.
+    """
+    count = max(1, min(LARGEST_BINS, len(values) // ROWS_A_BIN))
+    edges = np.quantile(np.asarray(values, dtype=float), np.linspace(0, 1, count + 1)[1:-1])
+    return [f"{number:02d}" for number in np.searchsorted(edges, values, side="right")]

@@ -1,0 +1,125 @@
+"""`headstart check` and the registration of data, on a project without DVC: nothing is written where none should be."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.cli import run_command
+from flows.overrides import apply_overrides
+from headstart.errors import UserError
+from headstart.settings import load, write_default
+from tasks.workspace import Workspace
+
+ROOT = Path(__file__).parents[3]
+SMALL = ["--finetune.label_budget", "4", "--finetune.curve_budgets", "2", "--data.image_size", "12"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder) -> Workspace:
+    """A project with an empty data/; the workers are a thread."""
+    root = tmp_path / "project"
+    (root / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "dvc.yaml", root)
+    write_default(root / "params.yaml")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("tasks.workers.pool", lambda: decoder)
+    monkeypatch.setattr("tasks.workers.stop", lambda: None)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    return Workspace(root)
+
+
+@pytest.fixture
+def pets(draw_pictures, tmp_path) -> Path:
+    return draw_pictures(tmp_path / "pets", per_class=10)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_it_says_what_a_run_would_make_of_a_folder_and_writes_nothing(workspace, pets, capsys) -> None:
+    before = files(workspace.root)
+    assert run_command(["check", str(pets), *SMALL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        f"{pets}: 30 rows in 3 classes",
+        "split: 18 rows in the pool, 12 test rows (drawn by the seed)",
+        "class bar: 6 pool, 4 test",
+    ]
+    assert "label budget: at most 6 a class; up to 1 each seed has labels of its own" in lines
+    assert any(
+        line.startswith("resolution: 12 test rows and 5 seeds give a 95% interval of about +-") for line in lines
+    )
+    assert lines[-1] == "a run would take it; nothing was written"
+    assert files(workspace.root) == before
+
+
+def test_json_holds_the_same(workspace, pets, capsys) -> None:
+    assert run_command(["check", str(pets), "--json", *SMALL]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accepted"] is True
+    assert found["splits"] == {"pool": 18, "test": 12}
+    assert 0 < found["resolution"]["half_width"] < 1
+
+
+def test_what_a_run_would_refuse_exits_with_2_after_the_findings(workspace, pets, capsys) -> None:
+    assert run_command(["check", str(pets)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{pets}: 30 rows in 3 classes\n")
+    assert captured.err.startswith("error: a label budget of 20 a class needs 20 labelled rows")
+    assert run_command(["check", str(pets), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["accepted"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stated"),
+    [
+        (["/no/such"], "/no/such is not a folder"),
+        (["pets"], "data/pets is not a folder"),
+        (["digits"], "digits is a built-in dataset that is not fetched yet; a run fetches it"),
+        (["torchvision:MNIST"], "torchvision-mnist is a built-in dataset that is not fetched yet"),
+        ([".", "--data.colour", "1"], "unknown flag '--data.colour'"),
+        ([".", "--target.test_data", "x"], "--target.test_data goes with `headstart run`"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(workspace, capsys, arguments, stated) -> None:
+    assert run_command(["check", *arguments]) == 2
+    assert stated in capsys.readouterr().err
+
+
+def test_as_json_a_refusal_of_ingest_is_an_object(workspace, tmp_path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run_command(["check", str(tmp_path / "empty"), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["accepted"] is False
+    assert "holds images in 0 class folder(s)" in found["error"]
+
+
+def test_torchvision_s_names_become_folder_names(workspace) -> None:
+    settings = apply_overrides(workspace, {"source.data": "torchvision:CIFAR10"})
+    assert settings.source.data == "torchvision-cifar10"
+    assert settings.built_in == ("torchvision-cifar10", "digits")
+    assert load(workspace.params) == settings
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stated"),
+    [
+        ({"target.test_data": "x"}, "--target.test_data goes with --target.data PATH, whose part it becomes"),
+        ({"target.data": "digits", "target.unlabelled": "x"}, "digits is a dataset of the project already, and stays"),
+        ({"source.data": "torchvision:IMAGENOT"}, "unknown torchvision dataset 'IMAGENOT'"),
+    ],
+)
+def test_extras_without_a_new_dataset_are_refused(workspace, overrides, stated) -> None:
+    before = files(workspace.root)
+    with pytest.raises(UserError, match=stated):
+        apply_overrides(workspace, overrides)
+    assert files(workspace.root) == before
+
+
+def test_a_dataset_is_not_registered_where_another_flag_is_wrong(workspace, pets) -> None:
+    with pytest.raises(UserError, match="seeds"):
+        apply_overrides(workspace, {"target.data": str(pets), "finetune.seeds": "0"})
+    assert not (workspace.root / "data" / "pets").exists()
