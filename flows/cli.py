@@ -45,6 +45,15 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
         return commands.devices()
+    if options.command == "predict":
+        return commands.predict(
+            options.model,
+            options.input,
+            options.out,
+            device=options.device,
+            batch_size=options.batch_size,
+            force=options.force,
+        )
     return commands.ui(port=options.port)
 
 
@@ -63,6 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--plan", action="store_true", help="say what would run and what to expect, and stop")
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+    predict = commands.add_parser(
+        "predict",
+        help="predict new images with a delivered model",
+        description="Predicts an image, a folder of images or a table of paths. Columns: path, prediction, and "
+        "probability.<class> for each class. What cannot be read is listed in FILE's .rejected.csv.",
+    )
+    predict.add_argument(
+        "model", help="a model's directory (models/target/full), models:/NAME/VERSION, models:/NAME@ALIAS, or NAME"
+    )
+    predict.add_argument("input", help="an image, a folder of images, or a .csv or .parquet table with a column `path`")
+    predict.add_argument("--out", metavar="FILE", help="a .csv or .parquet file; without it CSV is printed")
+    predict.add_argument("--force", action="store_true", help="overwrite FILE")
+    predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
+    predict.add_argument("--batch_size", type=int, default=256, help="images at a time (256)")
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")

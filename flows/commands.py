@@ -85,6 +85,24 @@ def ui(*, port: int) -> int:
     return subprocess.run(ui_command(workspace.state, port), check=False).returncode
 
 
+def predict(model: str, given: str, out: str | None, *, device: str, batch_size: int, force: bool) -> int:
+    """Predicts new images with a delivered model; says on stderr what could not be read."""
+    from tasks.predict import predict as predict_images
+
+    target = Path(out).expanduser() if out else None
+    counts = predict_images(model, Path(given).expanduser(), target, device=device, batch_size=batch_size, force=force)
+    if counts.rejected:
+        shown = "; ".join(f"{path}: {reason}" for path, reason in counts.first_rejected)
+        sys.stderr.write(f"{counts.rejected:,} of {counts.predicted + counts.rejected:,} cannot be read: {shown}\n")
+    if target:
+        from headstart.prediction.output import rejected_path
+
+        show(f"{counts.predicted:,} predictions: {target}")
+        if counts.rejected:
+            show(f"{counts.rejected:,} rejected:    {rejected_path(target)}")
+    return 0
+
+
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     from flows.server import start_prefect
     from tasks.versioning import versioning_of
