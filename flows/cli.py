@@ -40,11 +40,13 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     from flows import commands
 
     if options.command == "run":
-        return commands.run(rest, preset=options.preset, plan_only=options.plan)
+        return commands.run(rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes)
     if options.command == "list":
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
         return commands.devices()
+    if options.command == "status":
+        return commands.status(as_json=options.json)
     if options.command == "predict":
         return commands.predict(
             options.model,
@@ -71,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("--plan", action="store_true", help="say what would run and what to expect, and stop")
+    run.add_argument(
+        "--max-minutes",
+        type=float,
+        metavar="M",
+        help="drop what would make the run take longer on this device, by a few timed steps and as if nothing were "
+        "cached: the largest of finetune.curve_budgets first, then the costliest fine-tuned strategies but one, then "
+        "seeds down to 3; scratch's steps are never cut. What is dropped is printed and written to params.yaml",
+    )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
     predict = commands.add_parser(
         "predict",
@@ -90,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
     commands.add_parser("devices", help="devices of this machine and who holds them")
+    status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
+    status.add_argument("--json", action="store_true", help="as an object")
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)
     return parser

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -61,11 +61,14 @@ class Versioning:
             self._reload()
             return [_name(stage) for stage in self._repo.index.stages if stage.changed()]
 
-    def affected(self) -> list[str]:
-        """Names of the steps that may run: the changed ones and those that depend on them, in the order of stages()."""
+    def affected(self, changed: Collection[str] | None = None) -> list[str]:
+        """Names of the steps that may run: the changed ones and those that depend on them, in the order of stages().
+
+        changed: what `changed` gave, where it was asked already.
+        """
         import networkx
 
-        changed = self.changed()
+        changed = self.changed() if changed is None else changed
         graph = self._repo.index.graph  # edges go from a step to what it depends on
         begun = [stage for stage in graph if _name(stage) in changed]
         found = {_name(stage) for first in begun for stage in (first, *networkx.ancestors(graph, first))}
