@@ -1,6 +1,7 @@
 """Status: what a workspace is at and what it has, read from its files and DVC. Nothing is locked, run or imported."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ class Status:
     """
 
     running: Running | None
-    steps: dict[str, str] | None
+    steps: Mapping[str, str] | None
     verdict: str | None
     model: str | None
     current: bool | None
@@ -62,19 +63,13 @@ def status_of(workspace: Workspace) -> Status:
     )
 
 
-def _steps(workspace: Workspace) -> dict[str, str] | None:
+def _steps(workspace: Workspace) -> Mapping[str, str] | None:
     from tasks.versioning import versioning_of
 
     try:
-        versioning = versioning_of(workspace.root)
-        changed = set(versioning.changed())
-        following = set(versioning.affected(changed))
+        return versioning_of(workspace.root).states()
     except BusyError:
         return None
-    return {
-        name: "changed" if name in changed else "follows" if name in following else "up to date"
-        for name in versioning.stages()
-    }
 
 
 def _running(workspace: Workspace) -> Running | None:
