@@ -62,7 +62,7 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
 
         show(*plan_lines(workspace, settings))
     finally:
-        if (overrides or max_minutes) and before:
+        if before and workspace.params.read_bytes() != before:
             write_text(workspace.params, before.decode())
             show("params.yaml is as it was")
     return 0
