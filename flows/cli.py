@@ -5,6 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 
 from headstart.errors import HeadstartError
@@ -17,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Runs a subcommand; returns its exit code. Errors of ours become one line on stderr, never a traceback."""
-    signal.signal(signal.SIGTERM, _stop)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of torch, MLflow and others, about each other: nothing that a user can mend
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    words = _stopped(options.command)
+    signal.signal(signal.SIGTERM, partial(_stop, words))
     if rest and options.command != "run":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
@@ -30,7 +32,7 @@ def run_command(arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+        sys.stderr.write(words)
         return 130
     except BrokenPipeError:
         return 1
@@ -119,8 +121,13 @@ def _settings_help() -> str:
     return "\n".join(lines)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+def _stopped(command: str) -> str:
+    kept = "no file is written" if command == "predict" else "finished cells and steps are kept, run again to go on"
+    return f"stopped; {kept}\n"
+
+
+def _stop(words: str, number: int, frame: FrameType | None) -> None:
+    sys.stderr.write(words)
     sys.exit(143)
 
 

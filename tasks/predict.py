@@ -41,7 +41,8 @@ def predict(
         from headstart.training.accelerator import Accelerator
 
         chosen = stack.enter_context(_device(device))
-        accelerator = Accelerator(chosen.torch_name, threads=workers.cores())
+        # Half of the cores: the decoders have the others, and threads that wait for a core cost more than they give.
+        accelerator = Accelerator(chosen.torch_name, threads=max(1, workers.cores() // 2))
         accelerator.start()
         try:
             loaded = load(folder, accelerator=accelerator, batch_size=batch_size)
