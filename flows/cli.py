@@ -5,6 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 
 from headstart.errors import HeadstartError
@@ -17,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Runs a subcommand; returns its exit code. Errors of ours become one line on stderr, never a traceback."""
-    signal.signal(signal.SIGTERM, _stop)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of torch, MLflow and others, about each other: nothing that a user can mend
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    words = _stopped(options.command)
+    signal.signal(signal.SIGTERM, partial(_stop, words))
     if rest and options.command not in ("run", "check"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
@@ -30,7 +32,7 @@ def run_command(arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+        sys.stderr.write(words)
         return 130
     except BrokenPipeError:
         return 1
@@ -39,14 +41,25 @@ def run_command(arguments: list[str]) -> int:
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     from flows import commands
 
-    if options.command == "run":
-        return commands.run(rest, preset=options.preset, plan_only=options.plan)
     if options.command == "check":
         return commands.check(options.path, rest, as_json=options.json)
+    if options.command == "run":
+        return commands.run(rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes)
     if options.command == "list":
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
         return commands.devices()
+    if options.command == "status":
+        return commands.status(as_json=options.json)
+    if options.command == "predict":
+        return commands.predict(
+            options.model,
+            options.input,
+            options.out,
+            device=options.device,
+            batch_size=options.batch_size,
+            force=options.force,
+        )
     return commands.ui(port=options.port)
 
 
@@ -64,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("--plan", action="store_true", help="say what would run and what to expect, and stop")
+    run.add_argument(
+        "--max-minutes",
+        type=float,
+        metavar="M",
+        help="drop what would make the run take longer on this device, by a few timed steps and as if nothing were "
+        "cached: the largest of finetune.curve_budgets first, then the costliest fine-tuned strategies but one, then "
+        "seeds down to 3; scratch's steps are never cut. What is dropped is printed and written to params.yaml",
+    )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
     check = commands.add_parser(
         "check",
@@ -73,10 +94,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("path", help="a folder, a table (.csv, .parquet), or the name of a dataset")
     check.add_argument("--json", action="store_true", help="as an object")
+    predict = commands.add_parser(
+        "predict",
+        help="predict new images with a delivered model",
+        description="Predicts an image, a folder of images or a table of paths. Columns: path, prediction, and "
+        "probability.<class> for each class. What cannot be read is listed in FILE's .rejected.csv.",
+    )
+    predict.add_argument(
+        "model", help="a model's directory (models/target/full), models:/NAME/VERSION, models:/NAME@ALIAS, or NAME"
+    )
+    predict.add_argument("input", help="an image, a folder of images, or a .csv or .parquet table with a column `path`")
+    predict.add_argument("--out", metavar="FILE", help="a .csv or .parquet file; without it CSV is printed")
+    predict.add_argument("--force", action="store_true", help="overwrite FILE")
+    predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
+    predict.add_argument("--batch_size", type=int, default=256, help="images at a time (256)")
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
     commands.add_parser("devices", help="devices of this machine and who holds them")
+    status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
+    status.add_argument("--json", action="store_true", help="as an object")
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)
     return parser
@@ -96,8 +133,13 @@ def _settings_help() -> str:
     return "\n".join(lines)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.stderr.write("stopped; finished cells and steps are kept, run again to go on\n")
+def _stopped(command: str) -> str:
+    kept = "no file is written" if command == "predict" else "finished cells and steps are kept, run again to go on"
+    return f"stopped; {kept}\n"
+
+
+def _stop(words: str, number: int, frame: FrameType | None) -> None:
+    sys.stderr.write(words)
     sys.exit(143)
 
 

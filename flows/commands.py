@@ -1,34 +1,41 @@
 """What the subcommands of `headstart` do."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import webbrowser
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
 from flows.console import log_to_terminal, show
 from flows.overrides import apply_overrides, apply_preset, parse_overrides
 from flows.register import EXTRAS
-from headstart.errors import UserError
+from headstart.errors import SettingsError, UserError
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
 from headstart.storage.publish import write_text
 from tasks.workspace import Workspace, here
 
 
-def run(flags: list[str], *, preset: str | None, plan_only: bool) -> int:
-    """Writes flags to params.yaml, asks DVC whether anything changed, and runs the flow if so."""
+def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: float | None = None) -> int:
+    """Writes flags to params.yaml, asks DVC whether anything changed, and runs the flow if so.
+
+    max_minutes: what the grid is made to fit into.
+    """
     workspace = here()
     overrides = parse_overrides(flags)
+    if max_minutes is not None and not 0 < max_minutes < math.inf:
+        raise SettingsError(f"--max-minutes is {max_minutes:g}; give a number of minutes above 0")
     with workspace.locked():
         if preset == "default":
             apply_preset(workspace)
         if plan_only:
-            return _plan(workspace, overrides)
-        settings = apply_overrides(workspace, overrides)
+            return _plan(workspace, overrides, max_minutes)
+        settings = _apply(workspace, overrides, max_minutes)
         from tasks.versioning import versioning_of
 
         changed = versioning_of(workspace.root).changed()
@@ -38,16 +45,25 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool) -> int:
         return _run_flow(workspace, settings)
 
 
-def _plan(workspace: Workspace, overrides: dict[str, str]) -> int:
+def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> Settings:
+    """Writes flags to params.yaml, and with them what makes the grid fit into the minutes."""
+    if max_minutes is None:
+        return apply_overrides(workspace, overrides)
+    from flows.plan import fit_minutes
+
+    return apply_overrides(workspace, overrides, lambda settings: fit_minutes(workspace, settings, max_minutes))
+
+
+def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> int:
     """Plans with the flags in params.yaml, for DVC reads them there, and puts it back as it was."""
     before = workspace.params.read_bytes() if workspace.params.is_file() else b""
     try:
-        settings = apply_overrides(workspace, overrides)
+        settings = _apply(workspace, overrides, max_minutes)
         from flows.plan import plan_lines
 
         show(*plan_lines(workspace, settings))
     finally:
-        if overrides and before:
+        if before and workspace.params.read_bytes() != before:
             write_text(workspace.params, before.decode())
             show("params.yaml is as it was")
     return 0
@@ -85,6 +101,35 @@ def devices() -> int:
     return 0
 
 
+def status(*, as_json: bool) -> int:
+    """Prints what the project is at and what it has."""
+    from tasks.status import status_of
+
+    found = status_of(here())
+    if as_json:
+        show(json.dumps(asdict(found), indent=1))
+        return 0
+    run = found.running
+    show(f"run:      {f'process {run.pid} since {run.started} ({run.command[:100]})' if run else 'none is going on'}")
+    show(*(f"device:   {name} is held by {holder}" for name, holder in found.devices.items()))
+    if found.steps is None:
+        show("steps:    not known while a dvc command is at work")
+    else:
+        waiting = [name for name, state in found.steps.items() if state != "up to date"]
+        changed = [name for name in waiting if found.steps[name] == "changed"]
+        show(f"steps:    {len(found.steps) - len(waiting)} of {len(found.steps)} are up to date")
+        if waiting:
+            show(f"changed:  {', '.join(changed)}", f"to run:   {', '.join(waiting)}")
+    old = "" if found.current in (True, None) else " (of an earlier run: something changed since)"
+    show(
+        f"verdict:  {found.verdict or 'none yet'}{old if found.verdict else ''}",
+        f"model:    {found.model or 'none yet'}",
+    )
+    looks = (f"{name} for {count} comparison{'s' * (count != 1)}" for name, count in found.opened.items())
+    show(f"test labels opened: {', '.join(looks) or 'never'}")
+    return 0
+
+
 def ui(*, port: int) -> int:
     """Serves MLflow's pages on loopback until Ctrl-C, and opens the experiment's."""
     from tasks.tracking import open_tracking, ui_command
@@ -96,6 +141,24 @@ def ui(*, port: int) -> int:
     if os.environ.get("DISPLAY") or sys.platform == "darwin":
         webbrowser.open(url)
     return subprocess.run(ui_command(workspace.state, port), check=False).returncode
+
+
+def predict(model: str, given: str, out: str | None, *, device: str, batch_size: int, force: bool) -> int:
+    """Predicts new images with a delivered model; says on stderr what could not be read."""
+    from tasks.predict import predict as predict_images
+
+    target = Path(out).expanduser() if out else None
+    counts = predict_images(model, Path(given).expanduser(), target, device=device, batch_size=batch_size, force=force)
+    if counts.rejected:
+        shown = "; ".join(f"{path}: {reason}" for path, reason in counts.first_rejected)
+        sys.stderr.write(f"{counts.rejected:,} of {counts.predicted + counts.rejected:,} cannot be read: {shown}\n")
+    if target:
+        from headstart.prediction.output import rejected_path
+
+        show(f"{counts.predicted:,} predictions: {target}")
+        if counts.rejected:
+            show(f"{counts.rejected:,} rejected:    {rejected_path(target)}")
+    return 0
 
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:

@@ -1,6 +1,7 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -38,8 +39,14 @@ def parse_overrides(flags: list[str]) -> dict[str, str]:
     return overrides
 
 
-def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings:
+def apply_overrides(
+    workspace: Workspace,
+    overrides: dict[str, str],
+    further: Callable[[Settings], dict[str, str]] = lambda settings: {},
+) -> Settings:
     """Writes the overrides to params.yaml, comments kept, and returns the settings; a bad value changes nothing.
+
+    further: gives more overrides, in view of the settings that the first ones make.
 
     Raises:
         SettingsError: a value is of the wrong type or out of range.
@@ -62,6 +69,9 @@ def apply_overrides(workspace: Workspace, overrides: dict[str, str]) -> Settings
     _check_datasets(workspace, settings, [registration.name for registration in coming if registration.collection])
     for registration in coming:
         register(workspace, registration)
+    for name, value in further(settings).items():
+        _set(document, name, _value(value, before[name].value))
+    settings = validate(document, where="flags")
     after = knobs(settings)
     if after != before:
         with workspace.params.open("w", encoding="utf-8") as file:
@@ -98,9 +108,9 @@ def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:
     """What changed in params.yaml, and the command that takes it back."""
     changed = [name for name in before if before[name].value != after[name].value]
     for name in changed:
-        show(f"params.yaml: {name}: {_text(before[name].value)} -> {_text(after[name].value)}")
+        show(f"params.yaml: {name}: {as_text(before[name].value)} -> {as_text(after[name].value)}")
     if changed:
-        back = [word for name in changed for word in (f"--{name}", _text(before[name].value))]
+        back = [word for name in changed for word in (f"--{name}", as_text(before[name].value))]
         show(f"back: headstart run {shlex.join(back)}")
 
 
@@ -174,5 +184,6 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A setting's value as a flag takes it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

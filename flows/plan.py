@@ -2,7 +2,10 @@
 
 import json
 
-from headstart.cells.plan import plan
+from flows.console import show
+from flows.overrides import as_text
+from headstart.cells.budget import fit
+from headstart.cells.plan import estimate, measure_speed, plan
 from headstart.datasets.pack import TEST, UNLABELLED
 from headstart.datasets.read import list_dataset
 from headstart.datasets.table import get_built_in, is_built_in
@@ -10,7 +13,7 @@ from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.resolution import resolution
 from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
-from tasks.devices import available
+from tasks.devices import Device, available
 from tasks.versioning import versioning_of
 from tasks.workers import cores
 from tasks.workspace import Workspace
@@ -23,8 +26,8 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     source, _ = _rows(workspace, settings.source.data, settings)
     target, test = _rows(workspace, settings.target.data, settings)
     device = available()[0]
-    workers = cores() if device.kind == "cpu" else 1
-    estimate = plan(
+    workers = _workers(device)
+    found = plan(
         settings,
         source_rows=source,
         target_rows=target,
@@ -41,10 +44,47 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     )
     return [
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
-        f"plan: at most {estimate.cells} cells on {device.name}, {workers} at a time; about "
-        f"{_duration(estimate.seconds)} of training and {estimate.disk / 2**20:,.0f} MiB on disk, if none is cached",
+        f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
+        f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
         f"plan: {resolution_line(expected)}",
     ]
+
+
+def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dict[str, str]:
+    """The overrides that make the grid fit into `minutes` on this device; says what is dropped.
+
+    Raises:
+        UserError: not even the smallest grid fits.
+    """
+    device = available()[0]
+    speed = measure_speed(settings, device=device.torch_name)
+    source, _ = _rows(workspace, settings.source.data, settings)
+    target, test = _rows(workspace, settings.target.data, settings)
+
+    def seconds(proposed: Settings) -> float:
+        return estimate(
+            proposed, speed, source_rows=source, target_rows=target, test_rows=test, workers=_workers(device)
+        ).seconds
+
+    fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
+    if not fitted.dropped:
+        show(f"fits: about {_duration(fitted.seconds)} of computing on {device.name}, {minutes:g} min are allowed")
+        return {}
+    show(
+        f"too long: about {_duration(seconds(settings))} of computing on {device.name}, {minutes:g} min are allowed",
+        *(f"dropped: {what}" for what in fitted.dropped),
+        f"now about {_duration(fitted.seconds)}",
+    )
+    before, after = settings.finetune, fitted.settings.finetune
+    return {
+        f"finetune.{name}": as_text(getattr(after, name))
+        for name in ("curve_budgets", "strategies", "seeds")
+        if getattr(after, name) != getattr(before, name)
+    }
+
+
+def _workers(device: Device) -> int:
+    return cores() if device.kind == "cpu" else 1
 
 
 def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, int]:

@@ -152,6 +152,19 @@ def describe(slots: Sequence[Device], directory: Path) -> list[DeviceRow]:
     ]
 
 
+def holders(directory: Path) -> dict[str, Holder]:
+    """Who holds which slot of this machine now, by the slot's name; asks no device, and so needs no torch."""
+    import psutil
+
+    held = {}
+    for path in sorted((directory / socket.gethostname()).glob("*.json")):
+        with suppress(OSError, ValueError, TypeError):
+            holder = Holder(**json.loads(path.read_text()))
+            if psutil.pid_exists(holder.pid):  # the file of one that was killed stays
+                held[path.stem] = holder
+    return held
+
+
 def _cuda_device(index: int) -> Device:
     import torch
 

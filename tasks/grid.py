@@ -10,8 +10,9 @@ from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest
 from headstart.training.accelerator import Accelerator
+from tasks.progress import in_words, time_left
 from tasks.step import Context, log
-from tasks.workers import run_all
+from tasks.workers import cores, run_all
 
 
 def places(context: Context) -> Places:
@@ -43,18 +44,33 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     kept = len(jobs) - len(waiting)
     if kept:
         log.info("%d of %d cells are finished already", kept, len(jobs))
+    finished: list[tuple[int, float]] = []
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
+        waiting.remove(job)
+        finished.append((_steps(job), summary["seconds"]))
         log.info(
-            "cell %d/%d: %s: validation accuracy %.3f in %.1f s",
+            "cell %d/%d: %s: validation accuracy %.3f in %.1f s%s",
             kept + done,
             len(jobs),
             job.name,
             summary["validation_score"],
             summary["seconds"],
+            _left(context, finished, waiting),
         )
         context.metrics(_metrics(job, summary), job.seed)
         context.progress(f"{job.strategy}", kept + done, len(jobs))
     return [read_summary(job) for job in jobs]
+
+
+def _left(context: Context, finished: list[tuple[int, float]], waiting: list[Job]) -> str:
+    assert context.device is not None
+    workers = cores() if context.device.kind == "cpu" else 1
+    seconds = time_left(finished, [_steps(job) for job in waiting], workers=workers)
+    return f", {in_words(seconds)}" if seconds else ""
+
+
+def _steps(job: Job) -> int:
+    return int(getattr(job.recipe, "steps", 0)) * len(getattr(job.recipe, "learning_rates", (0,)))
 
 
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
@@ -65,7 +81,7 @@ def _run(context: Context, jobs: Sequence[Job]) -> Any:
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
             yield longest_first[position], summary
     else:
-        for job in jobs:
+        for job in list(jobs):
             yield job, run_cell(job, accelerator)
 
 

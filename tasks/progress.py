@@ -2,12 +2,34 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from statistics import median
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PATIENCE = 2.0  # seconds after which a bar is worth showing
+
+
+def time_left(finished: Sequence[tuple[int, float]], waiting: Sequence[int], *, workers: int) -> float | None:
+    """Seconds until the waiting cells are done: the median pace of the finished ones; None where that says nothing.
+
+    finished: (steps, seconds) of cells; steps is 0 for one that is solved in closed form. waiting: steps of the others.
+    """
+    paces = [seconds / steps for steps, seconds in finished if steps]
+    solved = [seconds for steps, seconds in finished if not steps]
+    if (any(waiting) and not paces) or (not all(waiting) and not solved):
+        return None
+    seconds = [steps * median(paces) if steps else median(solved) for steps in waiting]
+    return max(sum(seconds) / workers, *seconds) if seconds else 0.0
+
+
+def in_words(seconds: float) -> str:
+    """Such as "about 40 s left", "about 3 min left"."""
+    if seconds < 55:
+        return f"about {max(5, round(seconds / 5) * 5)} s left"
+    return f"about {round(seconds / 60)} min left" if seconds < 5400 else f"about {seconds / 3600:.1f} h left"
 
 
 class Bars:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from filelock import FileLock
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ DIGEST_CHARACTERS = 36  # just holds DVC's md5 with .dir
 LOCK_SECONDS = 120
 AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
+LOADER = "headstart.prediction"  # the module by which a registered model is loaded
+MODEL_NAME = re.compile(r"(?P<name>[^/@]+)(/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))?")
 
 
 class Tracking:
@@ -189,7 +192,7 @@ class Tracking:
         pip_requirements: Sequence[str],
         input_example: "np.ndarray[Any, Any]",
         card: Mapping[str, Any] | None = None,
-        loader_module: str = "headstart.prediction",
+        loader_module: str = LOADER,
     ) -> str | None:
         """Registers a delivered model as a servable one; returns its version, or None where MLflow is away.
 
@@ -215,6 +218,24 @@ class Tracking:
         """Whether a version of this registered model bears the tag headstart.result with this digest."""
         where = f"name = {_quoted(name)} and tags.`headstart.result` = {_quoted(result)}"
         return bool(self._read(lambda: self._client.search_model_versions(where), default=[]))
+
+    def fetch_model(self, name: str, scratch: Path) -> Path:
+        """The directory that a registered model was made from; copied to `scratch` where it lies with a server.
+
+        name: models:/<name>/<version>, models:/<name>/latest, models:/<name>@<alias>, or <name> for its newest version.
+
+        Raises:
+            UserError: there is no such model, version or alias; those that there are are named.
+            HeadstartError: MLflow does not answer.
+        """
+        try:
+            return self._fetch_model(name, scratch)
+        except Exception as error:
+            if isinstance(error, HeadstartError) or not _means_away(error, self.uri):
+                raise
+            raise HeadstartError(
+                f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0][:200]}); give the model's directory"
+            ) from None
 
     def experiment_url(self, port: int) -> str:
         """The experiment's page; plain addresses open MLflow's GenAI mode, which has no place for training runs."""
@@ -415,6 +436,50 @@ class Tracking:
         client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
         return str(version.version)
 
+    def _fetch_model(self, name: str, scratch: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+        from mlflow.models import Model
+
+        source = self._model_version(name).source
+        # Where the artifacts are local they are read where they lie.
+        target = None if source.startswith(("file:", "/")) else str(scratch)
+        folder = Path(download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri))
+        about = Model.load(str(folder)).flavors.get("python_function", {})
+        if about.get("loader_module") != LOADER:
+            raise UserError(f"{name} is a model of MLflow's, but none that `headstart run` has registered")
+        return folder / str(about["data"])
+
+    def _model_version(self, text: str) -> "ModelVersion":
+        from mlflow.exceptions import MlflowException
+
+        given = MODEL_NAME.fullmatch(text.removeprefix("models:/"))
+        name = given["name"] if given else text
+        versions = self._client.search_model_versions(f"name = {_quoted(name)}") if given else []
+        if not versions:
+            there = [model.name for model in self._client.search_registered_models()]
+            raise UserError(
+                f"MLflow has no registered model {name!r} at {self.uri}; there is: {', '.join(there) or 'none'}. Give "
+                "models:/<name>/<version>, models:/<name>@<alias>, a name, or a model's directory"
+            )
+        newest = max(versions, key=lambda version: int(version.version))
+        if given and given["alias"]:
+            try:
+                return self._client.get_model_version_by_alias(name, given["alias"])
+            except MlflowException as error:
+                if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+                    raise
+                aliases = self._client.get_registered_model(name).aliases
+                raise UserError(
+                    f"{name} has no alias {given['alias']!r}; there is: {', '.join(aliases) or 'none'}"
+                ) from None
+        if not given or given["version"] in (None, "latest"):
+            return newest
+        found = [version for version in versions if str(version.version) == given["version"]]
+        if not found:
+            numbers = ", ".join(sorted((str(version.version) for version in versions), key=int))
+            raise UserError(f"{name} has no version {given['version']}; there is: {numbers}, latest")
+        return found[0]
+
     def _log_model(self, run_id: str, name: str, model: dict[str, Any]) -> Any:
         import mlflow.pyfunc
         from mlflow.entities import LoggedModelOutput
@@ -499,6 +564,11 @@ def store_uri(state: Path) -> str:
     if path != uri and not path.startswith("/"):
         return f"sqlite:///{state.resolve().parent / path}"
     return uri
+
+
+def has_store(state: Path) -> bool:
+    """Whether there is a store to read from: one that the user named, or the project's own database."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (state / "mlflow.db").is_file()
 
 
 def ui_command(state: Path, port: int) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FLOORS = ("headstart", "tasks")  # whose code results depend on
 
 Outcome = Literal["unchanged", "restored", "ran"]
+State = Literal["up to date", "changed", "follows"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,22 @@ class Versioning:
         begun = [stage for stage in graph if _name(stage) in changed]
         found = {_name(stage) for first in begun for stage in (first, *networkx.ancestors(graph, first))}
         return [name for name in self.stages() if name in found]
+
+    def states(self) -> dict[str, State]:
+        """Every step's state, in the order of stages(); "follows" is one that only depends on a changed one."""
+        import networkx
+
+        with _quiet(), self._locked():
+            self._reload()
+            graph = self._repo.index.graph
+            order = list(reversed(list(networkx.topological_sort(graph))))
+            changed = {stage for stage in order if stage.changed()}
+            following = {stage for first in changed for stage in networkx.ancestors(graph, first)}
+            return {
+                _name(stage): "changed" if stage in changed else "follows" if stage in following else "up to date"
+                for stage in order
+                if _is_step(stage)
+            }
 
     def ensure(self, name: str, run: Callable[[], None]) -> Result:
         """Brings a step's outputs up to date: skips it, restores it, or removes its outputs and calls `run`.

@@ -41,12 +41,21 @@ def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: i
         SettingsError: more blocks are to be fixed than the backbone has.
     """
     speed = _speed(settings, device=device)
+    return estimate(
+        settings, speed, source_rows=source_rows, target_rows=target_rows, test_rows=test_rows, workers=workers
+    )
+
+
+def estimate(
+    settings: Settings, speed: Speed, *, source_rows: int, target_rows: int, test_rows: int, workers: int
+) -> Plan:
+    """The plan by arithmetic, from a speed that was measured once."""
     finetune = settings.finetune
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
-    steps = sum(finetune.seeds * settings.recipe(name).steps for name in trained)
-    control = settings.recipe("scratch").steps
-    candidates = [settings.recipe(name).steps for name in trained if STRATEGIES.get(name).role == "transfer"]
+    steps = sum(finetune.seeds * _steps(settings, name) for name in trained)
+    control = _steps(settings, "scratch")
+    candidates = [_steps(settings, name) for name in trained if STRATEGIES.get(name).role == "transfer"]
     steps += finetune.seeds * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
     epoch = source_rows // settings.pretrain.batch_size
     pretraining = settings.pretrain.epochs * epoch * settings.pretrain.batch_size / 32
@@ -60,6 +69,21 @@ def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: i
         seconds=speed.step * (steps / workers + pretraining) + speed.prediction * (predicted / workers + extracted),
         disk=int(disk + cells * speed.parameters * BYTES_PER_PARAMETER),
     )
+
+
+def _steps(settings: Settings, strategy: str) -> int:
+    """Steps of one cell: each rate that is tried is a training of its own."""
+    recipe = settings.recipe(strategy)
+    return int(recipe.steps) * len(recipe.learning_rates)
+
+
+def measure_speed(settings: Settings, *, device: str) -> Speed:
+    """Times a few training steps of this backbone on this device.
+
+    Raises:
+        SettingsError: more blocks are to be fixed than the backbone has.
+    """
+    return _speed(settings, device=device)
 
 
 def _speed(settings: Settings, *, device: str) -> Speed:

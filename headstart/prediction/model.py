@@ -15,6 +15,7 @@ from headstart.backbones.network import Network, build
 from headstart.errors import DataError
 from headstart.features.pooled import pooled
 from headstart.objectives import classification
+from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
 BATCH = 256
@@ -23,9 +24,11 @@ BATCH = 256
 class Model:
     """Predicts with delivered weights; the normalisation, image size and classes are those of its card."""
 
-    def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor]):
+    def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor], accelerator: Accelerator, batch_size: int):
         self.card = card
         self._score = score
+        self._accelerator = accelerator
+        self._batch_size = batch_size
 
     @torch.inference_mode()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -40,10 +43,20 @@ class Model:
                 f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
             )
         parts = [
-            classification.probabilities(self._score(self.card.normalisation.apply(torch.from_numpy(part.copy()))))
-            for part in np.array_split(images, max(1, -(-len(images) // BATCH)))
+            classification.probabilities(self._score(self.card.normalisation.apply(self._place(part)))).cpu()
+            for part in np.array_split(images, max(1, -(-len(images) // self._batch_size)))
         ]
         return torch.cat(parts).numpy()
+
+    def _place(self, images: NDArray[np.uint8]) -> Tensor:
+        return self._accelerator.place(torch.from_numpy(images.copy()))
+
+    def table(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+        """One row an image, as it is written to files: prediction, and `probability.<class>` for each class."""
+        values = self.probabilities(images)
+        table = pd.DataFrame(values, columns=[f"probability.{name}" for name in self.card.classes])
+        table.insert(0, "prediction", np.array(self.card.classes)[values.argmax(1)])
+        return table
 
     def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
         """One row an image: prediction, and one column of probability a class, named after it."""
@@ -75,21 +88,25 @@ class ServedModel:
         return self.model.predict(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8))
 
 
-def load(directory: Path) -> Model:
+def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size: int = BATCH) -> Model:
     """Reads models/target/<strategy>, or any folder of weights with its card and manifest.
+
+    accelerator: where it predicts, the CPU by default. batch_size: images that go through the network at a time.
 
     Raises:
         IntegrityError: a file is missing or is not what was published.
     """
+    where = accelerator or Accelerator()
     card, tensors = read_weights(directory)
     network = build(card.backbone, channels=card.channels, classes=len(card.classes))
     if card.kind == "network":
         network.load_state_dict(tensors)
-        return Model(card, network.eval())
+        return Model(card, where.prepare(network.eval()), where, batch_size)
     body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
     network.load_state_dict(body, strict=False)  # the head is another: it follows below
     score = _probe if card.kind == "probe" else _means
-    return Model(card, score(network.eval(), tensors, card.levels))
+    head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
+    return Model(card, score(where.prepare(network.eval()), head, card.levels), where, batch_size)
 
 
 def _probe(network: Network, tensors: dict[str, Tensor], levels: int) -> Callable[[Tensor], Tensor]:

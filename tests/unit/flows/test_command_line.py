@@ -66,6 +66,74 @@ def test_flags_are_written_with_comments_kept_and_the_way_back_restores_the_file
     assert load(workspace.params) == Settings()
 
 
+@pytest.fixture
+def timed(monkeypatch):
+    """A step takes a hundredth of a second on one device: 172 s for the default, 132 s without the largest budget."""
+    from flows import plan
+    from headstart.cells.plan import Speed
+    from tasks.devices import Device
+
+    monkeypatch.setattr(plan, "available", lambda: (Device("cuda", 0, "a GPU"),))
+    monkeypatch.setattr(plan, "measure_speed", lambda settings, device: Speed(0.01, 0.0, 1000))
+
+
+def apply(workspace, flags: dict[str, str], minutes: float) -> Settings:
+    from flows.commands import _apply
+
+    return _apply(workspace, flags, minutes)
+
+
+def test_too_few_minutes_shrink_the_grid_in_params_yaml_with_the_way_back(workspace, timed, capsys) -> None:
+    settings = apply(workspace, {"seed": "7"}, 1.5)
+    assert load(workspace.params) == settings
+    assert (settings.seed, settings.finetune.curve_budgets) == (7, ())
+    assert settings.finetune.strategies == ("source", "scratch", "linear_probe", "frozen_blocks")
+    said = capsys.readouterr().out.splitlines()
+    assert said[:5] == [
+        "too long: about 3 min of computing on a GPU, 1.5 min are allowed",
+        "dropped: the curve's 20 labels a class",
+        "dropped: the curve's 5 labels a class",
+        "dropped: strategy full",
+        "now about 82 s",
+    ]
+    assert "params.yaml: finetune.curve_budgets: 5,20 -> " in said
+    back = next(line for line in said if line.startswith("back: headstart run "))
+    apply_overrides(workspace, parse_overrides(back.removeprefix("back: headstart run ").split()))
+    assert load(workspace.params) == Settings()
+
+
+def test_enough_minutes_change_nothing(workspace, timed, capsys) -> None:
+    before = workspace.params.read_bytes()
+    assert apply(workspace, {}, 3) == Settings()
+    assert capsys.readouterr().out == "fits: about 3 min of computing on a GPU, 3 min are allowed\n"
+    assert workspace.params.read_bytes() == before
+
+
+def test_minutes_that_cannot_be_kept_change_nothing(workspace, timed) -> None:
+    before = workspace.params.read_bytes()
+    with pytest.raises(UserError, match=r"0\.1 minutes are too few: the smallest grid takes about 0\.9 "):
+        apply(workspace, {"seed": "7"}, 0.1)
+    assert workspace.params.read_bytes() == before
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_minutes_that_are_none_are_refused(workspace, capsys, minutes) -> None:
+    assert run_command(["run", f"--max-minutes={minutes}"]) == 2
+    assert "give a number of minutes above 0" in capsys.readouterr().err
+
+
+def test_a_plan_with_minutes_puts_the_file_back(workspace, timed, monkeypatch, capsys) -> None:
+    from flows import commands, plan
+
+    seen = []
+    monkeypatch.setattr(plan, "plan_lines", lambda workspace, settings: seen.append(load(workspace.params)) or ["plan"])
+    before = workspace.params.read_bytes()
+    assert commands.run([], preset=None, plan_only=True, max_minutes=1.5) == 0
+    assert seen[0].finetune.curve_budgets == ()
+    assert workspace.params.read_bytes() == before
+    assert capsys.readouterr().out.splitlines()[-2:] == ["plan", "params.yaml is as it was"]
+
+
 def test_the_default_preset_mends_a_broken_file(workspace) -> None:
     workspace.params.write_text("seed: [")
     with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):

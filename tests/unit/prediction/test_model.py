@@ -7,20 +7,23 @@ import pytest
 from headstart.cells.run import run_cell
 from headstart.errors import DataError, IntegrityError
 from headstart.prediction import ServedModel, load
-from headstart.prediction import model as module
 from headstart.training.accelerator import Accelerator
 
 KINDS = {"network": ("source", "sketches"), "probe": ("linear_probe", "sketches"), "means": ("source", "symbols")}
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def model(request, domains, tmp_path_factory):
+def folder(request, domains, tmp_path_factory):
     strategy, target = KINDS[request.param]
     job = domains[target].job(strategy, cells=str(tmp_path_factory.mktemp("cells")))
     run_cell(job, Accelerator())
-    found = load(job.directory)
-    assert found.card.kind == request.param
-    return found
+    assert load(job.directory).card.kind == request.param
+    return job.directory
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +37,11 @@ def test_each_row_is_a_distribution_over_the_classes(model, images):
     assert found.sum(1) == pytest.approx(np.ones(10), abs=1e-5)
 
 
-def test_a_row_does_not_depend_on_those_beside_it(model, images, monkeypatch):
+def test_a_row_does_not_depend_on_those_beside_it(folder, model, images):
     whole = model.probabilities(images)
     for row in (0, 7):
         assert model.probabilities(images[row : row + 1]) == pytest.approx(whole[row : row + 1], abs=1e-5)
-    monkeypatch.setattr(module, "BATCH", 3)
-    assert model.probabilities(images) == pytest.approx(whole, abs=1e-5)
+    assert load(folder, batch_size=3).probabilities(images) == pytest.approx(whole, abs=1e-5)
 
 
 def test_no_images_are_no_rows(model):
@@ -53,6 +55,13 @@ def test_the_table_names_the_classes(model, images):
     probabilities = found[list(model.card.classes)]
     assert found["prediction"].tolist() == probabilities.idxmax(axis=1).tolist()
     assert probabilities.to_numpy() == pytest.approx(model.probabilities(images))
+
+
+def test_the_table_for_files_has_a_column_of_probability_a_class(model, images):
+    found = model.table(images)
+    assert found.columns.tolist() == ["prediction", *(f"probability.{name}" for name in model.card.classes)]
+    assert found["prediction"].tolist() == model.predict(images)["prediction"].tolist()
+    assert found.iloc[:, 1:].to_numpy() == pytest.approx(model.probabilities(images))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 12, 12), (2, 1, 14, 12), (2, 12, 12), (1, 12, 12, 1)])

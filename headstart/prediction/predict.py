@@ -1,0 +1,94 @@
+"""Prediction of many images: decoded in workers, predicted in batches, written as they come, in the order given."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from headstart.errors import DataError, HeadstartError
+from headstart.modalities.image import Decoded
+from headstart.prediction.inputs import Files, Inputs, decode_files
+from headstart.prediction.model import Model
+from headstart.prediction.output import sinks
+
+CHUNK = 64  # files a worker decodes before it reports
+AHEAD = 16  # chunks that are decoded or wait for the network; memory is bounded by it
+SHOWN = 5  # files that an error names
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many images were predicted; how many could not be read, and the first of them as (path, reason)."""
+
+    predicted: int
+    rejected: int
+    first_rejected: tuple[tuple[str, str], ...]
+
+
+def predict(
+    model: Model, inputs: Inputs, out: Path | None, *, workers: Executor, batch_size: int, progress: Progress
+) -> Counts:
+    """Predicts every input that can be read; a row each in `out`, or printed where that is None.
+
+    Columns: path, prediction, and what else the model gives (`probability.<class>`). Inputs that cannot be read are
+    listed with the reason in `rejected_path(out)`. workers: a pool that decodes.
+
+    Raises:
+        DataError: none can be read, or `out` cannot be written; nothing is written then.
+        HeadstartError: a worker died, most likely for lack of memory.
+    """
+    predicted, done = 0, 0
+    rejected: list[tuple[str, str]] = []
+    count_rejected = 0
+    with sinks(out) as (predictions, refused):
+        for batch in _batches(_decoded(model, inputs, workers), batch_size):
+            good = [(name, item.pixels) for name, item in batch if item.pixels is not None]
+            bad = [(name, item.reason) for name, item in batch if item.pixels is None]
+            if good:
+                images = np.stack([pixels for _, pixels in good]).transpose(0, 3, 1, 2)
+                table = model.table(np.ascontiguousarray(images))
+                table.insert(0, "path", [name for name, _ in good])
+                predictions.write(table)
+            if bad and refused is not None:
+                refused.write(pd.DataFrame(bad, columns=["path", "reason"]))
+            predicted, count_rejected, done = predicted + len(good), count_rejected + len(bad), done + len(batch)
+            rejected += bad[: SHOWN - len(rejected)]
+            progress(done, inputs.count)
+        if not predicted:
+            raise DataError(
+                f"none of {inputs.count:,} images can be read: "
+                f"{'; '.join(f'{name}: {reason}' for name, reason in rejected)}; nothing is written"
+            )
+    return Counts(predicted, count_rejected, tuple(rejected))
+
+
+def _decoded(model: Model, inputs: Inputs, workers: Executor) -> Iterator[tuple[str, Decoded]]:
+    """(name, decoded) of each input, in order, with a bounded number of chunks at work."""
+    names = inputs.names()
+    waiting: deque[tuple[tuple[str, ...], Future[list[Decoded]]]] = deque()
+    try:
+        while True:
+            while len(waiting) < AHEAD and (chunk := tuple(islice(names, CHUNK))):
+                files = Files(str(inputs.root), chunk, model.card.image_size, model.card.channels)
+                waiting.append((chunk, workers.submit(decode_files, files)))
+            if not waiting:
+                return
+            chunk, future = waiting.popleft()
+            yield from zip(chunk, future.result(), strict=True)
+    except BrokenExecutor:
+        raise HeadstartError("a worker process died (killed, or out of memory); nothing is written") from None
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _batches(rows: Iterator[tuple[str, Decoded]], size: int) -> Iterator[list[tuple[str, Decoded]]]:
+    while batch := list(islice(rows, size)):
+        yield batch

@@ -1,0 +1,145 @@
+"""predict: a delivered model on new images, from its directory or from MLflow's registry. No step of the pipeline."""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from headstart.errors import IntegrityError, UserError
+from headstart.prediction.inputs import Inputs, find_inputs
+from headstart.prediction.output import check_output
+from headstart.prediction.predict import CHUNK, Counts
+from tasks import workers
+from tasks.devices import Device, available, lease
+from tasks.progress import Bars
+from tasks.workspace import Workspace, here
+
+PATIENCE = 0.0  # seconds that a prediction waits for a GPU: whoever asks for one is there to choose another device
+
+
+def predict(
+    model: str, given: Path, out: Path | None, *, device: str = "", batch_size: int = 256, force: bool = False
+) -> Counts:
+    """Predicts what is at `given` with a delivered model, into `out` or onto standard output.
+
+    model: a directory, or a name of MLflow's registry. device: such as cpu or cuda:1; "" for the first that is free.
+
+    Raises:
+        UserError: no such model or device, it is damaged, or the input or output cannot be used; see the core's.
+        BusyError: a run holds the GPU.
+    """
+    if batch_size < 1:
+        raise UserError(f"--batch_size is {batch_size}, but at least 1 is needed")
+    if out is not None:
+        check_output(out, given=given, force=force)
+    inputs = find_inputs(given)
+    with ExitStack() as stack:
+        folder = stack.enter_context(_folder(model))
+        from headstart.prediction.model import load
+        from headstart.prediction.predict import predict as predict_all
+        from headstart.training.accelerator import Accelerator
+
+        chosen = stack.enter_context(_device(device))
+        # Half of the cores: the decoders have the others, and threads that wait for a core cost more than they give.
+        accelerator = Accelerator(chosen.torch_name, threads=max(1, workers.cores() // 2))
+        accelerator.start()
+        try:
+            loaded = load(folder, accelerator=accelerator, batch_size=batch_size)
+        except IntegrityError as error:  # it is the user's choice of model, not a result of this project's steps
+            raise UserError(f"the model cannot be used: {error}") from error
+        decoders = stack.enter_context(_decoders(inputs))
+        bars = stack.enter_context(Bars())
+
+        def progress(done: int, of: int) -> None:
+            if out is not None:  # a bar would catch what is printed
+                bars.show(f"predicting on {chosen.name}", done, of)
+
+        return predict_all(loaded, inputs, out, workers=decoders, batch_size=batch_size, progress=progress)
+
+
+@contextmanager
+def _folder(model: str) -> Iterator[Path]:
+    """The model's directory; a copy that is removed at the end where it lies with an MLflow server."""
+    path = Path(model).expanduser()
+    if path.is_dir() and not model.startswith("models:/"):
+        _check_folder(path)
+        yield path
+        return
+    if not model.startswith("models:/") and (len(path.parts) != 1 or path.exists()):
+        raise UserError(f"{model} is no folder; give a model's directory, such as models/target/full")
+    from tasks.tracking import has_store, open_tracking
+
+    workspace = _workspace()
+    if workspace is None or not has_store(workspace.state):
+        raise UserError(
+            f"{model} is no folder, and there is no MLflow store to look the name up in: "
+            + ("nothing has run here yet" if workspace else "this is not inside a Headstart project")
+            + "; give a model's directory, or cd into the project"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        yield open_tracking(workspace.state).fetch_model(model, Path(scratch))
+
+
+def _check_folder(path: Path) -> None:
+    """Refuses a folder that was never one of a model; a damaged one is found by its manifest later."""
+    if (path / "weights.safetensors").exists() or ((path / "card.json").exists() and _lists_weights(path)):
+        return
+    inside = sorted(str(file.parent) for file in path.glob("**/weights.safetensors"))
+    raise UserError(
+        f"{path} is not a model's directory: it has no weights.safetensors; "
+        + (f"did you mean {' or '.join(inside[:5])}?" if inside else "give one such as models/target/full")
+    )
+
+
+def _lists_weights(path: Path) -> bool:
+    manifest = path / "manifest.json"
+    return manifest.is_file() and "weights.safetensors" in manifest.read_text(errors="replace")
+
+
+@contextmanager
+def _device(wanted: str) -> Iterator[Device]:
+    """The device to predict on. A GPU is leased in a project, so that no training runs out of its memory.
+
+    Raises:
+        UserError: there is no such device.
+        BusyError: a run holds it.
+    """
+    if wanted == "cpu":
+        yield _cpu()
+        return
+    slots = tuple(slot for slot in available() if not wanted or wanted in (slot.torch_name, slot.kind))
+    if not slots:
+        there = sorted({"cpu", *(slot.torch_name for slot in available())})
+        raise UserError(f"there is no device {wanted!r} here; choose one of {', '.join(there)}")
+    workspace = _workspace()
+    if workspace is None or slots[0].kind == "cpu":
+        yield slots[0]
+        return
+    with lease(slots, workspace.state / "locks", timeout=PATIENCE) as device:
+        assert device is not None
+        yield device
+
+
+def _cpu() -> Device:
+    return next((slot for slot in available() if slot.kind == "cpu"), Device("cpu", 0, "CPU"))
+
+
+@contextmanager
+def _decoders(inputs: Inputs) -> Iterator[Executor]:
+    """The process pool; a thread where there is too little to decode for processes to pay."""
+    if inputs.count <= CHUNK:
+        with ThreadPoolExecutor(1) as executor:
+            yield executor
+        return
+    try:
+        yield workers.pool()
+    finally:
+        workers.stop()
+
+
+def _workspace() -> Workspace | None:
+    try:
+        return here()
+    except UserError:
+        return None

@@ -1,0 +1,94 @@
+"""Status: what a workspace is at and what it has, read from its files and DVC. Nothing is locked, run or imported."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from headstart.errors import BusyError
+from tasks.devices import Holder, holders
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Running:
+    """The process that holds the workspace, and since when (ISO 8601, local time)."""
+
+    pid: int
+    command: str
+    started: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `headstart status` says.
+
+    steps: by name in the order of the pipeline, "up to date", "changed" or "follows" (something that it depends on
+    changed); None while a dvc command is at work. verdict, model: of the last run, None before the first.
+    current: whether the verdict is that of the settings, code and data of now; None where steps is.
+    opened: for how many comparisons the test labels of each dataset were opened. devices: who holds which.
+    """
+
+    running: Running | None
+    steps: Mapping[str, str] | None
+    verdict: str | None
+    model: str | None
+    current: bool | None
+    opened: dict[str, int]
+    devices: dict[str, Holder]
+
+
+def status_of(workspace: Workspace) -> Status:
+    """Reads the status; takes a second or two, most of it DVC's.
+
+    Raises:
+        UserError: params.yaml or dvc.yaml cannot be read.
+    """
+    workspace.settings()
+    steps = _steps(workspace)
+    verdict = _json(workspace.verdict).get("sentence")
+    chosen = _json(workspace.selection / "selection.json").get("strategy")
+    return Status(
+        running=_running(workspace),
+        steps=steps,
+        verdict=verdict,
+        model=workspace.model(chosen).relative_to(workspace.root).as_posix() if chosen else None,
+        current=None if steps is None or verdict is None else steps.get("evaluate") == "up to date",
+        opened={name: len(looks) for name, looks in _json(workspace.state / "opened.json").items()},
+        devices=holders(workspace.state / "locks"),
+    )
+
+
+def _steps(workspace: Workspace) -> Mapping[str, str] | None:
+    from tasks.versioning import versioning_of
+
+    try:
+        return versioning_of(workspace.root).states()
+    except BusyError:
+        return None
+
+
+def _running(workspace: Workspace) -> Running | None:
+    """Read from what the holder wrote: to try the lock would be to hold it, and a run that starts now would fail."""
+    held = _json(workspace.state / "locks" / "workspace.json")
+    try:
+        process = psutil.Process(held["pid"])
+        if abs(process.create_time() - held["started"]) > 1:
+            return None  # another process has the number now
+        started = datetime.fromtimestamp(held["started"]).astimezone().isoformat(timespec="seconds")
+        return Running(held["pid"], " ".join(held["command"]), started)
+    except (KeyError, TypeError, psutil.Error):
+        return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON file's mapping; empty where there is none, or none that is whole."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

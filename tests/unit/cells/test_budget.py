@@ -1,0 +1,96 @@
+"""The budget of minutes: what is dropped, in which order, and what never is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headstart.cells.budget import fit
+from headstart.cells.plan import Speed, estimate
+from headstart.errors import UserError
+from headstart.settings import Settings, validate
+
+SPEED = Speed(step=0.01, prediction=0.0, parameters=1000)
+
+
+def seconds(settings: Settings) -> float:
+    """Of one worker; the default takes 5 x 3200 steps and pretraining of 1248, a hundredth of a second each."""
+    found = estimate(settings, SPEED, source_rows=5000, target_rows=1797, test_rows=700, workers=1)
+    return found.seconds
+
+
+def grid(settings: Settings) -> tuple:
+    return settings.finetune.curve_budgets, settings.finetune.strategies, settings.finetune.seeds
+
+
+def test_what_fits_stays_as_it_is():
+    found = fit(Settings(), seconds=172.48, estimate=seconds)
+    assert found.seconds == pytest.approx(172.48)
+    assert found.dropped == ()
+    assert found.settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "takes", "dropped"),
+    [
+        # without the curve's 800 steps a budget: 2400, then 1600 steps a seed
+        (172.0, 132.48, ["the curve's 20 labels a class"]),
+        (132.0, 92.48, ["the curve's 20 labels a class", "the curve's 5 labels a class"]),
+        # without full: 1400 a seed. frozen_blocks is as costly, and the last of equal ones goes
+        (92.0, 82.48, ["the curve's 20 labels a class", "the curve's 5 labels a class", "strategy full"]),
+        # 1400 steps less a seed
+        (60.0, 54.48, ["the curve's 20 labels a class", "the curve's 5 labels a class", "strategy full"]
+         + ["seed 4", "seed 3"]),
+    ],
+)  # fmt: skip
+def test_it_goes_in_the_stated_order_and_no_further_than_needed(allowed, takes, dropped):
+    found = fit(Settings(), seconds=allowed, estimate=seconds)
+    assert list(found.dropped) == dropped
+    assert found.seconds == pytest.approx(takes)
+    assert seconds(found.settings) == found.seconds
+
+
+def test_the_costliest_strategy_goes_first():
+    settings = validate({"strategies": {"frozen_blocks": {"steps": 400}}}, where="test")
+    found = fit(settings, seconds=100, estimate=seconds)
+    assert found.dropped[-1] == "strategy frozen_blocks"
+    assert found.settings.finetune.strategies == ("source", "scratch", "linear_probe", "full")
+
+
+def test_each_rate_that_is_tried_counts():
+    rates = {"scratch": {"learning_rates": [0.01, 0.02]}, "full": {"learning_rates": [0.004, 0.002]}}
+    settings = validate({"strategies": rates}, where="test")
+    found = fit(settings, seconds=150, estimate=seconds)  # 3000 steps a seed without the curve, 2600 without full
+    assert found.dropped[-1] == "strategy full"
+    assert found.seconds == pytest.approx(142.48)
+
+
+def test_where_not_even_the_smallest_fits_its_estimate_is_said():
+    with pytest.raises(UserError) as caught:
+        fit(Settings(), seconds=30, estimate=seconds)
+    assert "0.5 minutes are too few: the smallest grid takes about 0.9 " in str(caught.value)
+    assert "strategy full; seed 4; seed 3" in str(caught.value)
+
+
+def test_seeds_below_three_stay_what_they_are():
+    settings = validate({"finetune": {"seeds": 2, "curve_budgets": [], "strategies": ["scratch", "full"]}}, where="t")
+    with pytest.raises(UserError, match="dropped: nothing, it is the smallest"):
+        fit(settings, seconds=1, estimate=seconds)
+
+
+@given(allowed=st.floats(20, 400), seeds=st.integers(1, 8), curve=st.sets(st.integers(2, 9), max_size=4))
+def test_the_comparison_stays_a_fair_one(allowed, seeds, curve):
+    before = validate({"finetune": {"seeds": seeds, "curve_budgets": sorted(curve)}}, where="test")
+    try:
+        after = fit(before, seconds=allowed, estimate=seconds).settings
+    except UserError:
+        return
+    assert seconds(after) <= allowed
+    assert after.finetune.seeds >= min(seeds, 3)
+    assert after.recipe("scratch") == before.recipe("scratch")
+    assert {"source", "scratch", "linear_probe"} < set(after.finetune.strategies)
+    assert {"full", "frozen_blocks"} & set(after.finetune.strategies)
+    assert validate(after.model_dump(), where="test") == after
+    if len(after.finetune.strategies) < 5:
+        assert after.finetune.curve_budgets == ()
+    if after.finetune.seeds < seeds:
+        assert len(after.finetune.strategies) == 4

@@ -1,0 +1,99 @@
+"""What is predicted: which files a folder, a table and a single image stand for, and what is refused."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from headstart.errors import DataError
+from headstart.prediction import inputs as module
+from headstart.prediction.inputs import Files, decode_files, find_inputs
+
+
+def draw(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (10, 14), 200).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "new"
+    for name in ("b.png", "a.JPG", "deep/er/c.webp", ".hidden.png", ".cache/d.png", "__MACOSX/e.png"):
+        draw(root / name)
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+def test_a_folder_is_every_visible_image_at_any_depth_in_a_fixed_order(folder):
+    found = find_inputs(folder)
+    assert (found.root, found.count) == (folder, 3)
+    assert list(found.names()) == ["a.JPG", "b.png", "deep/er/c.webp"]
+    assert list(found.names()) == ["a.JPG", "b.png", "deep/er/c.webp"]  # from the start each time
+
+
+def test_a_single_image_keeps_its_name_as_given(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    found = find_inputs(Path("b.png"))
+    assert (found.count, list(found.names())) == (1, ["b.png"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_gives_its_paths_row_by_row_and_an_empty_one_as_no_name(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_READ", 2)
+    names = ["b.png", "NA", None, "sub/a b.png", "b.png"]
+    table = pd.DataFrame({"note": range(5), "path": names})
+    path = tmp_path / f"rows{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    found = find_inputs(path)
+    assert (found.root, found.count) == (tmp_path, 5)
+    assert list(found.names()) == ["b.png", "NA", "", "sub/a b.png", "b.png"]
+
+
+def test_a_tables_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfpath,x\nb.png,1\n")
+    assert list(find_inputs(tmp_path / "rows.csv").names()) == ["b.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rows.csv", b"file,label\na.png,1\n", ["rows.csv has no column 'path', only 'file', 'label'"]),
+        ("rows.csv", b"path\n", ["rows.csv has no rows"]),
+        ("rows.csv", b"", ["rows.csv cannot be read as CSV"]),
+        ("rows.csv", b"path\n\xff\xfe\n", ["rows.csv cannot be read as CSV"]),
+        ("rows.parquet", b"PAR1 but not really", ["rows.parquet cannot be read as Parquet"]),
+        ("rows.xlsx", b"x", ["rows.xlsx is of a kind that cannot be predicted", ".csv, .parquet"]),
+        ("empty/readme.txt", b"x", ["empty holds no images", ".png"]),
+        ("../gone", b"", ["gone is not there", "a column 'path'"]),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused_by_name(tmp_path, name, content, words):
+    path = tmp_path / name
+    if not name.startswith(".."):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        find_inputs(path.parent if name.startswith("empty") else path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_parquet_table_without_the_column_names_those_it_has(tmp_path):
+    pd.DataFrame({"file": ["a.png"]}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=r"rows\.parquet has no column 'path', only 'file'"):
+        find_inputs(tmp_path / "rows.parquet")
+
+
+def test_what_cannot_be_decoded_has_a_reason(folder):
+    (folder / "broken.png").write_bytes(b"no image")
+    good, absolute, broken, gone, nameless = decode_files(
+        Files(str(folder), ("b.png", str(folder / "b.png"), "broken.png", "gone.png", ""), size=8, channels=3)
+    )
+    assert good.pixels.shape == (8, 8, 3)
+    assert absolute.sha256 == good.sha256
+    assert (broken.pixels, gone.pixels, nameless.pixels) == (None, None, None)
+    assert broken.reason.startswith("NOT_AN_IMAGE: ")
+    assert gone.reason == "NOT_THERE: no such file"
+    assert nameless.reason == "NO_PATH: the row names no file"
