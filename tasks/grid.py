@@ -8,7 +8,8 @@ from typing import Any
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
-from headstart.datasets.pack import pack_digest
+from headstart.datasets.pack import Pack, pack_digest
+from headstart.objectives.kinds import KINDS
 from headstart.training.accelerator import Accelerator
 from tasks.step import Context, log
 from tasks.workers import run_all
@@ -23,6 +24,7 @@ def places(context: Context) -> Places:
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
+        kind=Pack(workspace.pack(target)).card.kind,
     )
 
 
@@ -44,12 +46,14 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     if kept:
         log.info("%d of %d cells are finished already", kept, len(jobs))
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
+        kind = KINDS[job.kind]
         log.info(
-            "cell %d/%d: %s: validation accuracy %.3f in %.1f s",
+            "cell %d/%d: %s: validation %s %.3f in %.1f s",
             kept + done,
             len(jobs),
             job.name,
-            summary["validation_score"],
+            kind.word,
+            kind.value(summary["validation_score"]),
             summary["seconds"],
         )
         context.metrics(_metrics(job, summary), job.seed)

@@ -1,6 +1,7 @@
 """pretrain: the source model W (the article's step 1)."""
 
 from headstart.datasets.pack import Pack, pack_digest
+from headstart.objectives.kinds import kind_of
 from headstart.storage.publish import digest
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
@@ -23,13 +24,13 @@ def pretrain(context: Context) -> Outcome:
             context.code("pretrain"),
         ]
     )
-    accuracy = 0.0
+    kind, reached = kind_of(pack.card), 0.0
 
     def say(epoch: int, epochs: int, loss: float, score: float) -> None:
-        nonlocal accuracy
-        accuracy = score
-        log.info("pretrain epoch %d/%d: loss %.3f, validation accuracy %.3f", epoch, epochs, loss, score)
-        context.metrics({"train.loss": loss, "validation.accuracy": score}, epoch)
+        nonlocal reached
+        reached = score
+        log.info("pretrain epoch %d/%d: loss %.3f, validation %s %.3f", epoch, epochs, loss, kind.word, score)
+        context.metrics({"train.loss": loss, f"validation.{kind.metric}": score}, epoch)
         context.progress(f"pretraining on {source}", epoch, epochs)
 
     assert context.device is not None
@@ -51,7 +52,7 @@ def pretrain(context: Context) -> Outcome:
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},
-        metrics={"compute": card.flops} | ({"accuracy": accuracy} if accuracy else {}),
+        metrics={"compute": card.flops} | ({kind.metric: reached} if reached else {}),
         artifacts=(directory,),
         datasets=(source,),
     )

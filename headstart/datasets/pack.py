@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.errors import DataError
 from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
 
 TEST = "test"
+TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
+SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 
 
@@ -25,6 +28,7 @@ class Card:
     """What a pack says of itself, without its rows.
 
     classes: names in the order of the class numbers. counts: labelled rows outside the test rows, by class.
+    kind: of the target, "class" or "value". Of values: unit, and mean and s.d. in it of the rows outside the test rows.
     mean, std: of the pixels outside the test rows, by channel, as fractions of 1.
     """
 
@@ -39,6 +43,15 @@ class Card:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    kind: str = "class"
+    unit: str = ""
+    target_mean: float = 0.0
+    target_std: float = 1.0
+
+    @property
+    def target_kind(self) -> str:
+        """The kind, under the name that cards of weights have for it too."""
+        return self.kind
 
 
 class Pack:
@@ -61,7 +74,7 @@ class Pack:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """One row an example: id, path and label (null for test rows: a path names the class), split, group."""
+        """A row an example: id, path and label or value (null for test rows: a path names a class), split, group."""
         return pd.read_parquet(self.directory / "examples.parquet")
 
     @cached_property
@@ -78,6 +91,20 @@ class Pack:
         number = {label: index for index, label in enumerate(self.card.classes)}
         return np.array([number[label] for label in self.examples["label"].iloc[rows]], dtype=np.int64)
 
+    def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Values of labelled rows, in the card's unit.
+
+        Raises:
+            DataError: a row has none.
+        """
+        values = self.examples["value"].iloc[rows].to_numpy(dtype=np.float64, copy=True)
+        if not np.isfinite(values).all():
+            row = rows[np.flatnonzero(~np.isfinite(values))[0]]
+            raise DataError(
+                f"{self.card.name}: row {self.examples['id'].iloc[row]} has no value; give one, or remove it"
+            )
+        return values
+
     def ids(self, rows: NDArray[np.intp]) -> list[str]:
         return list(self.examples["id"].iloc[rows])
 
@@ -88,7 +115,7 @@ def test_directory(directory: Path) -> Path:
 
 
 def read_test_labels(directory: Path) -> pd.DataFrame:
-    """The test labels of the pack at `directory`: id, path, label, group. For evaluate alone.
+    """The test labels of the pack at `directory`: id, path, label or value, group. For evaluate alone.
 
     Raises:
         IntegrityError: they are not as published.
@@ -103,13 +130,14 @@ def write_pack(
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label, split, group, with all labels. images: (rows, height, width, channels).
+    examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
     """
     is_test = examples["split"] == TEST
     with publishing(test_directory(directory)) as draft:
-        examples.loc[is_test, ["id", "path", "label", "group"]].to_parquet(draft / "labels.parquet", index=False)
+        columns = [name for name in ("id", "path", "label", "value", "group") if name in examples]
+        examples.loc[is_test, columns].to_parquet(draft / "labels.parquet", index=False)
     with publishing(directory) as draft:
-        blind = examples.assign(**{name: examples[name].mask(is_test) for name in ("path", "label")})
+        blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET if name in examples})
         blind.to_parquet(draft / "examples.parquet", index=False)
         np.save(draft / "images.npy", np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         rejected.to_csv(draft / "rejected.csv", index=False)
@@ -134,5 +162,5 @@ def _declaration(card: Card, images: NDArray[np.uint8]) -> dict[str, Any]:
                 "shape": [rows, channels, height, width],
             }
         ],
-        "targets": [{"name": "label", "kind": "class", "unit": None}],
+        "targets": [{"name": TARGETS[card.kind], "kind": card.kind, "unit": card.unit or None}],
     }
