@@ -10,7 +10,8 @@ def ingest(context: Context, role: str) -> Outcome:
     """Packs the source or the target; role says which. The target comes first: its test rows leave the source."""
     card = _source(context) if role == "source" else _target(context)
     rejected = sum(card.rejected.values())
-    line = f"{card.name}: {sum(card.splits.values()):,} rows in {len(card.classes)} classes"
+    line = f"{card.name}: {sum(card.splits.values()):,} rows"
+    line += f" in {len(card.classes)} classes" if card.classes else f" with values, {card.unit}".removesuffix(", ")
     line += f", {card.splits[TEST]:,} of them test rows" if TEST in card.splits else ""
     line += f"; {rejected} files set aside (packs/{card.name}/rejected.csv)" if rejected else ""
     line += (
