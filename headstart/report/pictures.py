@@ -101,7 +101,7 @@ def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int)
     alt = f"a test image of {amounts.value(truth)}; " + ", ".join(
         f"{name} says {amounts.value(given)}" for name, given in said.items()
     )
-    guesses = (f"{name}: {amounts.value(given)}" for name, given in said.items())
+    guesses = (f"{name}: {amounts.value(given).removesuffix(amounts.unit).strip()}" for name, given in said.items())
     caption = (f"true: {amounts.value(truth)}", *guesses, f"{times} of {words.counted(seeds, 'seed')}")
     return Shot(None if picture is None else address(picture), alt, caption)
 

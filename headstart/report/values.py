@@ -44,9 +44,8 @@ def errors_said(table: pd.DataFrame, amounts: Amounts) -> str:
     """How errors are spread: the median, the 90th percentile, and how far predictions lie off on average."""
     errors = table["prediction"] - table["truth"]
     median, most = (amounts.score(errors.abs().quantile(share)) for share in (0.5, 0.9))
-    return (
-        f"Half of the errors are below {median}, nine in ten below {most}; on average {amounts.amount(errors.mean())}."
-    )
+    mean = amounts.amount(errors.mean())
+    return f"Half of the errors are below {median}, nine in ten below {most}; their mean is {mean}."
 
 
 def value_map_figure(name: str, title: str, found: ValueMap, amounts: Amounts) -> Drawing:

@@ -3,7 +3,6 @@
 Its printed lines are those of docs/howto/regression.md.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,8 @@ from headstart.evaluation.measures import measure_of
 from headstart.evaluation.sentences import lines
 from headstart.features.extract import extract
 from headstart.objectives.kinds import VALUE
+from headstart.report.inputs import ReportInputs
+from headstart.report.page import render
 from headstart.settings import Settings, validate
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
@@ -158,9 +159,51 @@ def run(root: Path, settings: Settings) -> Evaluation:
     return evaluation
 
 
+def page(root: Path, evaluation: Evaluation) -> Path:
+    """The report, as the step of that name makes it."""
+    pack, verdict = Pack(root / "packs" / TARGET), evaluation.verdict.model_dump(mode="json")
+    rows = pack.rows(TEST)
+    truth = evaluation.predictions.drop_duplicates("id").set_index("id")["truth"]
+    chosen, budget = verdict["against_scratch"]["strategy"], verdict["against_scratch"]["label_budget"]
+    looks = [row for row in verdict["exploratory"] if (row["against"], row["label_budget"]) == ("scratch", budget)]
+    cells = evaluation.comparison.drop_duplicates(["strategy", "label_budget", "seed"])
+    names = cells["strategy"].str.partition(":")
+    card = {"name": TARGET, "values": "-0.4 ± 34.0 degrees", "splits": pack.card.splits, "rows": len(pack.examples)}
+    pool = pack.rows(POOL)[:20]
+    return render(
+        ReportInputs(
+            verdict=verdict,
+            comparison=evaluation.comparison,
+            differences=pd.DataFrame([verdict["against_scratch"], *looks])[["strategy", "difference", "low", "high"]],
+            predictions=evaluation.predictions,
+            convergence=evaluation.snapshots,
+            cells=cells.assign(strategy=names[0], variant=names[2], compute=1e12, pretraining_compute=0.0, labels=50),
+            classes=(),
+            chosen=chosen,
+            headline_budget=budget,
+            images=dict(zip(pack.ids(rows), pack.images[rows][:, 0], strict=True)),
+            source_samples=[],
+            target_samples=list(zip(pack.values(pool).astype(str), pack.images[pool][:, 0], strict=True)),
+            target_features=np.load(root / "features" / TARGET / "pooled.npy")[rows],
+            target_raw=pack.images[rows].reshape(len(rows), -1) / 255.0,
+            target_labels=list(truth.loc[pack.ids(rows)]),
+            source_card=card | {"name": SOURCE},
+            target_card=card,
+            settings_yaml="",
+            measure=measure_of(pack.card),
+        ),
+        root / "reports",
+    )
+
+
 @pytest.fixture(scope="module")
-def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    return run(tmp_path_factory.mktemp("angles"), SETTINGS)
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("angles")
+
+
+@pytest.fixture(scope="module")
+def evaluation(root: Path) -> Evaluation:
+    return run(root, SETTINGS)
 
 
 def test_a_source_of_angles_helps_with_angles(evaluation: Evaluation) -> None:
@@ -168,5 +211,13 @@ def test_a_source_of_angles_helps_with_angles(evaluation: Evaluation) -> None:
     assert (verdict.metric, verdict.unit) == ("mae", "degrees")
     assert verdict.against_scratch.verdict == "helped"
 
+    assert verdict.against_source is not None
+    assert verdict.against_source.verdict == "helped"
+    assert 3 < verdict.against_scratch.difference < 8
 
-Show = Callable[[str], None]
+
+def test_its_page_speaks_of_degrees(root: Path, evaluation: Evaluation) -> None:
+    text = page(root, evaluation).read_text()
+    assert "degrees lower than training from scratch" in text
+    assert "Predicted against true values" in text
+    assert "points of" not in text
