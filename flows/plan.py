@@ -6,13 +6,15 @@ from flows.console import show
 from flows.overrides import as_text
 from headstart.cells.budget import fit
 from headstart.cells.plan import estimate, measure_speed, plan
-from headstart.datasets.pack import TEST, UNLABELLED
+from headstart.datasets.pack import TEST, UNLABELLED, Pack
 from headstart.datasets.read import list_dataset
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.datasets.weights_folder import find_weights
-from headstart.evaluation.resolution import resolution
+from headstart.evaluation.measures import RATE, Measure, measure_of
+from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
+from headstart.storage.publish import MANIFEST
 from tasks.devices import Device, available
 from tasks.versioning import versioning_of
 from tasks.workers import cores
@@ -35,19 +37,20 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         workers=workers,
         device=device.torch_name,
     )
-    expected = resolution(
-        units=max(test, 2),
-        seeds=settings.finetune.seeds,
-        disagreement=settings.evaluate.expected_disagreement,
-        seed_sd=settings.evaluate.expected_seed_sd,
-        confidence=settings.evaluate.confidence,
-    )
+    measure = target_measure(workspace, settings)
+    expected = planned_resolution(settings.evaluate, units=max(test, 2), seeds=settings.finetune.seeds, measure=measure)
     return [
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
         f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
-        f"plan: {resolution_line(expected)}",
+        f"plan: {resolution_line(expected, measure=measure)}",
     ]
+
+
+def target_measure(workspace: Workspace, settings: Settings) -> Measure:
+    """What the verdict will be measured in, by the target's pack; before there is one, rates are taken for granted."""
+    pack = workspace.pack(settings.target.data)
+    return measure_of(Pack(pack).card) if (pack / MANIFEST).is_file() else RATE
 
 
 def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dict[str, str]:

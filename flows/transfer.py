@@ -8,7 +8,7 @@ from prefect.runtime import flow_run, task_run
 
 from flows.console import say
 from flows.naming import step_name
-from flows.plan import plan_lines
+from flows.plan import plan_lines, target_measure
 from headstart.settings import Settings
 from tasks.warm import Run, open_run
 from tasks.workspace import here
@@ -17,7 +17,9 @@ _run: ContextVar[Run] = ContextVar("run")
 
 
 def _step_run_name() -> str:
-    return step_name(_run.get().settings, task_run.parameters["name"], task_run.parameters["item"])
+    run = _run.get()
+    kind = target_measure(run.workspace, run.settings).kind
+    return step_name(run.settings, task_run.parameters["name"], task_run.parameters["item"], kind)
 
 
 @task(task_run_name=_step_run_name, cache_policy=NO_CACHE, persist_result=False)

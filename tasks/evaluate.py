@@ -10,6 +10,7 @@ from headstart.cells.results import read_cells, read_labelled, read_predictions,
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
+from headstart.evaluation.measures import measure_of
 from headstart.evaluation.sentences import lines
 from headstart.storage.publish import digest, read_manifest, write_json, write_text
 from headstart.strategies.table import STRATEGIES
@@ -25,26 +26,29 @@ def evaluate(context: Context) -> Outcome:
     pack = workspace.pack(settings.target.data)
     predicted = digest([read_manifest(folder)[PREDICTIONS]["sha256"] for folder in folders])
     opened = count_opening(workspace.state / "opened.json", settings.target.data, predicted)
+    card = Pack(pack).card
+    measure = measure_of(card)
     evaluation = compare(
         predictions=pd.concat([read_predictions(folder) for folder in folders], ignore_index=True),
         cells=cells,
         labelled={key: ids for folder in folders for key, ids in read_labelled(folder).items()},
         truth=read_test_labels(pack),
-        classes=Pack(pack).card.classes,
+        classes=card.classes,
         families={name: STRATEGIES.get(name).family for name in settings.finetune.strategies},
         chosen=read_selection(workspace.selection)["strategy"],
         headline_budget=settings.finetune.label_budget,
         settings=settings.evaluate,
         opened=opened,
+        measure=measure,
     )
     _write(workspace, evaluation, cells)
-    for line in lines(evaluation.verdict):
+    for line in lines(evaluation.verdict, measure):
         log.info("%s", line)
     log.info("the test labels of %s were opened for %s in this workspace", settings.target.data, _comparisons(opened))
     return Outcome(
         f"comparison of {cells['strategy'].nunique()} entrants and verdict: reports/{workspace.verdict.name}",
         metrics=figures(workspace.read_verdict())
-        | _accuracies(evaluation.comparison, settings.finetune.label_budget)
+        | _scores(evaluation.comparison, measure.kind.metric, settings.finetune.label_budget)
         | {"test_labels_opened": float(opened)},
         artifacts=(workspace.comparison, workspace.predictions, workspace.snapshots, workspace.verdict),
         datasets=(settings.target.data,),
@@ -74,11 +78,11 @@ def _write(workspace: Workspace, evaluation: Evaluation, cells: pd.DataFrame) ->
     write_json(workspace.verdict, evaluation.verdict.model_dump(mode="json"))
 
 
-def _accuracies(comparison: pd.DataFrame, budget: int) -> dict[str, float]:
-    """Mean test accuracy of each entrant at the headline budget."""
-    wanted = (comparison["metric"] == "accuracy") & (comparison["split"] == "test")
+def _scores(comparison: pd.DataFrame, metric: str, budget: int) -> dict[str, float]:
+    """Mean of the headline metric on test of each entrant at the headline budget."""
+    wanted = (comparison["metric"] == metric) & (comparison["split"] == "test")
     means = comparison[wanted & (comparison["label_budget"] == budget)].groupby("strategy")["value"].mean()
-    return {f"test.accuracy.{str(name).replace(':', '.')}": float(value) for name, value in means.items()}
+    return {f"test.{metric}.{str(name).replace(':', '.')}": float(value) for name, value in means.items()}
 
 
 def _comparisons(number: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
-from headstart.datasets.pack import pack_digest
+from headstart.datasets.pack import Pack, pack_digest
+from headstart.objectives.kinds import KINDS
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
 from tasks.step import Context, log
@@ -24,6 +25,7 @@ def places(context: Context) -> Places:
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
+        kind=Pack(workspace.pack(target)).card.kind,
     )
 
 
@@ -48,12 +50,14 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
         waiting.remove(job)
         finished.append((_steps(job), summary["seconds"]))
+        kind = KINDS[job.kind]
         log.info(
-            "cell %d/%d: %s: validation accuracy %.3f in %.1f s%s",
+            "cell %d/%d: %s: validation %s %.3f in %.1f s%s",
             kept + done,
             len(jobs),
             job.name,
-            summary["validation_score"],
+            kind.word,
+            kind.value(summary["validation_score"]),
             summary["seconds"],
             _left(context, finished, waiting),
         )

@@ -2,6 +2,7 @@
 
 from headstart.datasets.pack import Pack, pack_digest
 from headstart.datasets.weights_folder import find_weights
+from headstart.objectives.kinds import kind_of
 from headstart.storage.publish import digest
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.adopt import MATCHES, adopt
@@ -29,13 +30,13 @@ def pretrain(context: Context) -> Outcome:
             context.code("pretrain"),
         ]
     )
-    accuracy = 0.0
+    kind, reached = kind_of(pack.card), 0.0
 
     def say(epoch: int, epochs: int, loss: float, score: float) -> None:
-        nonlocal accuracy
-        accuracy = score
-        log.info("pretrain epoch %d/%d: loss %.3f, validation accuracy %.3f", epoch, epochs, loss, score)
-        context.metrics({"train.loss": loss, "validation.accuracy": score}, epoch)
+        nonlocal reached
+        reached = score
+        log.info("pretrain epoch %d/%d: loss %.3f, validation %s %.3f", epoch, epochs, loss, kind.word, score)
+        context.metrics({"train.loss": loss, f"validation.{kind.metric}": score}, epoch)
         context.progress(f"pretraining on {source}", epoch, epochs)
 
     assert context.device is not None
@@ -57,7 +58,7 @@ def pretrain(context: Context) -> Outcome:
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},
-        metrics={"compute": card.flops or 0.0} | ({"accuracy": accuracy} if accuracy else {}),
+        metrics={"compute": card.flops or 0.0} | ({kind.metric: reached} if reached else {}),
         artifacts=(directory,),
         datasets=(source,),
     )

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from headstart.cells.results import read_selection
-from headstart.datasets.pack import TEST, Card, Pack, pack_digest
+from headstart.datasets.pack import TARGETS, TEST, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
+from headstart.evaluation.measures import measure_of
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.page import render
@@ -54,6 +55,7 @@ def report(context: Context) -> Outcome:
             target_card=_card(target),
             settings_yaml=workspace.params.read_text(encoding="utf-8"),
             reproduce=_reproduce(context),
+            measure=measure_of(target.card),
         ),
         workspace.reports,
     )
@@ -75,13 +77,15 @@ def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
 
 
 def _samples(pack: Pack) -> list[tuple[str, Picture]]:
-    """A few labelled rows, evenly over the classes."""
-    examples = pack.examples
-    if not len(examples):  # a source that is weights
+    """A few labelled rows, evenly over the classes or values; none of a source that is weights."""
+    examples, column = pack.examples, TARGETS[pack.card.kind]
+    known = examples[examples[column].notna()].sort_values([column, "id"])
+    if not len(known):
         return []
-    chosen = examples[examples["label"].notna()].groupby("label").head(max(1, SAMPLES // len(pack.card.classes)))
-    rows = np.array(chosen.sort_values(["label", "id"]).index[:SAMPLES])
-    return list(zip(list(examples["label"].iloc[rows]), _pictures(pack, rows), strict=True))
+    if pack.card.classes:
+        known = known.groupby(column).head(max(1, SAMPLES // len(pack.card.classes)))
+    rows = np.array(known.index)[np.linspace(0, len(known) - 1, min(SAMPLES, len(known))).round().astype(int)]
+    return list(zip(examples[column].iloc[rows].astype(str), _pictures(pack, rows), strict=True))
 
 
 def _card(pack: Pack) -> dict[str, Any]:
@@ -90,6 +94,7 @@ def _card(pack: Pack) -> dict[str, Any]:
         "name": card.name,
         "rows": sum(card.splits.values()),
         "classes": card.counts,
+        "values": _values(card),
         "splits": card.splits,
         "rejected": card.rejected,
         "duplicates": card.duplicates,
@@ -105,6 +110,13 @@ def _description(card: Card) -> str:
     if is_built_in(card.name):
         return get_built_in(card.name).line
     return "a dataset of your own" if sum(card.splits.values()) else "weights that were trained elsewhere"
+
+
+def _values(card: Card) -> str:
+    """What values there are outside the test rows, in words; nothing where there are classes."""
+    if card.kind == "class":
+        return ""
+    return f"{card.target_mean:.3g} ± {card.target_std:.3g} {card.unit}".rstrip()
 
 
 def _reproduce(context: Context) -> dict[str, Any]:

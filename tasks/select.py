@@ -11,6 +11,7 @@ from headstart.cells.job import Job
 from headstart.cells.outputs import publish_selection
 from headstart.cells.results import read_cells
 from headstart.cells.select import choose
+from headstart.objectives.kinds import KINDS
 from tasks.grid import inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
 
@@ -20,15 +21,17 @@ def select(context: Context) -> Outcome:
     workspace, settings = context.workspace, context.settings
     workspace.prune(settings.finetune.strategies)
     cells = pd.concat([read_cells(workspace.model(name)) for name in settings.finetune.strategies])
-    choice = choose(cells, settings.finetune.strategies)
-    log.info("chosen on validation: %s (%s)", choice["strategy"], _scores(choice["validation_accuracy"]))
+    kind = KINDS[places(context).kind]
+    choice = choose(cells, settings.finetune.strategies, kind)
+    scores = choice[f"validation_{kind.metric}"]
+    log.info("chosen on validation: %s (%s)", choice["strategy"], _scores(scores))
     jobs = _further_jobs(context, cells, choice["strategy"])
     summaries = run_cells(context, jobs)
     publish_selection(workspace.selection, choice, jobs, summaries)
     return Outcome(
         f"chosen on validation: {choice['strategy']}",
         params={"chosen": choice["strategy"]},
-        metrics={f"validation.accuracy.{name}": score for name, score in choice["validation_accuracy"].items()},
+        metrics={f"validation.{kind.metric}.{name}": score for name, score in scores.items()},
         artifacts=(workspace.selection / "selection.json", workspace.selection / "cells.csv"),
         datasets=(settings.target.data,),
     )

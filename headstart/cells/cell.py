@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,16 +17,17 @@ from headstart.backbones.network import Network, build
 from headstart.cells.job import Job
 from headstart.datasets.pack import POOL, TEST, Pack
 from headstart.datasets.splits import draw_labels, hold_out
+from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import verify
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import block_flops
 from headstart.training.rows import Normalisation
-from headstart.training.weights import WeightsCard, matching_head, read_card, read_network
+from headstart.training.weights import WeightsCard, read_card, read_network
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Probabilities at a share of the training: test (test rows, classes), validation (validation rows, classes)."""
+    """Predictions at a share of the training: test (test rows, outputs), validation (validation rows, outputs)."""
 
     progress: float
     test: Tensor
@@ -38,11 +38,12 @@ class Snapshot:
 class Fitted:
     """What a cell came to.
 
-    snapshots: at least the final one, progress 1. train: probabilities of the training rows.
+    snapshots: at least the final one, progress 1. train: predictions of the training rows.
     tensors, kind, normalisation, levels: the weights to deliver and how to read them (see WeightsCard).
     history: (step, split, metric, value). compute, pretraining_compute: FLOPs given W, and of what W took (None
     where that is not known).
     learning_rate: the one chosen on validation, None where there is none.
+    objective: what the delivered outputs mean, where it is not the cell's.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -55,6 +56,7 @@ class Fitted:
     compute: float
     pretraining_compute: float | None
     learning_rate: float | None = None
+    objective: Objective | None = None
 
 
 class Cell:
@@ -65,24 +67,25 @@ class Cell:
         self.accelerator = accelerator
         self.pack = Pack(Path(job.pack))
         card = self.pack.card
-        self.classes: tuple[str, ...] = card.classes
+        objective = objective_of(card)
         self.own_normalisation = Normalisation(card.mean, card.std)
         pool = self.pack.rows(POOL)
-        labels = list(self.pack.examples["label"].iloc[pool])
+        strata = objective.strata(self.pack.examples.iloc[pool])
         drawn = draw_labels(
             self.pack.ids(pool),
-            labels,
+            strata,
             budget=job.label_budget,
             stride=job.stride,
             seed=job.run_seed,
             draw=job.seed,
         )
-        train, validation = hold_out(drawn, labels, fraction=job.validation_fraction)
+        train, validation = hold_out(drawn, strata, fraction=job.validation_fraction)
         self.train_rows: NDArray[np.intp] = pool[train]
         self.validation_rows: NDArray[np.intp] = pool[validation]
         self.test_rows: NDArray[np.intp] = self.pack.rows(TEST)
-        self.train_labels = torch.from_numpy(self.pack.class_numbers(self.train_rows))
-        self.validation_labels = torch.from_numpy(self.pack.class_numbers(self.validation_rows))
+        self.train_labels = objective.targets(self.pack, self.train_rows)
+        self.validation_labels = objective.targets(self.pack, self.validation_rows)
+        self.objective = objective.fitted(self.train_labels)
 
     @property
     def recipe(self) -> Any:
@@ -98,14 +101,14 @@ class Cell:
         return self.pack.images[rows]
 
     def new_network(self) -> Network:
-        """The job's backbone with fresh weights and a head for the target's classes."""
-        return build(self.job.backbone, channels=self.pack.card.channels, classes=len(self.classes))
+        """The job's backbone with fresh weights and a head for the target."""
+        return build(self.job.backbone, channels=self.pack.card.channels, classes=self.objective.outputs)
 
     def network_from_source(self) -> Network:
-        """The job's backbone with W's blocks, and a head that starts from W's rows where the class names match."""
+        """The job's backbone with W's blocks, and a head that starts from W's where that means the same."""
         network = self.new_network()
         network.blocks.load_state_dict(self.source_network.blocks.state_dict())
-        matching_head(network, self.source_network, self.classes, self.source_card.classes)
+        self.objective.start_head(network.head, self.source_network.head, self.source_card)
         return network
 
     @cached_property
@@ -133,5 +136,5 @@ class Cell:
         """Forward FLOPs of one image, block by block."""
         card = self.pack.card
         return block_flops(
-            self.job.backbone, channels=card.channels, image_size=card.image_size, classes=len(self.classes)
+            self.job.backbone, channels=card.channels, image_size=card.image_size, classes=self.objective.outputs
         )

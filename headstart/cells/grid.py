@@ -17,13 +17,14 @@ CONTROL = "scratch"
 
 @dataclass(frozen=True)
 class Places:
-    """Where the grid's inputs and cells lie."""
+    """Where the grid's inputs and cells lie; kind: of the target."""
 
     pack: Path
     weights: Path
     features: Path
     source_features: Path
     cells: Path
+    kind: str = "class"
 
 
 def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dict[str, Any]) -> list[Job]:
@@ -58,6 +59,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             levels=settings.extract.levels if "pooled" in reads else 0,
             inputs=inputs,
             snapshots=False,
+            kind=places.kind,
         )
         for seed in range(finetune.seeds)
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.knobs import Knobs
+from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import digest
 
 HALF_STEPS = "half_steps"
@@ -20,10 +21,11 @@ class Job:
     """Which cell, from which files, by which recipe.
 
     variant: "" for the strategy itself; HALF_STEPS and EQUAL_COMPUTE are the control at other lengths.
-    stride: labelled rows of a class that each seed owns (the largest budget of the grid).
+    stride: labelled rows of a class (or of all, for values) that each seed owns: the largest budget of the grid.
     levels: levels of the pooled features it reads, 0 where it reads none.
     inputs: digests of all that the cell reads; with the settings they are its key.
     snapshots: whether the test rows are also predicted on the way.
+    kind: of the target, for the words alone: the pack says it too.
     """
 
     strategy: str
@@ -43,6 +45,7 @@ class Job:
     levels: int
     inputs: dict[str, Any]
     snapshots: bool
+    kind: str = "class"
 
     @property
     def key(self) -> str:
@@ -68,4 +71,4 @@ class Job:
     def name(self) -> str:
         """How logs and errors call it: "scratch, 10 labels a class, seed 3"."""
         variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
-        return f"{self.strategy}{variant}, {self.label_budget} labels a class, seed {self.seed}"
+        return f"{self.strategy}{variant}, {KINDS[self.kind].labels(self.label_budget)}, seed {self.seed}"

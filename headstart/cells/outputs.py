@@ -42,7 +42,7 @@ def publish_selection(
 
 
 def best_cell(table: pd.DataFrame) -> int:
-    """Position of the cell that validates best: accuracy, then loss, then the lowest seed."""
+    """Position of the cell that validates best: score, then loss, then the lowest seed."""
     order = table.sort_values(
         ["validation_score", "validation_loss", "seed"], ascending=[False, True, True], kind="stable"
     )

@@ -5,15 +5,11 @@ import shutil
 import time
 from typing import Any, cast
 
-import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.job import HISTORY, PREDICTIONS, SUMMARY, Job
 from headstart.errors import IntegrityError
-from headstart.objectives import classification
 from headstart.storage.publish import publishing, verify, write_json
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
@@ -65,8 +61,7 @@ def _predictions(cell: Cell, fitted: Fitted) -> pd.DataFrame:
                 {
                     "progress": snapshot.progress,
                     "id": ids,
-                    "prediction": np.array(cell.classes)[snapshot.test.argmax(1).numpy()],
-                    "probabilities": list(snapshot.test.numpy().astype(np.float32)),
+                    **cell.objective.columns(snapshot.test),
                 }
             )
             for snapshot in fitted.snapshots
@@ -78,19 +73,14 @@ def _predictions(cell: Cell, fitted: Fitted) -> pd.DataFrame:
 def _summary(cell: Cell, fitted: Fitted) -> dict[str, Any]:
     final = fitted.snapshots[-1].validation
     return {
-        "train_score": classification.accuracy(fitted.train, cell.train_labels),
-        "validation_score": classification.accuracy(final, cell.validation_labels),
-        "validation_loss": _loss(final, cell.validation_labels),
+        "train_score": cell.objective.score(fitted.train, cell.train_labels),
+        "validation_score": cell.objective.score(final, cell.validation_labels),
+        "validation_loss": cell.objective.held_out_loss(final, cell.validation_labels),
         "compute": fitted.compute,
         "pretraining_compute": fitted.pretraining_compute,
         "learning_rate": fitted.learning_rate,
         "labelled": cell.labelled_ids,
     }
-
-
-def _loss(probabilities: Tensor, labels: Tensor) -> float:
-    chosen = probabilities[torch.arange(len(labels)), labels].double().clamp_min(1e-12)
-    return float(-chosen.log().mean())
 
 
 def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
@@ -100,7 +90,6 @@ def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
         strategy=job.strategy,
         dataset=pack.name,
         backbone=job.backbone,
-        classes=pack.classes,
         image_size=pack.image_size,
         channels=pack.channels,
         normalisation=fitted.normalisation,
@@ -108,4 +97,5 @@ def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
         seed=job.seed,
         label_budget=job.label_budget,
         flops=fitted.compute,
+        **(fitted.objective or cell.objective).describe(),
     )

@@ -6,11 +6,12 @@ import pandas as pd
 
 from headstart.cells.grid import CONTROL
 from headstart.errors import SettingsError
+from headstart.objectives.kinds import CLASS, Kind
 from headstart.strategies.table import STRATEGIES
 
 
-def choose(cells: pd.DataFrame, strategies: tuple[str, ...]) -> dict[str, Any]:
-    """Names the transfer strategy with the best mean validation accuracy over the seeds at the headline budget.
+def choose(cells: pd.DataFrame, strategies: tuple[str, ...], kind: Kind = CLASS) -> dict[str, Any]:
+    """Names the transfer strategy with the best mean validation score over the seeds at the headline budget.
 
     cells: rows of all strategies' cells. Ties go to the lower validation loss, then to the one listed first.
 
@@ -25,17 +26,17 @@ def choose(cells: pd.DataFrame, strategies: tuple[str, ...]) -> dict[str, Any]:
         )
     main = cells[cells["variant"] == ""]
     means = main.groupby("strategy")[["validation_score", "validation_loss"]].mean()
-    accuracy = {str(name): float(value) for name, value in means["validation_score"].items()}
+    score = {str(name): float(value) for name, value in means["validation_score"].items()}
     loss = {str(name): float(value) for name, value in means["validation_loss"].items()}
 
     def rank(name: str) -> tuple[float, float, int]:
         """Rounded, for a mean's last bit depends on how the seeds share what is right."""
-        return -round(accuracy[name], 9), round(loss[name], 9), strategies.index(name)
+        return -round(score[name], 9), round(loss[name], 9), strategies.index(name)
 
     order = sorted(candidates, key=rank)
     return {
         "strategy": order[0],
         "against": CONTROL,
-        "validation_accuracy": {name: accuracy[name] for name in candidates},
+        f"validation_{kind.metric}": {name: kind.value(score[name]) for name in candidates},
         "validation_loss": {name: loss[name] for name in candidates},
     }

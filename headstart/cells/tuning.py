@@ -8,7 +8,6 @@ from torch import Tensor
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted, Snapshot
-from headstart.objectives import classification
 from headstart.strategies.settings import TuneRecipe
 from headstart.training.accelerator import seed_of
 from headstart.training.checkpoint import Checkpoints
@@ -47,11 +46,11 @@ def tune(
     trials = [
         _trial(cell, start, inputs, rate, boundary=boundary, layer_decay=layer_decay) for rate in recipe.learning_rates
     ]
-    best = max(trials, key=lambda trial: (trial.accuracy, -trial.loss))
+    best = max(trials, key=lambda trial: (trial.score, -trial.loss))
     steps = recipe.steps * min(recipe.batch_size, len(inputs.train))
     return Fitted(
         snapshots=best.snapshots,
-        train=predict(best.network, inputs.train, boundary=boundary, accelerator=cell.accelerator),
+        train=_predict(cell, best.network, inputs.train, boundary),
         tensors=best.network.state_dict(),
         kind="network",
         normalisation=normalisation,
@@ -69,7 +68,7 @@ class _Trial:
     network: Network
     snapshots: tuple[Snapshot, ...]
     history: tuple[tuple[int, str, str, float], ...]
-    accuracy: float
+    score: float
     loss: float
 
 
@@ -101,7 +100,7 @@ def _trial(
 
     def observe(step: int, mean_loss: float) -> dict[str, Tensor]:
         records = {
-            split: predict(network, rows, boundary=boundary, accelerator=cell.accelerator)
+            split: _predict(cell, network, rows, boundary)
             for split, rows in (("test", inputs.test), ("validation", inputs.validation))
         }
         records["loss"] = torch.tensor([mean_loss], dtype=torch.float64)
@@ -116,24 +115,29 @@ def _trial(
         accelerator=cell.accelerator,
         checkpoints=Checkpoints(cell.job.directory.with_name(f"{cell.job.key}.rate-{rate:g}")),
         observe=observe,
+        objective=cell.objective,
     )
     return _read_trial(cell, rate, network, state.records, plan)
+
+
+def _predict(cell: Cell, network: Network, rows: Rows, boundary: int) -> Tensor:
+    return predict(network, rows, boundary=boundary, accelerator=cell.accelerator, objective=cell.objective)
 
 
 def _read_trial(cell: Cell, rate: float, network: Network, records: dict[str, Tensor], plan: Plan) -> _Trial:
     snapshots = []
     history: list[tuple[int, str, str, float]] = []
+    kind = cell.objective.kind
     for step in plan.marks:
         test, validation, mean_loss = (records[f"{step:08d}.{name}"] for name in ("test", "validation", "loss"))
-        score = classification.accuracy(validation, cell.validation_labels)
+        score = cell.objective.score(validation, cell.validation_labels)
         snapshots.append(Snapshot(step / plan.steps, test, validation))
-        history += [(step, "train", "loss", float(mean_loss)), (step, "validation", "accuracy", score)]
-    likelihood = snapshots[-1].validation[torch.arange(len(cell.validation_labels)), cell.validation_labels]
+        history += [(step, "train", "loss", float(mean_loss)), (step, "validation", kind.metric, kind.value(score))]
     return _Trial(
         rate=rate,
         network=network,
         snapshots=tuple(snapshots),
         history=tuple(history),
-        accuracy=history[-1][3],
-        loss=float(-likelihood.clamp_min(1e-12).log().mean()),
+        score=score,
+        loss=cell.objective.held_out_loss(snapshots[-1].validation, cell.validation_labels),
     )

@@ -1,11 +1,15 @@
-"""Built-in datasets, written as a folder of class folders: from there on they are data like any other.
+"""Built-in datasets, written as a folder of class folders, or of images with a table of their values.
+
+From there on they are data like any other.
 
 Torch-free, and each library is imported only for its own data.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,21 +18,30 @@ from headstart.storage.publish import replacing
 
 FRAME = 28  # pixels; MNIST's digits lie in a 20x20 box, centred by mass in a 28x28 frame (LeCun 1998)
 BOX = 20
+LARGEST_ANGLE = 60.0  # degrees either way: no digit turned so far looks like another one turned less
+TABLE = "labels.csv"  # path, value
 
 
 def materialise(name: str, directory: Path) -> int:
-    """Writes a built-in dataset to `directory`/<class>/<number>.png; returns how many images that are.
+    """Writes a built-in dataset and returns how many images that are.
+
+    Classes go to `directory`/<class>/<number>.png, values to `directory`/images/<number>.png and labels.csv.
 
     Raises:
         SettingsError: there is no such built-in.
     """
-    images, labels = DATASETS.get(name).load()()
+    entry = DATASETS.get(name)
+    images, targets = entry.load()()
+    folders = targets if entry.unit is None else ["images"] * len(targets)
+    paths = [f"{folder}/{number:05d}.png" for number, folder in enumerate(folders)]
     with replacing(directory) as draft:
-        for label in sorted(set(labels)):
-            (draft / label).mkdir()
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-            Image.fromarray(image).save(draft / label / f"{number:05d}.png")
-    return len(labels)
+        for folder in sorted(set(folders)):
+            (draft / folder).mkdir()
+        for image, path in zip(images, paths, strict=True):
+            Image.fromarray(image).save(draft / path)
+        if entry.unit is not None:
+            pd.DataFrame({"path": paths, "value": targets}).to_csv(draft / TABLE, index=False)
+    return len(targets)
 
 
 def mnist5k() -> tuple[NDArray[np.uint8], list[str]]:
@@ -45,6 +58,32 @@ def digits() -> tuple[NDArray[np.uint8], list[str]]:
 
     bunch = load_digits()
     return np.stack([_frame(image) for image in bunch.images]), [str(label) for label in bunch.target]
+
+
+def mnist5k_angle() -> tuple[NDArray[np.uint8], list[float]]:
+    """mnist5k turned: images (5000, 28, 28), angles in degrees."""
+    return _turned(mnist5k()[0])
+
+
+def digits_angle() -> tuple[NDArray[np.uint8], list[float]]:
+    """digits turned: images (1797, 28, 28), angles in degrees."""
+    return _turned(digits()[0])
+
+
+def _turned(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[float]]:
+    """Each image turned counter-clockwise by an angle that follows from its content, even over -60 to 60 degrees."""
+    angles = [_angle(image) for image in images]
+    turned = [
+        np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BICUBIC))
+        for image, angle in zip(images, angles, strict=True)
+    ]
+    return np.stack(turned), angles
+
+
+def _angle(image: NDArray[np.uint8]) -> float:
+    """In tenths of a degree."""
+    share = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") / 2**64
+    return round((2 * share - 1) * LARGEST_ANGLE, 1)
 
 
 def _frame(image: NDArray[np.float64]) -> NDArray[np.uint8]:

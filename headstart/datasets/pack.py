@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.errors import DataError
 from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
 
 TEST = "test"
+TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
+SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 UNLABELLED = "unlabelled"  # rows without a label
 BLOCK = 256  # rows that are moved at a time
@@ -50,6 +53,11 @@ class Card:
     target_std: float = 1.0
     own_test: bool = False
     validation: int = 0
+
+    @property
+    def target_kind(self) -> str:
+        """The kind, under the name that cards of weights have for it too."""
+        return self.kind
 
 
 class Images(Protocol):
@@ -102,6 +110,20 @@ class Pack:
         number = {label: index for index, label in enumerate(self.card.classes)}
         return np.array([number[label] for label in self.examples["label"].iloc[rows]], dtype=np.int64)
 
+    def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Values of labelled rows, in the card's unit.
+
+        Raises:
+            DataError: a row has none.
+        """
+        values = self.examples["value"].iloc[rows].to_numpy(dtype=np.float64, copy=True)
+        if not np.isfinite(values).all():
+            row = rows[np.flatnonzero(~np.isfinite(values))[0]]
+            raise DataError(
+                f"{self.card.name}: row {self.examples['id'].iloc[row]} has no value; give one, or remove it"
+            )
+        return values
+
     def ids(self, rows: NDArray[np.intp]) -> list[str]:
         return list(self.examples["id"].iloc[rows])
 
@@ -125,15 +147,17 @@ def read_test_labels(directory: Path) -> pd.DataFrame:
 def write_pack(directory: Path, *, card: Card, examples: pd.DataFrame, images: Images, rejected: pd.DataFrame) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label, split, group, with all labels; value where the target is a number.
+    examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
     """
-    examples = examples if "value" in examples else examples.assign(value=np.nan)
+    for name, missing in (("label", None), ("value", np.nan)):
+        examples = examples if name in examples else examples.assign(**{name: missing})
     is_test = examples["split"] == TEST
-    target = "value" if card.kind == "value" else "label"
     with publishing(test_directory(directory)) as draft:
-        examples.loc[is_test, ["id", "path", target, "group"]].to_parquet(draft / "labels.parquet", index=False)
+        examples.loc[is_test, ["id", "path", TARGETS[card.kind], "group"]].to_parquet(
+            draft / "labels.parquet", index=False
+        )
     with publishing(directory) as draft:
-        blind = examples.assign(**{name: examples[name].mask(is_test) for name in ("path", "label", "value")})
+        blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
@@ -168,9 +192,5 @@ def _declaration(card: Card, images: Images) -> dict[str, Any]:
                 "shape": [rows, channels, height, width],
             }
         ],
-        "targets": [
-            {"name": "value", "kind": "value", "unit": card.unit or None}
-            if card.kind == "value"
-            else {"name": "label", "kind": "class", "unit": None}
-        ],
+        "targets": [{"name": TARGETS[card.kind], "kind": card.kind, "unit": card.unit or None}],
     }

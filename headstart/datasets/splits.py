@@ -33,16 +33,18 @@ def draw_labels(
 
     Each draw owns `stride` rows of a class in a shuffled order of it; budgets are nested inside, and draws are
     disjoint until a class is used up. Then a new order begins, so that further draws never change earlier ones.
+    Of values, all labels are "" and the budget is the whole.
 
     Raises:
-        DataError: a class has fewer labelled rows than the budget.
+        DataError: a class, or the whole, has fewer labelled rows than the budget.
     """
     chosen: list[int] = []
     for label in sorted(set(labels)):
         rows = [row for row, other in enumerate(labels) if other == label]
         if budget > len(rows):
+            each, who = (" a class", f"class {label!r}") if label else ("", "the target")
             raise DataError(
-                f"a label budget of {budget} a class needs {budget} labelled rows, but class {label!r} has {len(rows)} "
+                f"a label budget of {budget}{each} needs {budget} labelled rows, but {who} has {len(rows)} "
                 f"outside the test rows; set finetune.label_budget and finetune.curve_budgets to {len(rows)} or less"
             )
         slots = max(1, len(rows) // stride)

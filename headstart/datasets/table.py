@@ -14,9 +14,11 @@ class BuiltIn(Entry):
     """A dataset that fetch writes below data/; `rows` is how many images it has, `test_rows` how many are its own test.
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
+    unit: None for classes; of values, for images with a table of their values, what these are in.
     """
 
     rows: int
+    unit: str | None = None
     test_rows: int = 0
 
 
@@ -42,6 +44,20 @@ DATASETS: Registry[BuiltIn] = Registry(
             "headstart.datasets.builtin:digits",
             1797,
         ),
+        BuiltIn(
+            "mnist5k_angle",
+            "mnist5k with each digit turned by up to 60 degrees; the value to predict is the angle",
+            "headstart.datasets.builtin:mnist5k_angle",
+            5000,
+            "degrees",
+        ),
+        BuiltIn(
+            "digits_angle",
+            "digits with each digit turned by up to 60 degrees; the value to predict is the angle",
+            "headstart.datasets.builtin:digits_angle",
+            1797,
+            "degrees",
+        ),
     ],
 )
 
@@ -58,6 +74,7 @@ def _torchvision(
         f"{line} ({PREFIX}{name}, from the network)",
         f"torchvision.datasets:{name}",
         rows,
+        None,
         test_rows,
         parts,
     )

@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 
 from headstart.errors import DataError
-from headstart.evaluation.metrics import accuracy, log_loss, macro_f1
-from headstart.evaluation.outcomes import FINAL, Cell, Outcomes
+from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
 COMPARISON = ["strategy", "family", "label_budget", "seed", "split", "metric", "value", "seconds"]
 PREDICTIONS = ["id", "strategy", "label_budget", "seed", "truth", "prediction", "probabilities"]
-SNAPSHOTS = ["strategy", "variant", "label_budget", "seed", "progress", "compute", "accuracy"]
+SNAPSHOTS = ["strategy", "variant", "label_budget", "seed", "progress", "compute"]
 
 
 def comparison_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
     """One row for each training, split and metric; a variant of the control appears as "scratch:half_steps".
 
-    Log loss is in nats; the other metrics are fractions; seconds are the training's. A score that does not exist
-    (the training accuracy of what was never trained) has no row.
+    Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
+    training's. A score that does not exist (the training accuracy of what was never trained) has no row.
     """
     rows = [
         (cell[0], families[cell[0].partition(":")[0]], cell[1], cell[2], *measured, _seconds(outcomes, cell))
@@ -40,23 +39,23 @@ def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.Dat
         "strategy": strategy,
         "label_budget": budget.astype(np.int64),
         "seed": seed.astype(np.int64),
-        "truth": np.tile(outcomes.labels, len(cells)),
-        "prediction": np.array(outcomes.classes, dtype=object)[np.concatenate([f.prediction for f in finals])],
-        "probabilities": [row for final in finals for row in final.probabilities.tolist()],
+        "truth": np.tile(outcomes.measure.written(outcomes.truth, outcomes.classes), len(cells)),
+        "prediction": outcomes.measure.written(np.concatenate([f.prediction for f in finals]), outcomes.classes),
+        "probabilities": [row for final in finals for row in _probabilities(final)],
     }
     return pd.DataFrame(columns, columns=PREDICTIONS)
 
 
 def snapshots_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
-    """Test accuracy along each training; compute: FLOPs spent by then, pretraining not counted."""
+    """The headline metric on test along each training; compute: FLOPs spent by then, pretraining not counted."""
     rows = []
     for cell in ordered_trainings(outcomes, families):
         strategy, _, variant = cell[0].partition(":")
         whole = float(outcomes.column("compute", cell[0], cell[1], [cell[2]])[0])
         for progress, snapshot in outcomes.snapshots(cell).items():
-            score = accuracy(outcomes.truth, snapshot.prediction)
-            rows.append((strategy, variant, cell[1], cell[2], progress, progress * whole, score))
-    return pd.DataFrame(rows, columns=SNAPSHOTS)
+            _, headline = _on_test(outcomes, snapshot)[0]
+            rows.append((strategy, variant, cell[1], cell[2], progress, progress * whole, headline))
+    return pd.DataFrame(rows, columns=[*SNAPSHOTS, outcomes.measure.kind.metric])
 
 
 def ordered_trainings(outcomes: Outcomes, families: Mapping[str, str]) -> list[Cell]:
@@ -75,13 +74,25 @@ def ordered_trainings(outcomes: Outcomes, families: Mapping[str, str]) -> list[C
 def _measured(outcomes: Outcomes, cell: Cell) -> Iterator[tuple[str, str, float]]:
     """(split, metric, value) of one training."""
     final = outcomes.snapshots(cell)[FINAL]
-    yield "test", "accuracy", accuracy(outcomes.truth, final.prediction)
-    yield "test", "macro_f1", macro_f1(outcomes.truth, final.prediction)
-    yield "test", "log_loss", log_loss(outcomes.truth, final.probabilities)
+    for name, value in _on_test(outcomes, final):
+        if math.isfinite(value):
+            yield "test", name, value
+    kind = outcomes.measure.kind
     for split in ("validation", "train"):
         score = float(outcomes.column(f"{split}_score", cell[0], cell[1], [cell[2]])[0])
         if math.isfinite(score):
-            yield split, "accuracy", score
+            yield split, kind.metric, kind.value(score)
+
+
+def _on_test(outcomes: Outcomes, snapshot: Snapshot) -> list[tuple[str, float]]:
+    return outcomes.measure.metrics(outcomes.truth, snapshot.prediction, snapshot.probabilities)
+
+
+def _probabilities(snapshot: Snapshot) -> list[list[float] | None]:
+    """A list a row; null where values have none."""
+    if snapshot.probabilities is None:
+        return [None] * len(snapshot.prediction)
+    return list(snapshot.probabilities.tolist())
 
 
 def _seconds(outcomes: Outcomes, cell: Cell) -> float:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from headstart.evaluation.flips import Flips, count_flips, exact_mcnemar
 from headstart.evaluation.intervals import Codes, Floats, Interval, Sampling, paired_interval
+from headstart.evaluation.measures import RATE, Measure
 
 
 @dataclass(frozen=True)
@@ -23,21 +24,31 @@ class Contrast:
         return self.units < self.rows
 
 
-def contrast(entrant: Floats, opponent: Floats, *, units: Codes, overlap: float | None, confidence: float) -> Contrast:
+def contrast(
+    entrant: Floats,
+    opponent: Floats,
+    *,
+    units: Codes,
+    overlap: float | None,
+    confidence: float,
+    measure: Measure = RATE,
+) -> Contrast:
     """Compares two entrants; positive means that the entrant is better.
 
-    entrant, opponent: (seeds, rows), 1 where the prediction is right and 0 where it is not.
+    entrant, opponent: (seeds, rows), the measure's row scores: 1 where the prediction is right and 0 where it is not,
+        or minus the absolute error.
     units: (rows,), codes 0..units-1 of the independent units.
     overlap: share of labelled rows that two seeds have in common; None with one seed.
 
-    With one seed and no groups the p-value is McNemar's exact one; else it belongs to the t interval.
+    With one seed and no groups the p-value of rates is McNemar's exact one; else it belongs to the t interval.
     """
     differences = entrant - opponent
-    interval = paired_interval(differences, Sampling(units=units, overlap=overlap or 0.0, confidence=confidence))
+    sampling = Sampling(units, overlap or 0.0, confidence, measure.scale, measure.largest)
+    interval = paired_interval(differences, sampling)
     flips = count_flips(differences, units)
     seeds, rows = differences.shape
     count = int(units.max()) + 1
-    fixed_models = seeds == 1 and count == rows
+    fixed_models = measure.exact and seeds == 1 and count == rows
     return Contrast(
         interval=interval,
         p_value=exact_mcnemar(flips) if fixed_models else interval.p_value,

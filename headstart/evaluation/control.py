@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from headstart.evaluation.contrasts import Contrast
 from headstart.evaluation.document import ControlCheck
+from headstart.evaluation.measures import RATE, Measure
 
 STILL_IMPROVES = 0.10  # one-sided level; lenient, since overlooking an undertrained control is the worse mistake
 ROOM = 5  # a curve is called flat only where its error is more than this many margins
@@ -26,24 +27,24 @@ def check_control(doubling: Contrast, *, margin: float) -> ControlCheck:
     )
 
 
-def curve_warning(accuracy: Mapping[int, float], *, margin: float) -> str | None:
+def curve_warning(scores: Mapping[int, float], *, margin: float, measure: Measure = RATE) -> str | None:
     """The tell-tale of an undertrained control: more labels that do not help it.
 
-    accuracy: mean test accuracy of scratch by label budget.
+    scores: mean test score of scratch by label budget.
     """
-    budgets = sorted(accuracy)
+    budgets = sorted(scores)
     advice = "it is probably undertrained: raise strategies.scratch.steps"
     for fewer, more in zip(budgets, budgets[1:], strict=False):
-        if accuracy[more] < accuracy[fewer] - margin:
+        if scores[more] < scores[fewer] - margin:
             return (
-                f"training from scratch falls from {accuracy[fewer]:.1%} at {fewer} labels a class"
-                f" to {accuracy[more]:.1%} at {more}; {advice}"
+                f"training from scratch falls from {measure.level(scores[fewer])} at {measure.kind.labels(fewer)}"
+                f" to {measure.level(scores[more])} at {more}; {advice}"
             )
     first, last = budgets[0], budgets[-1]
-    room = 1 - accuracy[first] > ROOM * margin
-    if len(budgets) > 1 and room and accuracy[last] - accuracy[first] <= margin:
+    room = measure.best - scores[first] > ROOM * margin
+    if len(budgets) > 1 and room and scores[last] - scores[first] <= margin:
         return (
-            f"training from scratch stays flat, {accuracy[first]:.1%} at {first} labels a class"
-            f" and {accuracy[last]:.1%} at {last}; {advice}"
+            f"training from scratch stays flat, {measure.level(scores[first])} at {measure.kind.labels(first)}"
+            f" and {measure.level(scores[last])} at {last}; {advice}"
         )
     return None

@@ -1,8 +1,15 @@
-"""verdict.json as frozen models: fractions throughout, points only in sentences, null where undefined."""
+"""verdict.json as frozen models: fractions (of values: amounts in their unit), null where undefined."""
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from headstart.evaluation.decision import Reason, Word
 
@@ -54,6 +61,8 @@ class Gap(Model):
 
 class ContrastVerdict(Model):
     """One contrast: the strategy against an opponent at one label budget. Positive means transfer is better.
+
+    Of values, differences are of mean absolute errors, in the unit; a row is won where the error is smaller.
 
     p_value belongs to the interval (to McNemar's exact test with one seed), p_holm is corrected for the contrasts.
     wins and losses are test rows, summed over seeds; disagreeing_units counts each test unit once.
@@ -116,7 +125,7 @@ class Exploratory(Model):
 
 
 class Verdict(Model):
-    """The whole of verdict.json.
+    """The whole of verdict.json. Of values it also has their unit and the contrast on RMSE, exploratory.
 
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
     control is null where the control with half the steps was not run, against_source where there is no source entrant.
@@ -124,7 +133,7 @@ class Verdict(Model):
     """
 
     sentence: str
-    metric: Literal["accuracy"]
+    metric: Literal["accuracy", "mae"]
     resolution: Number
     seeds: int
     confidence: Number
@@ -137,3 +146,10 @@ class Verdict(Model):
     rounds: tuple[dict[str, JsonValue], ...]
     warnings: tuple[str, ...]
     opened: int
+    unit: str | None = None
+    rmse: Exploratory | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_classes_lack(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        document: dict[str, object] = handler(self)
+        return {key: value for key, value in document.items() if key not in ("unit", "rmse") or self.metric == "mae"}

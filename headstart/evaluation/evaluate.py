@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from headstart.evaluation.comparison import comparison_table, predictions_table, snapshots_table
 from headstart.evaluation.document import Verdict
+from headstart.evaluation.measures import RATE, Measure
 from headstart.evaluation.outcomes import Outcomes
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.evaluation.verdict import Question, reach_verdict
@@ -36,6 +37,7 @@ def evaluate(
     settings: EvaluationSettings,
     opened: int,
     rounds: Sequence[dict[str, JsonValue]] = (),
+    measure: Measure = RATE,
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -43,14 +45,17 @@ def evaluate(
     cells: strategy, variant, label_budget, seed, seconds, compute and pretraining_compute (FLOPs), train_score,
         validation_score, labels; one row a training.
     labelled: ids of the labelled rows by (label_budget, seed), the same for all strategies.
-    truth: id, label, group; the group is the independent unit, the id itself where there are none.
+    truth: id, label or value, group; the group is the independent unit, the id itself where there are none.
     families: family by strategy, in the order of the tables.
     opened: how often these test rows were opened, this time included.
+    measure: what the comparison is in; of values, classes are empty and probabilities null.
 
     Raises:
         DataError: the inputs do not fit together (outcomes.py and verdict.py list how).
     """
-    outcomes = Outcomes(predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes)
+    outcomes = Outcomes(
+        predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes, measure=measure
+    )
     question = Question(chosen=chosen, headline_budget=headline_budget, settings=settings)
     return Evaluation(
         comparison=comparison_table(outcomes, families),

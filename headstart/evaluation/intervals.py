@@ -43,6 +43,12 @@ class Interval:
         """One-sided p-value of 'the true value is not above 0'."""
         return _tail(self.estimate, self.standard_error, self.df)
 
+    def scaled(self, factor: float) -> "Interval":
+        """The same in another unit, of which one of the present ones has `factor`."""
+        linear = {name: getattr(self, name) * factor for name in ("estimate", "low", "high", "standard_error")}
+        squares = {name: getattr(self, name) * factor**2 for name in ("row_part", "seed_part")}
+        return replace(self, **linear, **squares)
+
     def clipped(self, limit: float) -> "Interval":
         """The same with its bounds inside [-limit, limit], where nothing else is possible."""
         return replace(self, low=max(self.low, -limit), high=min(self.high, limit))
@@ -54,28 +60,35 @@ class Sampling:
 
     units: (rows,), codes 0..units-1 of the independent units: the rows themselves, or their groups.
     overlap: share of labelled rows that two seeds have in common, on average; 0 with one seed.
+    scale: the difference that counts as one flip: 1 for rates, the target's s.d. for errors of values.
+    largest: difference that is possible at all.
     """
 
     units: Codes
     overlap: float
     confidence: float
+    scale: float = 1.0
+    largest: float = 1.0
 
 
 def paired_interval(differences: Floats, sampling: Sampling) -> Interval:
     """Interval of the mean difference of two entrants on the same test rows, under the same seeds.
 
-    differences: (seeds, rows), in [-1, 1]: 1 where only the entrant is right, -1 where only its opponent is.
+    differences: (seeds, rows), in [-1, 1]: 1 where only the entrant is right, -1 where only its opponent is; of values
+        the difference of the absolute errors, positive where the entrant's is smaller.
 
     The row part gets one flip on top (half a row won, half a row lost: variance 1 / (rows + 2)^2), the add-one
     of Agresti and Min (2005, "Simple improved confidence intervals for comparing matched proportions"): no
-    disagreement at all is not certainty, and few flips make the plain variance too small.
+    disagreement at all is not certainty, and few flips make the plain variance too small. Of values a flip is a row
+    whose errors differ by the scale, the target's s.d.
     """
-    return two_way(
-        unit_scores(differences, sampling.units),
+    interval = two_way(
+        unit_scores(differences / sampling.scale, sampling.units),
         confidence=sampling.confidence,
         overlap=sampling.overlap,
         extra_row_part=one_flip(differences.shape[1]),
-    ).clipped(1.0)
+    )
+    return interval.scaled(sampling.scale).clipped(sampling.largest)
 
 
 def one_flip(rows: int) -> float:

@@ -29,3 +29,19 @@ def log_loss(truth: Labels, probabilities: Floats) -> float:
     rows = np.arange(len(truth))
     true_class = np.clip(probabilities[rows, truth], SMALLEST, 1.0)
     return float(-np.log(true_class).mean())
+
+
+def mae(truth: Floats, prediction: Floats) -> float:
+    """Mean absolute error, in the unit of the values. truth, prediction: (rows,)."""
+    return float(np.abs(prediction - truth).mean())
+
+
+def rmse(truth: Floats, prediction: Floats) -> float:
+    """Root of the mean squared error, in the unit of the values."""
+    return float(np.sqrt(((prediction - truth) ** 2).mean()))
+
+
+def r2(truth: Floats, prediction: Floats) -> float:
+    """Share of the truths' variance that is explained: 1 at best, 0 for their mean; NaN where they do not vary."""
+    total = float(((truth - truth.mean()) ** 2).sum())
+    return 1.0 - float(((prediction - truth) ** 2).sum()) / total if total else float("nan")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from headstart.errors import DataError
 from headstart.evaluation.intervals import Codes, Floats
+from headstart.evaluation.measures import RATE, Measure, Numbers
 from headstart.evaluation.overlap import average_overlap
 
 CONTROL = "scratch"
@@ -24,7 +25,6 @@ PREDICTION_COLUMNS = [
 ]  # fmt: skip
 NUMBERS = ["seconds", "compute", "pretraining_compute", "train_score", "validation_score", "labels"]
 CELL_COLUMNS = ["strategy", "variant", "label_budget", "seed", *NUMBERS]
-TRUTH_COLUMNS = ["id", "label", "group"]
 
 Cell = tuple[str, int, int]  # entrant, label budget, seed
 
@@ -36,16 +36,20 @@ def entrant_name(strategy: str, variant: str) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One cell's predictions of all test rows. prediction: (rows,), class indices; probabilities: (rows, classes)."""
+    """One cell's predictions of all test rows.
 
-    prediction: Codes
-    probabilities: Floats
+    prediction: (rows,), class indices or values; probabilities: (rows, classes), None of values.
+    """
+
+    prediction: Numbers
+    probabilities: Floats | None
 
 
 class Outcomes:
     """The test rows in the order of their ids, and each snapshot's predictions of them.
 
-    ids: (rows,); truth: (rows,), class indices; units: (rows,), codes of the groups (of the rows, without groups).
+    ids: (rows,); truth: (rows,), class indices or values; units: (rows,), codes of the groups, or of the rows where
+    there are none.
     """
 
     def __init__(
@@ -56,19 +60,20 @@ class Outcomes:
         labelled: Mapping[tuple[int, int], Collection[str]],
         truth: pd.DataFrame,
         classes: Sequence[str],
+        measure: Measure = RATE,
     ):
         """Checks and orders everything, so that equal inputs in any order give equal bytes.
 
         Raises:
-            DataError: a column is missing; the truth is empty, has an id twice or a label that is no class; a
-                snapshot lacks a test row, has one twice or one that is not a test row, predicts an unknown class
-                or has probabilities that are not one for each class, from 0 to 1; a training has no final
-                snapshot, or no row in cells, or two, or its seconds or compute are not numbers.
+            DataError: a column is missing; the truth is empty, has an id twice or a label that is no class (a value
+                that is no number); a snapshot lacks a test row, has one twice or one that is not a test row, predicts
+                an unknown class or has probabilities that are not one for each class, from 0 to 1; a training has no
+                final snapshot, or no row in cells, or two, or its seconds or compute are not numbers.
         """
         _require(predictions, PREDICTION_COLUMNS, "predictions")
         _require(cells, CELL_COLUMNS, "cells")
-        _require(truth, TRUTH_COLUMNS, "truth")
-        self.classes = list(classes)
+        _require(truth, ["id", measure.column, "group"], "truth")
+        self.classes, self.measure = list(classes), measure
         self._read_truth(truth)
         self._labelled = labelled
         self._cells = _index_cells(cells)
@@ -91,16 +96,15 @@ class Outcomes:
         """The snapshots of one training by progress, in order."""
         return self._snapshots[cell]
 
-    def correct(self, entrant: str, budget: int, seeds: Sequence[int], progress: float = FINAL) -> Floats:
-        """(seeds, rows): 1 where the prediction is the truth, else 0."""
-        return np.stack(
-            [self._snapshots[entrant, budget, seed][progress].prediction == self.truth for seed in seeds]
-        ).astype(np.float64)
+    def scores(self, entrant: str, budget: int, seeds: Sequence[int], progress: float = FINAL) -> Floats:
+        """(seeds, rows): 1 where the prediction is the truth, else 0; of values minus the absolute error."""
+        tables = [self._snapshots[entrant, budget, seed][progress].prediction for seed in seeds]
+        return np.stack([self.measure.row_scores(self.truth, prediction) for prediction in tables])
 
     def by_progress(self, entrant: str, budget: int, seeds: Sequence[int]) -> dict[float, Floats]:
         """The same for each progress at which all of these seeds have a snapshot."""
         shared = set.intersection(*(set(self._snapshots[entrant, budget, seed]) for seed in seeds))
-        return {progress: self.correct(entrant, budget, seeds, progress) for progress in sorted(shared)}
+        return {progress: self.scores(entrant, budget, seeds, progress) for progress in sorted(shared)}
 
     def column(self, name: str, entrant: str, budget: int, seeds: Sequence[int]) -> Floats:
         """(seeds,): a column of the cells."""
@@ -125,17 +129,16 @@ class Outcomes:
         repeated = truth["id"][truth["id"].duplicated()]
         if len(repeated):
             raise DataError(f"truth has id {repeated.iloc[0]!r} more than once; each test row counts once")
-        ordered = truth.astype({"id": str, "label": str, "group": str}).sort_values("id")
+        ordered = truth.astype({"id": str, "group": str}).sort_values("id")
         self.ids = pd.Index(ordered["id"])
-        self.labels = ordered["label"].to_numpy()
-        self.truth = self._codes(ordered["label"], "truth")
+        self.truth = self.measure.read(ordered[self.measure.column], self.classes, "truth")
         self.units: Codes = np.unique(ordered["group"].to_numpy(dtype=object), return_inverse=True)[1]
 
     def _read_snapshots(self, predictions: pd.DataFrame) -> dict[Cell, dict[float, Snapshot]]:
         frame = _with_entrant(predictions)
         frame = frame.assign(
             row=self.ids.get_indexer(pd.Index(frame["id"].astype(str))),
-            code=self._codes(frame["prediction"], "predictions"),
+            code=self.measure.read(frame["prediction"], self.classes, "predictions"),
         )
         strangers = frame.loc[frame["row"] < 0]
         if len(strangers):
@@ -158,7 +161,10 @@ class Outcomes:
                 f" every snapshot predicts each of the {len(self.ids)} test rows once"
             )
         order = np.argsort(rows)
+        prediction = part["code"].to_numpy()[order]
         probabilities = part["probabilities"].tolist()
+        if not self.classes:
+            return Snapshot(prediction=prediction, probabilities=None)
         lengths = {len(p) for p in probabilities}
         if lengths != {len(self.classes)}:
             raise DataError(
@@ -170,7 +176,7 @@ class Outcomes:
                 f"{_words(cell)} has a probability that is not a number from 0 to 1; a training that diverged does"
                 " that: lower its learning rate"
             )
-        return Snapshot(prediction=part["code"].to_numpy()[order], probabilities=table)
+        return Snapshot(prediction=prediction, probabilities=table)
 
     def _check_cells(self) -> None:
         for cell, snapshots in self._snapshots.items():
@@ -180,13 +186,6 @@ class Outcomes:
                 )
             if cell not in self._cells:
                 raise DataError(f"{_words(cell)} has predictions but no row in cells; finetune writes both")
-
-    def _codes(self, names: "pd.Series[str]", what: str) -> Codes:
-        codes: Codes = pd.Index(self.classes).get_indexer(pd.Index(names.astype(str)))
-        if (codes < 0).any():
-            unknown = names.to_numpy()[codes < 0][0]
-            raise DataError(f"{what} has class {str(unknown)!r}; the classes are {', '.join(self.classes)}")
-        return codes
 
 
 def _index_cells(cells: pd.DataFrame) -> dict[Cell, dict[str, float]]:

@@ -3,11 +3,15 @@
 from pydantic import BaseModel, ConfigDict
 
 from headstart.evaluation.intervals import Parts, combine
+from headstart.evaluation.measures import RATE, Measure
 from headstart.evaluation.settings import DISAGREEMENT, SEED_SD, EvaluationSettings
 
 
 class Resolution(BaseModel):
-    """half_width: what the interval's half-width comes to if the assumptions hold (fraction of test rows)."""
+    """half_width: what the interval's half-width comes to if the assumptions hold (fraction of test rows, or amount).
+
+    disagreement: of values, the variance over rows of the difference of errors; it and seed_sd are by the target's s.d.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +31,7 @@ def resolution(
     seed_sd: float = SEED_SD,
     overlap: float = 0.0,
     confidence: float = 0.95,
+    measure: Measure = RATE,
 ) -> Resolution:
     """The half-width to expect, by the verdict's own formula with assumed parts.
 
@@ -42,7 +47,7 @@ def resolution(
     parts = Parts(rows=disagreement / units, seeds=seed_sd**2 / seeds if seeds > 1 else 0.0, residual=0.0)
     interval = combine(0.0, parts, seeds=seeds, units=units, overlap=overlap, confidence=confidence)
     return Resolution(
-        half_width=min(interval.high, 1.0),
+        half_width=min(interval.scaled(measure.scale).high, measure.largest),
         units=units,
         seeds=seeds,
         disagreement=disagreement,
@@ -51,12 +56,13 @@ def resolution(
     )
 
 
-def planned_resolution(settings: EvaluationSettings, *, units: int, seeds: int) -> Resolution:
+def planned_resolution(settings: EvaluationSettings, *, units: int, seeds: int, measure: Measure = RATE) -> Resolution:
     """The resolution under the settings' assumptions: printed with the plan, and kept beside the verdict."""
     return resolution(
         units=units,
         seeds=seeds,
-        disagreement=settings.expected_disagreement,
+        disagreement=measure.row_variance(settings),
         seed_sd=settings.expected_seed_sd,
         confidence=settings.confidence,
+        measure=measure,
     )

@@ -15,13 +15,14 @@ from headstart.evaluation.document import Bound, ComputeSaved, Saving
 from headstart.evaluation.intervals import Floats, Sampling, paired_interval
 
 POINTS = 50  # grid points between two label budgets; at a doubling, steps of 1.4%
-CLOSE = 1e-12  # two accuracies this close are equal: means of 0 and 1 in another order
+CLOSE = 1e-12  # two scores this close are equal: means of the same numbers in another order
 
 
 def labels_saved(strategy: Floats, curve: Mapping[int, Floats], *, headline_budget: int, sampling: Sampling) -> Saving:
     """Labels that scratch needs for the strategy's headline accuracy, over the labels that the strategy had.
 
-    strategy: (seeds, rows), 1 where right, at the headline budget; curve: the same of scratch by label budget.
+    strategy: (seeds, rows), scores over their measure's scale, at the headline budget; curve: the same of scratch by
+        label budget.
 
     The curve is made monotone (isotonic: budgets out of order are pooled) and interpolated linearly in log labels;
     pooling and interpolating the tables themselves keeps rows and seeds paired. Never extrapolated: an accuracy above

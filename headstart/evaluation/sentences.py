@@ -1,22 +1,15 @@
-"""The verdict in words: the first thing that a reader sees, and the only place where fractions become points."""
+"""The verdict in words: the first thing that a reader sees. measures.py knows what amounts are called."""
 
 from headstart.evaluation.contrasts import Contrast
 from headstart.evaluation.decision import FEWEST_FLIPS, FEWEST_UNITS, Ruling
-from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Saving, Verdict
+from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Exploratory, Saving, Verdict
+from headstart.evaluation.measures import RATE, Measure
 from headstart.evaluation.outcomes import CONTROL, SOURCE
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import Resolution
 
 OPPONENTS = {CONTROL: "training from scratch", SOURCE: "the source model as it is"}
 NOTABLE = 1.05  # a saving nearer to 1 than this is not worth a clause
-
-
-def points(fraction: float) -> str:
-    """Percentage points, signed: +11.2; with a second decimal where the first would hide the sign."""
-    text = f"{100 * fraction:+.1f}"
-    if float(text) == 0.0:
-        return f"{100 * fraction:+.2f}" if fraction else "+0.0"
-    return text
 
 
 def contrast_sentence(
@@ -28,49 +21,51 @@ def contrast_sentence(
     confidence: float,
     margin: float,
     labels_saved: Saving | None,
+    measure: Measure = RATE,
 ) -> str:
     """One contrast in words: the verdict, the difference with its interval and conditions, and what follows."""
-    difference = _difference(strategy, against, measured, confidence)
+    difference = _difference(strategy, against, measured, confidence, measure)
     if ruling.verdict == "helped":
-        return f"transfer helped: {difference}{_fewer_labels(labels_saved)}"
+        return f"transfer helped: {difference}{_fewer_labels(labels_saved, measure)}"
     if ruling.verdict == "hurt":
-        return f"transfer hurt: {difference}{_as_good_as(labels_saved)}"
+        return f"transfer hurt: {difference}{_as_good_as(labels_saved, measure)}"
     if ruling.verdict == "equivalent":
-        return f"transfer made no difference (equivalent within {_margin(margin)}): {difference}"
+        return f"transfer made no difference (equivalent within {measure.size(margin)}): {difference}"
     if ruling.withheld is not None:
         return f"not settled whether transfer helped: {ruling.withheld}; so far {difference}"
-    why = _why_not_settled(ruling, measured, confidence=confidence, margin=margin)
+    why = _why_not_settled(ruling, measured, confidence=confidence, margin=measure.size(margin))
     return f"not settled whether transfer helped: {difference}{why}"
 
 
-def equal_compute_sentence(strategy: str, measured: Contrast, *, confidence: float) -> str:
+def equal_compute_sentence(strategy: str, measured: Contrast, *, confidence: float, measure: Measure = RATE) -> str:
     """The second figure, beside the verdict: the control trained for as much compute as the strategy."""
-    return f"at equal compute: {_difference(strategy, CONTROL, measured, confidence)}"
+    return f"at equal compute: {_difference(strategy, CONTROL, measured, confidence, measure)}"
 
 
-def withheld_words(check: ControlCheck) -> str:
+def withheld_words(check: ControlCheck, measure: Measure = RATE) -> str:
     """Why the verdict on scratch is withheld, and the remedy."""
     return (
-        f"training from scratch still improves ({points(check.gain)} points from doubling its steps),"
+        f"training from scratch still improves ({measure.amount(check.gain)} from doubling its steps),"
         " so the verdict is withheld: raise strategies.scratch.steps"
     )
 
 
-def resolution_line(expected: Resolution, *, unit: str = "rows") -> str:
+def resolution_line(expected: Resolution, *, unit: str = "rows", measure: Measure = RATE) -> str:
     """The plan's line, before anything is trained."""
+    expectation = measure.expectation(expected.disagreement, unit)
     spread = (
-        f" and a seed s.d. of {100 * expected.seed_sd:.1f} points"
+        f" and a seed s.d. of {measure.about(expected.seed_sd * measure.scale)}"
         if expected.seeds > 1
         else "; with one seed, of these two models only"
     )
     return (
         f"resolution: {expected.units:,} test {unit} and {_count(expected.seeds, 'seed')} give a"
-        f" {_percent(expected.confidence)} interval of about +-{100 * expected.half_width:.1f} points"
-        f" (expecting {_percent(expected.disagreement)} of the {unit} to differ{spread})"
+        f" {_percent(expected.confidence)} interval of about +-{measure.about(expected.half_width)}"
+        f" ({expectation}{spread})"
     )
 
 
-def lines(verdict: Verdict) -> list[str]:
+def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     """What is printed at the end of a run: the sentence, the second contrast, the figures, the warnings."""
     scratch, source = verdict.against_scratch, verdict.against_source
     printed = [verdict.sentence]
@@ -79,9 +74,10 @@ def lines(verdict: Verdict) -> list[str]:
     printed += [_flips_line(contrast) for contrast in (scratch, source) if contrast]
     printed += [f"labels saved: {saving_words(scratch.labels_saved)}"] if scratch.labels_saved else []
     printed += [_compute_line(scratch.compute_saved)] if scratch.compute_saved else []
-    printed += [_gap_line(scratch, verdict.confidence)] if scratch.gap else []
-    printed += [_control_line(verdict.control, verdict.confidence)] if verdict.control else []
-    printed.append(f"resolution expected before training: +-{100 * verdict.resolution:.1f} points")
+    printed += [_gap_line(scratch, verdict.confidence, measure)] if scratch.gap else []
+    printed += [_control_line(verdict.control, verdict.confidence, measure)] if verdict.control else []
+    printed += [_rmse_line(verdict.rmse, verdict.confidence, measure)] if verdict.rmse else []
+    printed.append(f"resolution expected before training: +-{measure.about(verdict.resolution)}")
     return printed + [f"warning: {warning}" for warning in verdict.warnings]
 
 
@@ -99,13 +95,13 @@ def saving_words(saving: Saving) -> str:
     return f"{_bound(saving)}{saving.ratio:.2g}x{interval}"
 
 
-def _difference(strategy: str, against: str, measured: Contrast, confidence: float) -> str:
+def _difference(strategy: str, against: str, measured: Contrast, confidence: float, measure: Measure) -> str:
     interval = measured.interval
     groups = f" over {_count(measured.units, 'group')}" if measured.grouped else ""
-    preposition = "over" if interval.estimate > 0 else "against"
+    said, first = measure.compared(strategy, OPPONENTS[against], interval.estimate)
     return (
-        f"{strategy} {points(interval.estimate)} points {preposition} {OPPONENTS[against]}"
-        f" ({_percent(confidence)} CI {points(interval.low)}..{points(interval.high)}{groups};"
+        f"{said} ({first}{_percent(confidence)} CI"
+        f" {measure.signed(interval.low)}..{measure.signed(interval.high)}{groups};"
         f" {', '.join(_conditions(measured))})"
     )
 
@@ -123,14 +119,14 @@ def _conditions(measured: Contrast) -> list[str]:
     return conditions
 
 
-def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, margin: float) -> str:
+def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, margin: str) -> str:
     noun = "group" if measured.grouped else "row"
     flips = measured.flips.disagreeing_units
     if ruling.reason == "few units":
         return f"; {_count(measured.units, f'test {noun}')} cannot settle it, at least {FEWEST_UNITS} are needed"
     if ruling.reason == "few flips":
         return (
-            f"; within {_margin(margin)}, but only {_count(flips, f'test {noun}')} told the two apart:"
+            f"; within {margin}, but only {_count(flips, f'test {noun}')} told the two apart:"
             f" at least {FEWEST_FLIPS} are needed to call them equivalent"
         )
     if ruling.reason == "corrected" and measured.p_value > 1 - confidence:
@@ -144,16 +140,17 @@ def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, m
     return f"; more test {noun}s would narrow it most ({measured.units:,} now)"
 
 
-def _fewer_labels(saving: Saving | None) -> str:
+def _fewer_labels(saving: Saving | None, measure: Measure) -> str:
     if saving is None or saving.ratio is None or saving.ratio < NOTABLE or saving.bound == "<=":
         return ""
-    return f", {_bound(saving)}{saving.ratio:.1f}x fewer labels for the same accuracy"
+    return f", {_bound(saving)}{saving.ratio:.1f}x fewer labels for the same {measure.kind.word}"
 
 
-def _as_good_as(saving: Saving | None) -> str:
+def _as_good_as(saving: Saving | None, measure: Measure) -> str:
     if saving is None or saving.ratio is None or saving.ratio > 1 / NOTABLE or saving.bound == ">=":
         return ""
-    return f", an accuracy that training from scratch reaches with {_bound(saving)}{saving.ratio:.2g}x the labels"
+    word = measure.kind.word
+    return f", an {word} that training from scratch reaches with {_bound(saving)}{saving.ratio:.2g}x the labels"
 
 
 def _flips_line(contrast: ContrastVerdict) -> str:
@@ -169,29 +166,32 @@ def _compute_line(saved: ComputeSaved) -> str:
     return f"compute saved: {saving_words(saved.given_w)} given W, {saving_words(whole)} with pretraining{loss}"
 
 
-def _control_line(check: ControlCheck, confidence: float) -> str:
+def _control_line(check: ControlCheck, confidence: float, measure: Measure) -> str:
     state = "still improving" if check.still_improves else "taken as converged"
     return (
-        f"control: doubling the steps of training from scratch gained {points(check.gain)} points"
-        f" ({_percent(confidence)} CI {points(check.low)}..{points(check.high)}): {state}"
+        f"control: doubling the steps of training from scratch gained {measure.amount(check.gain)}"
+        f" ({_percent(confidence)} CI {measure.signed(check.low)}..{measure.signed(check.high)}): {state}"
     )
 
 
-def _gap_line(contrast: ContrastVerdict, confidence: float) -> str:
+def _gap_line(contrast: ContrastVerdict, confidence: float, measure: Measure) -> str:
     gap = contrast.gap
     assert gap is not None
     return (
-        f"train-test gap: {points(gap.difference)} points against {OPPONENTS[contrast.against]}"
-        f" ({_percent(confidence)} CI {points(gap.low)}..{points(gap.high)})"
+        f"train-test gap: {measure.amount(gap.difference)} against {OPPONENTS[contrast.against]}"
+        f" ({_percent(confidence)} CI {measure.signed(gap.low)}..{measure.signed(gap.high)})"
+    )
+
+
+def _rmse_line(look: Exploratory, confidence: float, measure: Measure) -> str:
+    return (
+        f"RMSE, exploratory: {measure.amount(look.difference)} against {OPPONENTS[look.against]}"
+        f" ({_percent(confidence)} CI {measure.signed(look.low)}..{measure.signed(look.high)})"
     )
 
 
 def _bound(saving: Saving) -> str:
     return {"=": "", ">=": "at least ", "<=": "at most "}[saving.bound]
-
-
-def _margin(margin: float) -> str:
-    return _count(float(f"{100 * margin:.6g}"), "point")
 
 
 def _percent(fraction: float) -> str:

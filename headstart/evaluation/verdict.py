@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from pydantic import JsonValue
 
 from headstart.errors import DataError
@@ -19,7 +20,8 @@ from headstart.evaluation.document import (
     Verdict,
 )
 from headstart.evaluation.gap import gap
-from headstart.evaluation.intervals import Sampling
+from headstart.evaluation.intervals import Floats, Sampling
+from headstart.evaluation.measures import Measure
 from headstart.evaluation.outcomes import CONTROL, EQUAL_COMPUTE, HALF_STEPS, SOURCE, Outcomes
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import planned_resolution
@@ -38,6 +40,10 @@ class Question:
     headline_budget: int
     settings: EvaluationSettings
 
+    def margin(self, measure: Measure) -> float:
+        """Differences below this count as equivalent."""
+        return measure.margin(self.settings)
+
 
 def reach_verdict(
     outcomes: Outcomes, question: Question, *, opened: int, rounds: Sequence[dict[str, JsonValue]] = ()
@@ -49,20 +55,20 @@ def reach_verdict(
             control, or the two (or the source) were run with different seeds.
     """
     settings = question.settings
-    named = _named_contrasts(outcomes, question)
+    named, measure = _named_contrasts(outcomes, question), outcomes.measure
     adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
     check = _control_check(outcomes, question)
     scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
     source = _against_source(outcomes, question, named[SOURCE], adjusted[SOURCE]) if SOURCE in named else None
     return Verdict(
         sentence=scratch.sentence,
-        metric="accuracy",
+        metric=measure.kind.metric,
         resolution=planned_resolution(
-            settings, units=max(named[CONTROL].units, 2), seeds=named[CONTROL].seeds
+            settings, units=max(named[CONTROL].units, 2), seeds=named[CONTROL].seeds, measure=measure
         ).half_width,
         seeds=named[CONTROL].seeds,
         confidence=settings.confidence,
-        margin=settings.margin,
+        margin=question.margin(measure),
         against_scratch=scratch,
         against_source=source,
         equal_compute=_equal_compute(outcomes, question),
@@ -71,6 +77,8 @@ def reach_verdict(
         rounds=tuple(rounds),
         warnings=tuple(_warnings(outcomes, question, named[CONTROL], check, opened)),
         opened=opened,
+        unit=measure.unit,
+        rmse=_rmse(outcomes, question),
     )
 
 
@@ -82,8 +90,8 @@ def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contra
     for entrant in (chosen, CONTROL):
         if budget not in outcomes.budgets(entrant):
             raise DataError(
-                f"{entrant} has no predictions at the headline budget of {budget} labels a class, only at"
-                f" {outcomes.budgets(entrant)}; run {entrant} at {budget}"
+                f"{entrant} has no predictions at the headline budget of {outcomes.measure.kind.labels(budget)}, only"
+                f" at {outcomes.budgets(entrant)}; run {entrant} at {budget}"
             )
     opponents = [CONTROL]
     if chosen != SOURCE and budget in outcomes.budgets(SOURCE):
@@ -92,7 +100,7 @@ def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contra
         own, other = outcomes.seeds(chosen, budget), outcomes.seeds(opponent, budget)
         if own != other:
             raise DataError(
-                f"at {budget} labels a class {chosen} has seeds {own} and {opponent} has {other};"
+                f"at {outcomes.measure.kind.labels(budget)} {chosen} has seeds {own} and {opponent} has {other};"
                 " a paired comparison needs the same: run the missing ones"
             )
     return {opponent: _measure(outcomes, question, chosen, opponent, budget) for opponent in opponents}
@@ -102,11 +110,12 @@ def _measure(outcomes: Outcomes, question: Question, entrant: str, opponent: str
     """The contrast of two entrants over the seeds that both have."""
     seeds = _common_seeds(outcomes, [(entrant, budget), (opponent, budget)])
     return contrast(
-        outcomes.correct(entrant, budget, seeds),
-        outcomes.correct(opponent, budget, seeds),
+        outcomes.scores(entrant, budget, seeds),
+        outcomes.scores(opponent, budget, seeds),
         units=outcomes.units,
         overlap=outcomes.overlap(budget, seeds),
         confidence=question.settings.confidence,
+        measure=outcomes.measure,
     )
 
 
@@ -117,16 +126,18 @@ def _common_seeds(outcomes: Outcomes, runs: Sequence[tuple[str, int]]) -> list[i
 def _against_scratch(
     outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float, check: ControlCheck | None
 ) -> ContrastVerdict:
-    ruling = _decide(measured, p_holm, question.settings)
+    ruling = _decide(outcomes, question, measured, p_holm)
     if check is not None and check.still_improves:
-        ruling = replace(ruling, verdict="not settled", reason="withheld", withheld=withheld_words(check))
+        ruling = replace(
+            ruling, verdict="not settled", reason="withheld", withheld=withheld_words(check, outcomes.measure)
+        )
     labels = _labels_saved(outcomes, question)
     return _describe(
         question,
         CONTROL,
         measured,
         ruling,
-        sentence=_sentence(question, CONTROL, measured, ruling, labels),
+        sentence=_sentence(outcomes, question, CONTROL, measured, ruling, labels),
         labels=labels,
         compute=_compute_saved(outcomes, question),
         train_test_gap=_gap(outcomes, question, CONTROL),
@@ -134,13 +145,13 @@ def _against_scratch(
 
 
 def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float) -> ContrastVerdict:
-    ruling = _decide(measured, p_holm, question.settings)
+    ruling = _decide(outcomes, question, measured, p_holm)
     return _describe(
         question,
         SOURCE,
         measured,
         ruling,
-        sentence=_sentence(question, SOURCE, measured, ruling, None),
+        sentence=_sentence(outcomes, question, SOURCE, measured, ruling, None),
         train_test_gap=_gap(outcomes, question, SOURCE),
     )
 
@@ -151,31 +162,36 @@ def _equal_compute(outcomes: Outcomes, question: Question) -> ContrastVerdict | 
     if not _common_seeds(outcomes, [(chosen, budget), (EQUAL_COMPUTE, budget)]):
         return None
     measured = _measure(outcomes, question, chosen, EQUAL_COMPUTE, budget)
-    ruling = _decide(measured, measured.p_value, question.settings)
-    sentence = equal_compute_sentence(chosen, measured, confidence=question.settings.confidence)
+    ruling = _decide(outcomes, question, measured, measured.p_value)
+    sentence = equal_compute_sentence(
+        chosen, measured, confidence=question.settings.confidence, measure=outcomes.measure
+    )
     return _describe(question, EQUAL_COMPUTE, measured, ruling, sentence=sentence)
 
 
-def _decide(measured: Contrast, p_holm: float, settings: EvaluationSettings) -> Ruling:
+def _decide(outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float) -> Ruling:
     return decide(
         measured.interval,
         p_holm=p_holm,
-        confidence=settings.confidence,
-        margin=settings.margin,
+        confidence=question.settings.confidence,
+        margin=question.margin(outcomes.measure),
         units=measured.units,
         disagreeing_units=measured.flips.disagreeing_units,
     )
 
 
-def _sentence(question: Question, against: str, measured: Contrast, ruling: Ruling, labels: Saving | None) -> str:
+def _sentence(
+    outcomes: Outcomes, question: Question, against: str, measured: Contrast, ruling: Ruling, labels: Saving | None
+) -> str:
     return contrast_sentence(
         ruling,
         measured,
         strategy=question.chosen,
         against=against,
         confidence=question.settings.confidence,
-        margin=question.settings.margin,
+        margin=question.margin(outcomes.measure),
         labels_saved=labels,
+        measure=outcomes.measure,
     )
 
 
@@ -228,7 +244,7 @@ def _control_check(outcomes: Outcomes, question: Question) -> ControlCheck | Non
     if not _common_seeds(outcomes, [(CONTROL, budget), (HALF_STEPS, budget)]):
         return None
     doubling = _measure(outcomes, question, CONTROL, HALF_STEPS, budget)
-    return check_control(doubling, margin=question.settings.margin)
+    return check_control(doubling, margin=question.margin(outcomes.measure))
 
 
 def _labels_saved(outcomes: Outcomes, question: Question) -> Saving | None:
@@ -247,11 +263,16 @@ def _labels_saved(outcomes: Outcomes, question: Question) -> Saving | None:
     seeds = _common_seeds(outcomes, [headline, *curve]) or _common_seeds(outcomes, [headline])
     curve = [run for run in curve if set(seeds) <= set(outcomes.seeds(*run))]
     return labels_saved(
-        outcomes.correct(*headline, seeds),
-        {budget: outcomes.correct(CONTROL, budget, seeds) for _, budget in curve},
+        _by_scale(outcomes, outcomes.scores(*headline, seeds)),
+        {budget: _by_scale(outcomes, outcomes.scores(CONTROL, budget, seeds)) for _, budget in curve},
         headline_budget=question.headline_budget,
         sampling=_sampling(outcomes, question, seeds, budgets=[budget for _, budget in curve]),
     )
+
+
+def _by_scale(outcomes: Outcomes, scores: Floats) -> Floats:
+    """Savings are ratios: they are read off scores without a unit."""
+    return scores / outcomes.measure.scale
 
 
 def _sampling(outcomes: Outcomes, question: Question, seeds: Sequence[int], budgets: Sequence[int]) -> Sampling:
@@ -269,8 +290,8 @@ def _compute_saved(outcomes: Outcomes, question: Question) -> ComputeSaved:
     chosen, budget = question.chosen, question.headline_budget
     seeds = outcomes.seeds(chosen, budget)
     return compute_saved(
-        outcomes.by_progress(chosen, budget, seeds),
-        outcomes.by_progress(CONTROL, budget, seeds),
+        {p: _by_scale(outcomes, scores) for p, scores in outcomes.by_progress(chosen, budget, seeds).items()},
+        {p: _by_scale(outcomes, scores) for p, scores in outcomes.by_progress(CONTROL, budget, seeds).items()},
         strategy_compute=float(outcomes.column("compute", chosen, budget, seeds).mean()),
         scratch_compute=float(outcomes.column("compute", CONTROL, budget, seeds).mean()),
         pretraining_compute=float(outcomes.column("pretraining_compute", chosen, budget, seeds).mean()),
@@ -282,11 +303,15 @@ def _gap(outcomes: Outcomes, question: Question, opponent: str) -> Gap | None:
     chosen, budget = question.chosen, question.headline_budget
     seeds = outcomes.seeds(chosen, budget)
     return gap(
-        entrant=outcomes.correct(chosen, budget, seeds),
-        opponent=outcomes.correct(opponent, budget, seeds),
+        entrant=outcomes.scores(chosen, budget, seeds),
+        opponent=outcomes.scores(opponent, budget, seeds),
         entrant_train=outcomes.column("train_score", chosen, budget, seeds),
         opponent_train=outcomes.column("train_score", opponent, budget, seeds),
-        sampling=_sampling(outcomes, question, seeds, budgets=[budget]),
+        sampling=replace(
+            _sampling(outcomes, question, seeds, budgets=[budget]),
+            scale=outcomes.measure.scale,
+            largest=outcomes.measure.largest,
+        ),
     )
 
 
@@ -303,7 +328,10 @@ def _exploratory(outcomes: Outcomes, question: Question) -> Iterator[Exploratory
 
 
 def _look(outcomes: Outcomes, question: Question, entrant: str, opponent: str, budget: int) -> Exploratory:
-    measured = _measure(outcomes, question, entrant, opponent, budget)
+    return _exploratory_of(_measure(outcomes, question, entrant, opponent, budget), entrant, opponent, budget)
+
+
+def _exploratory_of(measured: Contrast, entrant: str, opponent: str, budget: int) -> Exploratory:
     return Exploratory(
         strategy=entrant,
         against=opponent,
@@ -316,6 +344,35 @@ def _look(outcomes: Outcomes, question: Question, entrant: str, opponent: str, b
     )
 
 
+def _rmse(outcomes: Outcomes, question: Question) -> Exploratory | None:
+    """The chosen strategy against scratch on RMSE; None where there are no values."""
+    if outcomes.measure.exact:
+        return None
+    budget = question.headline_budget
+    seeds = outcomes.seeds(question.chosen, budget)
+    measured = contrast(
+        rmse_scores(outcomes.scores(question.chosen, budget, seeds)),
+        rmse_scores(outcomes.scores(CONTROL, budget, seeds)),
+        units=outcomes.units,
+        overlap=outcomes.overlap(budget, seeds),
+        confidence=question.settings.confidence,
+        measure=outcomes.measure,
+    )
+    return _exploratory_of(measured, question.chosen, CONTROL, budget)
+
+
+def rmse_scores(errors: Floats) -> Floats:
+    """(seeds, rows): scores whose mean over the rows of a seed is minus its RMSE, by the delta method.
+
+    errors: (seeds, rows). With m the mean square of a seed, a row's score is -(sqrt(m) + (error^2 - m) / (2 sqrt(m))).
+    """
+    squares = errors**2
+    means = squares.mean(axis=1, keepdims=True)
+    roots = np.sqrt(np.maximum(means, np.finfo(np.float64).tiny))
+    scores: Floats = -(roots + (squares - means) / (2 * roots))
+    return scores
+
+
 def _warnings(
     outcomes: Outcomes, question: Question, measured: Contrast, check: ControlCheck | None, opened: int
 ) -> Iterator[str]:
@@ -325,10 +382,10 @@ def _warnings(
             " run it with half of strategies.scratch.steps"
         )
     curve = {
-        budget: float(outcomes.correct(CONTROL, budget, outcomes.seeds(CONTROL, budget)).mean())
+        budget: float(outcomes.scores(CONTROL, budget, outcomes.seeds(CONTROL, budget)).mean())
         for budget in outcomes.budgets(CONTROL)
     }
-    if tell_tale := curve_warning(curve, margin=question.settings.margin):
+    if tell_tale := curve_warning(curve, margin=question.margin(outcomes.measure), measure=outcomes.measure):
         yield tell_tale
     if measured.seeds == 2:
         yield "two seeds hardly show how much seeds differ: the interval is wide for that reason; use five"

@@ -1,7 +1,21 @@
 """Classification: loss, probabilities, ridge targets, class means and calibration, in one place for every strategy."""
 
-from torch import Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
+
+from headstart.objectives.kinds import CLASS, Described, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from headstart.datasets.pack import Pack
 
 TEMPERATURES = tuple(2.0**power for power in range(-6, 4))
 
@@ -35,3 +49,103 @@ def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 def calibrate(scores: Tensor, labels: Tensor) -> float:
     """The temperature that gives held-out scores (rows, classes) the least cross-entropy (Guo 2017, 1706.04599)."""
     return min(TEMPERATURES, key=lambda t: float(loss(scores / t, labels)))
+
+
+def nearness(features: Tensor, means: Tensor) -> Tensor:
+    """Scores (rows, classes): minus the squared distance to each class mean."""
+    return -(torch.cdist(features, means) ** 2)
+
+
+def matching_head(head: nn.Linear, source: nn.Linear, ours: Sequence[str], theirs: Sequence[str]) -> None:
+    """Starts a head from the source's rows where the class names match, from zero elsewhere (as big_vision does)."""
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+        for row, name in enumerate(ours):
+            if name in theirs:
+                other = list(theirs).index(name)
+                head.weight[row] = source.weight[other]
+                head.bias[row] = source.bias[other]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The objective of class labels: see objective.py for what each part is."""
+
+    classes: tuple[str, ...]
+
+    kind: Kind = CLASS
+    prototype_kind: str = "means"
+
+    @staticmethod
+    def of(card: Described) -> "Classification":
+        return Classification(card.classes)
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def strata(self, examples: "pd.DataFrame") -> list[str]:
+        """The classes themselves: a label budget is so many rows of each."""
+        return list(examples["label"])
+
+    def targets(self, pack: "Pack", rows: "NDArray[np.intp]") -> Tensor:
+        return torch.from_numpy(pack.class_numbers(rows))
+
+    def fitted(self, targets: Tensor) -> "Classification":
+        """Itself: classes have no scale."""
+        return self
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        return loss(scores, targets)
+
+    def predict(self, scores: Tensor) -> Tensor:
+        return probabilities(scores)
+
+    def score(self, predictions: Tensor, targets: Tensor) -> float:
+        return accuracy(predictions, targets)
+
+    def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
+        """Mean of -ln(probability of the true class), in nats."""
+        chosen = predictions[torch.arange(len(targets)), targets].double().clamp_min(1e-12)
+        return float(-chosen.log().mean())
+
+    def ridge_targets(self, targets: Tensor) -> Tensor:
+        return ridge_targets(targets, len(self.classes))
+
+    def calibrate(self, scores: Tensor, targets: Tensor) -> float:
+        return calibrate(scores, targets)
+
+    def own_head(self, head: nn.Linear, card: Described) -> "tuple[Classification, Tensor, Tensor] | None":
+        """Each class takes the head's row of that name, where the source knows them all."""
+        if not set(self.classes) <= set(card.classes):
+            return None
+        rows = [card.classes.index(name) for name in self.classes]
+        return self, head.weight.detach()[rows], head.bias.detach()[rows]
+
+    def start_head(self, head: nn.Linear, source: nn.Linear, card: Described) -> None:
+        matching_head(head, source, self.classes, card.classes)
+
+    def prototypes(self, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The class means, and the temperature that calibrates the distances to them."""
+        means = class_means(features, targets, len(self.classes))
+        return {"means": means, "temperature": torch.tensor([calibrate(nearness(features, means), targets)])}
+
+    def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
+        return nearness(features, prototypes["means"]) / prototypes["temperature"]
+
+    def columns(self, predictions: Tensor) -> dict[str, Any]:
+        return {
+            "prediction": np.array(self.classes)[predictions.argmax(1).numpy()],
+            "probabilities": list(predictions.numpy().astype(np.float32)),
+        }
+
+    def frame(self, predictions: Tensor) -> "pd.DataFrame":
+        import pandas as pd
+
+        table = pd.DataFrame(predictions.numpy(), columns=list(self.classes))
+        table.insert(0, "prediction", np.array(self.classes)[predictions.argmax(1).numpy()])
+        return table
+
+    def describe(self) -> dict[str, Any]:
+        return {"classes": self.classes}

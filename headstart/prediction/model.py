@@ -1,4 +1,4 @@
-"""A delivered model: weights and card become a function from images to class probabilities."""
+"""A delivered model: weights and card become a function from images to class probabilities, or to values."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from headstart.backbones.network import Network, build
 from headstart.errors import DataError
 from headstart.features.pooled import pooled
-from headstart.objectives import classification
+from headstart.objectives.objective import objective_of
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
@@ -26,44 +26,55 @@ class Model:
 
     def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor], accelerator: Accelerator, batch_size: int):
         self.card = card
+        self.objective = objective_of(card)
         self._score = score
         self._accelerator = accelerator
         self._batch_size = batch_size
 
-    @torch.inference_mode()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(rows, channels, height, width) uint8 -> (rows, classes).
 
         Raises:
+            DataError: another number of channels or another size than the model was trained on, or the model predicts
+                values.
+        """
+        if not self.card.classes:
+            raise DataError("this model predicts a value, which has no probabilities; call predict instead")
+        return self._outputs(images).numpy()
+
+    def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+        """One row an image: prediction (of values, in the card's unit), and a column of probability a class, if any.
+
+        Raises:
             DataError: another number of channels or another size than the model was trained on.
         """
+        return self.objective.frame(self._outputs(images))
+
+    def table(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+        """One row an image, as it is written to files: prediction, and `probability.<class>` for each class, if any.
+
+        Raises:
+            DataError: another number of channels or another size than the model was trained on.
+        """
+        columns = ["prediction", *(f"probability.{name}" for name in self.card.classes)]
+        return self.predict(images).set_axis(columns, axis=1)
+
+    @torch.inference_mode()
+    def _outputs(self, images: NDArray[np.uint8]) -> Tensor:
+        """(rows, channels, height, width) uint8 -> (rows, classes), or (rows, 1) of values."""
         wanted = (self.card.channels, self.card.image_size, self.card.image_size)
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise DataError(
                 f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
             )
         parts = [
-            classification.probabilities(self._score(self.card.normalisation.apply(self._place(part)))).cpu()
+            self.objective.predict(self._score(self.card.normalisation.apply(self._place(part)))).cpu()
             for part in np.array_split(images, max(1, -(-len(images) // self._batch_size)))
         ]
-        return torch.cat(parts).numpy()
+        return torch.cat(parts)
 
     def _place(self, images: NDArray[np.uint8]) -> Tensor:
         return self._accelerator.place(torch.from_numpy(images.copy()))
-
-    def table(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """One row an image, as it is written to files: prediction, and `probability.<class>` for each class."""
-        values = self.probabilities(images)
-        table = pd.DataFrame(values, columns=[f"probability.{name}" for name in self.card.classes])
-        table.insert(0, "prediction", np.array(self.card.classes)[values.argmax(1)])
-        return table
-
-    def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """One row an image: prediction, and one column of probability a class, named after it."""
-        values = self.probabilities(images)
-        table = pd.DataFrame(values, columns=list(self.card.classes))
-        table.insert(0, "prediction", np.array(self.card.classes)[values.argmax(1)])
-        return table
 
 
 class ServedModel:
@@ -98,27 +109,29 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     """
     where = accelerator or Accelerator()
     card, tensors = read_weights(directory)
-    network = build(card.backbone, channels=card.channels, classes=len(card.classes))
+    network = build(card.backbone, channels=card.channels, classes=card.outputs)
     if card.kind == "network":
         network.load_state_dict(tensors)
         return Model(card, where.prepare(network.eval()), where, batch_size)
     body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
     network.load_state_dict(body, strict=False)  # the head is another: it follows below
-    score = _probe if card.kind == "probe" else _means
+    score = _probe if card.kind == "probe" else _nearest
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-    return Model(card, score(where.prepare(network.eval()), head, card.levels), where, batch_size)
+    return Model(card, score(where.prepare(network.eval()), head, card), where, batch_size)
 
 
-def _probe(network: Network, tensors: dict[str, Tensor], levels: int) -> Callable[[Tensor], Tensor]:
+def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
     weight, bias = tensors["probe.weight"], tensors["probe.bias"]
-    return lambda images: pooled(network, images, boundary=0, levels=levels) @ weight.T + bias
+    return lambda images: pooled(network, images, boundary=0, levels=card.levels) @ weight.T + bias
 
 
-def _means(network: Network, tensors: dict[str, Tensor], levels: int) -> Callable[[Tensor], Tensor]:
-    centre, means, temperature = (tensors[f"means.{name}"] for name in ("centre", "means", "temperature"))
+def _nearest(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+    objective = objective_of(card)
+    kept = {name.removeprefix(f"{card.kind}."): t for name, t in tensors.items() if name.startswith(f"{card.kind}.")}
+    centre = kept.pop("centre")
 
     def score(images: Tensor) -> Tensor:
-        centred = normalize(pooled(network, images, boundary=0, levels=levels) - centre, dim=1)
-        return -(torch.cdist(centred, means) ** 2) / temperature
+        features = pooled(network, images, boundary=0, levels=card.levels)
+        return objective.from_prototypes(normalize(features - centre, dim=1), kept)
 
     return score

@@ -2,7 +2,8 @@
 
 inputs.py      what the page is made of
 summary.py     its numbers; words.py writes them
-canvas.py      how figures are drawn; intervals.py, curves.py and classes.py are the figures
+amounts.py     how it says scores and differences: in points, or in the target's unit
+canvas.py      how figures are drawn; intervals.py, curves.py, classes.py and values.py are the figures
 maps.py        the 2-D map; pictures.py the images
-page.py        all of it put into page.html.j2 and page.css: `render`
+page.py        all of it put into page.html.j2 (kind.*.html.j2 for what one kind of target has) and page.css: `render`
 """

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from headstart.report.words import percent
+from headstart.evaluation.measures import RATE, Measure
+from headstart.report.amounts import Amounts, amounts_of
+from headstart.report.words import counted, percent
 
 Picture: TypeAlias = NDArray[np.uint8]
 """One image: (height, width) grey or (height, width, 3) RGB."""
@@ -16,9 +18,11 @@ Picture: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything on the page. Rates and differences are fractions, compute is in FLOPs, times in seconds.
+    """Everything on the page. Rates and differences are fractions (of values: errors in their unit), compute is in
+    FLOPs, times in seconds.
 
-    A label budget is a number of labels a class. A class in a table is its name, or its index in `classes`.
+    A label budget is a number of labels a class (of values: in all). A class in a table is its name, or its index in
+    `classes`.
     A null, a NaN or an empty table leaves a dash or a sentence on the page, never an error.
     """
 
@@ -37,7 +41,7 @@ class ReportInputs:
 
     convergence: pd.DataFrame
     """strategy, variant ("" for the strategy itself), label_budget, seed, progress (of that training, up to 1),
-    compute (spent by then, without pretraining), accuracy (on the test rows)."""
+    compute (spent by then, without pretraining), accuracy or mae (on the test rows)."""
 
     cells: pd.DataFrame
     """strategy, variant, label_budget, seed, seconds, compute, pretraining_compute, labels (all that it saw)."""
@@ -60,7 +64,7 @@ class ReportInputs:
     """(n, p): the same rows' raw inputs, flattened."""
 
     target_labels: Sequence[str]
-    """n class names, of the same rows."""
+    """n class names, or values, of the same rows."""
 
     source_card: Mapping[str, Any]
     target_card: Mapping[str, Any]
@@ -71,10 +75,23 @@ class ReportInputs:
     reproduce: Mapping[str, Any] = field(default_factory=dict)
     """revision, commands (list), versions {package: version}, threads, device, seeds (list)."""
 
+    measure: Measure = RATE
+    """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit."""
+
     @property
     def metric(self) -> str:
         """The headline metric's name."""
         return str(self.verdict.get("metric") or "accuracy")
+
+    @property
+    def amounts(self) -> Amounts:
+        """How the page says scores and differences."""
+        return amounts_of(self.measure, self.metric)
+
+    @property
+    def labels(self) -> str:
+        """The headline budget in words: "10 labels a class"."""
+        return f"{counted(self.headline_budget, 'label')}{self.measure.kind.each}"
 
     @property
     def confidence(self) -> str:

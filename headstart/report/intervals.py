@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headstart.report import words
-from headstart.report.canvas import COLOURS, HALF, PHONE, Drawing, Look, draw, looks, spoken, tip
+from headstart.report.amounts import Amounts
+from headstart.report.canvas import COLOURS, HALF, PHONE, Drawing, Look, draw, looks, tip
 from headstart.report.inputs import ReportInputs
 from headstart.report.summary import SCRATCH, contrasts, label, order
 
@@ -27,11 +28,12 @@ class _Row:
     high: float | None
     look: Look
     strong: bool
+    amounts: Amounts
 
     @property
     def numbers(self) -> str:
-        between = words.interval(self.low, self.high)
-        return words.points(self.difference) + ("" if between == words.UNKNOWN else f" ({between})")
+        between = self.amounts.interval(self.low, self.high)
+        return self.amounts.difference(self.difference) + ("" if between == words.UNKNOWN else f" ({between})")
 
 
 def contrast_figure(inputs: ReportInputs) -> Drawing | None:
@@ -44,13 +46,14 @@ def contrast_figure(inputs: ReportInputs) -> Drawing | None:
             contrast.high,
             look,
             strong=contrast.against == SCRATCH,
+            amounts=inputs.amounts,
         )
         for contrast, look in zip(contrasts(inputs), _CONTRAST_LOOKS, strict=False)
         if contrast.difference is not None
     ]
     if not rows:
         return None
-    alt = f"{inputs.chosen} against each rival, in points of {spoken(inputs.metric)}. {_said(rows)}"
+    alt = f"{inputs.chosen} against each rival, in {inputs.amounts.axis}. {_said(rows)}"
     height = _FRAME + _ROW * len(rows)
     return draw("contrasts", alt, _intervals(rows, inputs), size=(880, height), narrow=(PHONE[0], height))
 
@@ -68,12 +71,13 @@ def difference_figure(inputs: ReportInputs) -> Drawing | None:
             words.known(entry["high"]),
             look.get(str(entry["strategy"]), Look(COLOURS["muted"], "o")),
             strong=entry["strategy"] == inputs.chosen,
+            amounts=inputs.amounts,
         )
         for entry in table.to_dict("records")
     ]
     if not rows:
         return None
-    alt = f"Each strategy minus scratch, in points of {spoken(inputs.metric)}. {_said(rows)}"
+    alt = f"Each strategy minus scratch, in {inputs.amounts.axis}. {_said(rows)}"
     height = _FRAME + _ROW * len(rows)
     return draw(
         "differences",
@@ -102,8 +106,8 @@ def _intervals(rows: Sequence[_Row], inputs: ReportInputs) -> Callable[["Figure"
         axes.set_ylim(-0.4, len(rows) - 0.4)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        _points_axis(axes, rows)
-        axes.set_xlabel(f"points of {spoken(inputs.metric)}")
+        _difference_axis(axes, rows, inputs.amounts)
+        axes.set_xlabel(inputs.amounts.axis)
         beside: dict[str, Any] = {"va": "center", "color": COLOURS["muted"]}
         beside["xycoords"] = ("axes fraction", axes.xaxis.label)
         axes.annotate("← worse", (0, 0.5), **beside)
@@ -127,7 +131,7 @@ def _interval(axes: "Axes", height: int, row: _Row, letters: int) -> None:
     for artist in (line, dot):
         tip(artist, f"{row.text} {row.numbers}")
     fits = len(row.text) + len(row.numbers) < letters
-    numbers = row.numbers if fits else words.points(row.difference)
+    numbers = row.numbers if fits else row.amounts.difference(row.difference)
     text = words.shorten(row.text, letters - len(numbers) - 1)
     _above(axes, 0, height, text, weight="bold" if row.strong else "normal")
     _above(axes, 1, height, numbers, ha="right", color=COLOURS["ink" if row.strong else "muted"])
@@ -149,19 +153,13 @@ def _above(axes: "Axes", side: int, height: int, text: str, **style: Any) -> Non
     )
 
 
-def _points_axis(axes: "Axes", rows: Sequence[_Row]) -> None:
-    """Zero always in sight, differences in points, room at both ends."""
+def _difference_axis(axes: "Axes", rows: Sequence[_Row], amounts: Amounts) -> None:
+    """Zero always in sight, room at both ends."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ends = [0.0] + [end for row in rows for end in (row.difference, row.low, row.high) if end is not None]
-    room = max(0.06 * (max(ends) - min(ends)), 0.005)
+    room = max(0.06 * (max(ends) - min(ends)), 0.005 * amounts.scale)
     axes.set_xlim(min(ends) - room, max(ends) + room)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain_points(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amounts.difference_tick(value)))
     axes.grid(axis="x", linewidth=0.8)
-
-
-def _plain_points(value: float) -> str:
-    """A tick in points: whole where it can be."""
-    rounded = round(value * 100, 3)
-    return "0" if rounded == 0 else f"{rounded:+g}".replace("-", words.MINUS)

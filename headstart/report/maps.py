@@ -27,7 +27,7 @@ def make_map(vectors: NDArray[np.floating[Any]], labels: Sequence[str]) -> Map |
 
     Large sets are thinned to evenly spaced rows, the same ones each time.
     """
-    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _MOST_ROWS)).round().astype(int)
+    rows = _thinned(len(vectors))
     if len(rows) < 3 or vectors.ndim != 2:
         return None
     kept = np.asarray(vectors[rows], dtype=np.float64)
@@ -36,21 +36,53 @@ def make_map(vectors: NDArray[np.floating[Any]], labels: Sequence[str]) -> Map |
     return Map(points, shares, neighbour_accuracy(kept, names), names)
 
 
+@dataclass(frozen=True)
+class ValueMap:
+    """points, shares: as of a map; error: how far the nearest neighbours' mean value lies off, on average."""
+
+    points: NDArray[np.float64]
+    shares: tuple[float, float]
+    error: float
+    values: NDArray[np.float64]
+
+
+def make_value_map(vectors: NDArray[np.floating[Any]], values: Sequence[float]) -> ValueMap | None:
+    """The same for rows with values."""
+    rows = _thinned(len(vectors))
+    if len(rows) < 3 or vectors.ndim != 2:
+        return None
+    kept, numbers = np.asarray(vectors[rows], dtype=np.float64), np.asarray(values, dtype=np.float64)[rows]
+    points, shares = _plane(kept)
+    nearest, _ = _nearest(kept)
+    error = float(np.abs(numbers[nearest].mean(axis=1) - numbers).mean())
+    return ValueMap(points, shares, error, numbers)
+
+
 def neighbour_accuracy(vectors: NDArray[np.float64], labels: Sequence[str]) -> float:
     """Share of rows whose class wins the vote of their nearest other rows by cosine (leave-one-out kNN).
 
     Votes weigh as much as the neighbours are similar, so that there are hardly any ties.
     """
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    similar = unit @ unit.T  # (n, n)
-    np.fill_diagonal(similar, -np.inf)
-    nearest = np.argsort(-similar, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(vectors) - 1)]
+    nearest, similar = _nearest(vectors)
     votes = np.zeros((len(vectors), len(classes)))
     for column in nearest.T:
         rows = np.arange(len(vectors))
         votes[rows, codes[column]] += 1.0 + similar[rows, column]
     return float((votes.argmax(axis=1) == codes).mean())
+
+
+def _thinned(count: int) -> NDArray[np.intp]:
+    return np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)
+
+
+def _nearest(vectors: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Each row's nearest other rows by cosine, (n, k), and all cosines, (n, n)."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    similar = unit @ unit.T
+    np.fill_diagonal(similar, -np.inf)
+    nearest = np.argsort(-similar, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(vectors) - 1)]
+    return nearest, similar
 
 
 def _plane(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from headstart.report import words
-from headstart.report.canvas import Drawing
+from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
 from headstart.report.curves import convergence_figure, efficiency_figure
 from headstart.report.inputs import ReportInputs
 from headstart.report.intervals import contrast_figure, difference_figure
-from headstart.report.maps import Map, make_map
+from headstart.report.maps import make_map, make_value_map
 from headstart.report.pictures import samples, won_and_lost
 from headstart.report.summary import (
     SCRATCH,
@@ -24,30 +27,33 @@ from headstart.report.summary import (
     contrasts,
     cost_rows,
     label,
+    order,
     other_columns,
     predicted,
     tiles,
     worst_confusions,
 )
+from headstart.report.values import errors_said, scatter_figure, value_map_figure
 from headstart.storage.publish import write_text
 
 
 @dataclass(frozen=True)
-class ConfusionPanel:
-    """A confusion matrix with its title and its largest errors in words."""
+class ErrorPanel:
+    """A confusion matrix, or predictions against truths, with its title, score and what it shows in words."""
 
     title: str
-    accuracy: str
+    score: str
     drawing: Drawing
-    worst: list[str]
+    said: str
 
 
 @dataclass(frozen=True)
 class MapPanel:
-    """A map with its title and what it found."""
+    """A map with its title and what its nearest neighbours score."""
 
     title: str
-    found: Map
+    score: str
+    rows: int
     drawing: Drawing
 
 
@@ -71,12 +77,12 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "difference": difference_figure(inputs),
         "convergence": convergence_figure(inputs),
     }
-    confusions, maps = _confusions(inputs), _maps(inputs)
-    panels = [*(panel.drawing for panel in confusions), *(panel.drawing for panel in maps)]
+    errors, maps = _errors(inputs), _maps(inputs)
+    panels = [*(panel.drawing for panel in errors), *(panel.drawing for panel in maps)]
     return _words(inputs) | {
         "inputs": inputs,
         "figures": figures,
-        "confusions": confusions,
+        "errors": errors,
         "maps": maps,
         "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
         "sections": _sections(figures, maps),
@@ -99,7 +105,9 @@ def _words(inputs: ReportInputs) -> dict[str, Any]:
         "lead": lead,
         "rest": rest,
         "badge": _badge(inputs),
-        "metric": inputs.metric.replace("_", " "),
+        "metric": inputs.amounts.word,
+        "amounts": inputs.amounts,
+        "kind": inputs.measure.kind,
         "chosen": label(inputs.chosen),
         "confidence": inputs.confidence,
         "seeds": inputs.seeds,
@@ -133,30 +141,52 @@ def _badge(inputs: ReportInputs) -> tuple[str, str]:
     return kinds.get(verdict, "withheld"), verdict
 
 
-def _confusions(inputs: ReportInputs) -> list[ConfusionPanel]:
+def _errors(inputs: ReportInputs) -> list[ErrorPanel]:
     """Source, scratch and chosen, as far as there are predictions of them."""
-    panels, classes = [], list(inputs.classes)
-    for strategy in dict.fromkeys((SOURCE, SCRATCH, inputs.chosen)):
-        table = predicted(inputs, strategy)
-        if len(table):
-            matrix = confusion(table, classes)
-            accuracy = words.percent((table["truth"] == table["prediction"]).mean())
-            drawing = confusion_figure(strategy, matrix, classes)
-            panels.append(ConfusionPanel(label(strategy), accuracy, drawing, worst_confusions(matrix, classes)))
-    return panels
+    shown = dict.fromkeys((SOURCE, SCRATCH, inputs.chosen))
+    tables = {strategy: predicted(inputs, strategy) for strategy in shown}
+    panel = _confusion_panel if inputs.classes else _scatter_panel
+    return [panel(inputs, strategy, table) for strategy, table in tables.items() if len(table)]
+
+
+def _confusion_panel(inputs: ReportInputs, strategy: str, table: pd.DataFrame) -> ErrorPanel:
+    classes = list(inputs.classes)
+    matrix = confusion(table, classes)
+    accuracy = words.percent((table["truth"] == table["prediction"]).mean())
+    worst = worst_confusions(matrix, classes)
+    said = f"Largest errors: {'; '.join(worst)}." if worst else "No errors."
+    return ErrorPanel(label(strategy), accuracy, confusion_figure(strategy, matrix, classes), said)
+
+
+def _scatter_panel(inputs: ReportInputs, strategy: str, table: pd.DataFrame) -> ErrorPanel:
+    amounts, look = inputs.amounts, looks(order(inputs), inputs.chosen)[strategy]
+    error = amounts.score((table["truth"] - table["prediction"]).abs().mean())
+    drawing = scatter_figure(strategy, table, look, amounts)
+    return ErrorPanel(label(strategy), error, drawing, errors_said(table, amounts))
 
 
 def _maps(inputs: ReportInputs) -> list[MapPanel]:
     """The target's rows as the network sees them first, and as they are given."""
-    panels = []
-    for name, title, vectors in (
-        ("map-features", "features under W", inputs.target_features),
-        ("map-raw", "raw inputs", inputs.target_raw),
-    ):
-        found = make_map(vectors, inputs.target_labels)
-        if found is not None:
-            panels.append(MapPanel(title, found, map_figure(name, title, found, list(inputs.classes))))
-    return panels
+    given = (("map-features", "features under W", inputs.target_features), ("map-raw", "raw inputs", inputs.target_raw))
+    panel = _class_map if inputs.classes else _value_map
+    panels = [panel(inputs, name, title, vectors) for name, title, vectors in given]
+    return [found for found in panels if found is not None]
+
+
+def _class_map(inputs: ReportInputs, name: str, title: str, vectors: NDArray[np.floating[Any]]) -> MapPanel | None:
+    found = make_map(vectors, inputs.target_labels)
+    if found is None:
+        return None
+    drawing = map_figure(name, title, found, list(inputs.classes))
+    return MapPanel(title, words.percent(found.accuracy), len(found.labels), drawing)
+
+
+def _value_map(inputs: ReportInputs, name: str, title: str, vectors: NDArray[np.floating[Any]]) -> MapPanel | None:
+    found = make_value_map(vectors, [float(value) for value in inputs.target_labels])
+    if found is None:
+        return None
+    drawing = value_map_figure(name, title, found, inputs.amounts)
+    return MapPanel(title, inputs.amounts.score(found.error), len(found.values), drawing)
 
 
 def _write_figures(directory: Path, drawings: Sequence[Drawing]) -> None:
@@ -179,8 +209,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for name in (
-        "points",
-        "interval",
         "percent",
         "count",
         "counted",
@@ -191,6 +219,7 @@ def _environment() -> Environment:
     ):
         environment.filters[name] = getattr(words, name)
     environment.filters["svg"] = Markup
+    environment.filters["spoken"] = words.metric
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     environment.globals["style"] = Markup(style)
     return environment

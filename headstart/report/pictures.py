@@ -41,9 +41,9 @@ class Flipped:
 
 
 def won_and_lost(inputs: ReportInputs, most: int = 12) -> tuple[Flipped, Flipped]:
-    """The rows that the chosen strategy has right and scratch wrong under more than half of the seeds; the reverse.
+    """The rows that the chosen strategy has right (a value: nearer) and scratch wrong under most seeds; the reverse.
 
-    The clearest come first (most seeds, then by id), at most `most` of each.
+    The clearest come first (most seeds, then by id; values by how much nearer), at most `most` of each.
     """
     table = flips(inputs)
     return _flipped(inputs, table, "won", most), _flipped(inputs, table, "lost", most)
@@ -73,7 +73,8 @@ def address(picture: Picture) -> str:
 def _flipped(inputs: ReportInputs, table: pd.DataFrame, side: str, most: int) -> Flipped:
     seeds = table.groupby("id")["seed"].size()
     times = table.groupby("id")[side].sum()
-    clear = times[times * 2 > seeds].sort_values(ascending=False, kind="stable")
+    clearness = times if inputs.classes else table.groupby("id")["gain"].mean().abs()
+    clear = clearness[times * 2 > seeds].sort_values(ascending=False, kind="stable")
     own = table[table[side]]
     shots = [_shot(inputs, own[own["id"] == row], int(times[row]), int(seeds[row])) for row in clear.index[:most]]
     return Flipped(len(clear), len(seeds), shots)
@@ -81,12 +82,27 @@ def _flipped(inputs: ReportInputs, table: pd.DataFrame, side: str, most: int) ->
 
 def _shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
     """own: the seeds under which this row changed sides; their commonest predictions are shown."""
+    if not inputs.classes:
+        return _value_shot(inputs, own, times, seeds)
     truth = str(own["truth"].iloc[0])
     said = {"scratch": _commonest(own["scratch"]), inputs.chosen: _commonest(own["chosen"])}
     picture = inputs.images.get(own["id"].iloc[0])
     alt = f"a test image of class {truth}; " + ", ".join(f"{name} says {given}" for name, given in said.items())
     verdicts = (f"{'✓' if given == truth else '✗'} {name}: {words.shorten(given, 24)}" for name, given in said.items())
     caption = (f"true: {words.shorten(truth, 24)}", *verdicts, f"{times} of {words.counted(seeds, 'seed')}")
+    return Shot(None if picture is None else address(picture), alt, caption)
+
+
+def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
+    """The means of the predictions under those seeds."""
+    amounts, truth = inputs.amounts, float(own["truth"].iloc[0])
+    said = {"scratch": float(own["scratch"].mean()), inputs.chosen: float(own["chosen"].mean())}
+    picture = inputs.images.get(own["id"].iloc[0])
+    alt = f"a test image of {amounts.value(truth)}; " + ", ".join(
+        f"{name} says {amounts.value(given)}" for name, given in said.items()
+    )
+    guesses = (f"{name}: {amounts.value(given).removesuffix(amounts.unit).strip()}" for name, given in said.items())
+    caption = (f"true: {amounts.value(truth)}", *guesses, f"{times} of {words.counted(seeds, 'seed')}")
     return Shot(None if picture is None else address(picture), alt, caption)
 
 

@@ -73,12 +73,12 @@ def tiles(inputs: ReportInputs) -> list[Tile]:
     entry = inputs.verdict.get("against_scratch") or {}
     compute = entry.get("compute_saved") or {}
     made = [
-        *(_contrast_tile(contrast, inputs.confidence) for contrast in contrasts(inputs)[:2]),
+        *(_contrast_tile(contrast, inputs) for contrast in contrasts(inputs)[:2]),
         _saving_tile("labels saved", entry.get("labels_saved"), "for scratch to score the same"),
         _saving_tile("compute saved, given W", compute.get("given_w"), "to reach scratch's final score"),
         _saving_tile("compute saved, with pretraining", compute.get("with_pretraining"), "W made for this alone"),
         _flips_tile(entry),
-        _gap_tile(entry.get("gap") or {}, inputs.confidence),
+        _gap_tile(entry.get("gap") or {}, inputs),
     ]
     return [tile for tile in made if tile.value != words.UNKNOWN]
 
@@ -96,13 +96,15 @@ def _contrast(title: str, entry: Mapping[str, Any]) -> Contrast:
     )
 
 
-def _contrast_tile(contrast: Contrast, confidence: str) -> Tile:
-    between = words.interval(contrast.low, contrast.high)
+def _contrast_tile(contrast: Contrast, inputs: ReportInputs) -> Tile:
+    between = inputs.amounts.interval(contrast.low, contrast.high)
     notes = [
-        f"{between} ({confidence})" if between != words.UNKNOWN else "",
+        f"{between} ({inputs.confidence})" if between != words.UNKNOWN else "",
         words.probability(contrast.p_value) if contrast.p_value is not None else "",
     ]
-    return Tile(f"against {contrast.against}", _in_points(contrast.difference), ", ".join(filter(None, notes)))
+    return Tile(
+        f"against {contrast.against}", inputs.amounts.amount(contrast.difference), ", ".join(filter(None, notes))
+    )
 
 
 def _saving_tile(name: str, saved: Mapping[str, Any] | None, note: str) -> Tile:
@@ -122,14 +124,10 @@ def _flips_tile(entry: Mapping[str, Any]) -> Tile:
     return Tile(name, f"{words.brief(wins)} / {words.brief(losses)}", note)
 
 
-def _gap_tile(gap: Mapping[str, Any], confidence: str) -> Tile:
-    between = words.interval(gap.get("low"), gap.get("high"))
-    note = f"{between} ({confidence}); below 0, transfer overfits less"
-    return Tile("train-test gap, over scratch's", _in_points(words.known(gap.get("difference"))), note)
-
-
-def _in_points(difference: float | None) -> str:
-    return words.UNKNOWN if difference is None else f"{words.points(difference)} points"
+def _gap_tile(gap: Mapping[str, Any], inputs: ReportInputs) -> Tile:
+    between = inputs.amounts.interval(gap.get("low"), gap.get("high"))
+    note = f"{between} ({inputs.confidence}); below 0, transfer overfits less"
+    return Tile("train-test gap, over scratch's", inputs.amounts.amount(gap.get("difference")), note)
 
 
 # ---- scores --------------------------------------------------------------------------------------------
@@ -161,7 +159,7 @@ def comparison_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
                     "family": families[strategy],
                     "budget": budget,
                     "seeds": int(point["count"]),
-                    "test": words.mean_sd(point["mean"], point["std"]),
+                    "test": inputs.amounts.mean_sd(point["mean"], point["std"]),
                     "others": [_other(inputs, strategy, budget, *column) for column in other_columns(inputs)],
                     "role": _role(inputs, strategy, budget),
                 }
@@ -180,9 +178,9 @@ def other_columns(inputs: ReportInputs) -> list[tuple[str, str]]:
 def _other(inputs: ReportInputs, strategy: str, budget: int, split: str, metric: str) -> str:
     table = _scores(inputs, split, metric)
     mean = table[(table["strategy"] == strategy) & (table["label_budget"] == budget)]["value"].mean()
-    if "loss" in metric:
+    if "loss" in metric or metric == "r2":
         return words.UNKNOWN if words.known(mean) is None else f"{mean:.2f}"
-    return words.mean_sd(mean, None)
+    return inputs.amounts.mean_sd(mean, None)
 
 
 def _scores(inputs: ReportInputs, split: str, metric: str) -> pd.DataFrame:
@@ -232,7 +230,7 @@ def _cost_row(name: str, own: pd.DataFrame) -> dict[str, Any]:
 
 
 def predicted(inputs: ReportInputs, strategy: str) -> pd.DataFrame:
-    """id, seed, truth, prediction (class names) of a strategy at the headline budget.
+    """id, seed, truth, prediction (class names, or values) of a strategy at the headline budget.
 
     A strategy that was not run there (a source model that sees no labels) gives what it has.
     """
@@ -240,7 +238,7 @@ def predicted(inputs: ReportInputs, strategy: str) -> pd.DataFrame:
     there = own[own["label_budget"] == inputs.headline_budget]
     table = (there if len(there) else own)[["id", "seed", "truth", "prediction"]].copy()
     for column in ("truth", "prediction"):
-        table[column] = class_names(table[column], inputs)
+        table[column] = class_names(table[column], inputs) if inputs.classes else table[column].astype(float)
     return table
 
 
@@ -272,10 +270,13 @@ def worst_confusions(matrix: NDArray[np.float64], classes: list[str], most: int 
 def flips(inputs: ReportInputs) -> pd.DataFrame:
     """Scratch's and the chosen strategy's prediction of each test row under each seed that both have.
 
-    Columns: id, seed, truth, scratch, chosen, won (only the chosen one is right), lost (only scratch is).
+    Columns: id, seed, truth, scratch, chosen, gain (of the chosen one, in the measure's scores), won (only the chosen
+    one is right, or it is nearer to a value), lost (the reverse).
     """
     before = predicted(inputs, SCRATCH).rename(columns={"prediction": "scratch"})
     after = predicted(inputs, inputs.chosen).rename(columns={"prediction": "chosen"})
     both = before.merge(after.drop(columns="truth"), on=["id", "seed"])
-    right_before, right_after = both["scratch"] == both["truth"], both["chosen"] == both["truth"]
-    return both.assign(won=right_after & ~right_before, lost=right_before & ~right_after)
+    truth, scratch, chosen = (both[name].to_numpy() for name in ("truth", "scratch", "chosen"))
+    score = inputs.measure.row_scores
+    gain = score(truth, chosen) - score(truth, scratch)
+    return both.assign(gain=gain, won=gain > 0, lost=gain < 0)

@@ -131,6 +131,11 @@ def times_interval(saved: Mapping[str, Any] | None) -> str:
     return "" if high is None or known(saved.get("ratio")) is None else f"at most {_factor(high)}"
 
 
+def metric(name: str) -> str:
+    """A metric's name as the tables head their columns: "macro F1", "RMSE"."""
+    return {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}.get(name, name.replace("_", " ").replace("f1", "F1"))
+
+
 def headline(sentence: str) -> tuple[str, str]:
     """The verdict's sentence as its first words and the rest, cut at an early colon: the page sets them apart."""
     lead, colon, rest = sentence.partition(":")

@@ -6,31 +6,33 @@ from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted, Snapshot
 from headstart.features.files import POOLED
-from headstart.objectives import classification
 from headstart.training.flops import forward_flops
 
 PENALTIES = 17  # tried, evenly spaced in the logarithm
 
 
 def fit(cell: Cell) -> Fitted:
-    """Solves the head for the penalty with the least exact leave-one-out error, and calibrates its temperature."""
+    """Solves the head for the penalty with the least exact leave-one-out error, and calibrates it."""
     features = torch.from_numpy(np.array(cell.features(POOLED))).double()
     train, validation, test = (
         features[torch.from_numpy(rows)] for rows in (cell.train_rows, cell.validation_rows, cell.test_rows)
     )
-    targets = classification.ridge_targets(cell.train_labels, len(cell.classes))
+    objective = cell.objective
     weight, bias, left_out = ridge(
-        train, targets, smallest=cell.recipe.smallest_penalty, largest=cell.recipe.largest_penalty
+        train,
+        objective.ridge_targets(cell.train_labels),
+        smallest=cell.recipe.smallest_penalty,
+        largest=cell.recipe.largest_penalty,
     )
-    temperature = classification.calibrate(left_out, cell.train_labels)
+    temperature = objective.calibrate(left_out, cell.train_labels)
     weight, bias = weight / temperature, bias / temperature
 
     def predict(rows: Tensor) -> Tensor:
-        return classification.probabilities(rows @ weight.T + bias).float()
+        return objective.predict(rows @ weight.T + bias).float()
 
     card, body = cell.source_card, cell.source_network
     held = predict(validation)
-    score = classification.accuracy(held, cell.validation_labels)
+    score = objective.kind.value(objective.score(held, cell.validation_labels))
     return Fitted(
         snapshots=(Snapshot(1.0, predict(test), held),),
         train=predict(train),
@@ -39,7 +41,7 @@ def fit(cell: Cell) -> Fitted:
         kind="probe",
         normalisation=card.normalisation,
         levels=cell.job.levels,
-        history=((1, "validation", "accuracy", score),),
+        history=((1, "validation", objective.kind.metric, score),),
         compute=forward_flops(cell.flops, examples=len(cell.train_rows)),
         pretraining_compute=card.flops,
     )

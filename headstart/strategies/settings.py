@@ -17,10 +17,10 @@ class FinetuneSettings(Knobs):
     """the entrants; `headstart list strategies` shows all. scratch is the control and must be among them"""
 
     label_budget: Budget = 10
-    """labels a class at which the verdict is given (the headline), those for validation included"""
+    """labels a class (values: in all) at which the verdict is given (the headline), those for validation included"""
 
     curve_budgets: tuple[Budget, ...] = (5, 20)
-    """further labels a class at which scratch and the chosen strategy are trained, for the label-efficiency curve"""
+    """further labels a class (values: in all) at which scratch and the chosen strategy are trained, for the curve"""
 
     seeds: int = Field(5, ge=1, le=100)
     """repeats of each cell; each seed draws its own labels, initial weights and data order"""

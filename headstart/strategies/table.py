@@ -31,7 +31,7 @@ STRATEGIES: Registry[Strategy] = Registry(
     [
         Strategy(
             "source",
-            "the source model as it is: its own head where the classes match, else nearest class mean",
+            "the source model as it is: its own head where the targets match, else what is nearest",
             "headstart.strategies.source:fit",
             "feature vector",
             "source",

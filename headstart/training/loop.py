@@ -8,13 +8,15 @@ from torch import Tensor, optim
 
 from headstart.backbones.network import Network
 from headstart.errors import HeadstartError
-from headstart.objectives import classification
+from headstart.objectives.classification import Classification
+from headstart.objectives.objective import Objective
 from headstart.training.accelerator import Accelerator, generator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.rows import Rows
 from headstart.training.schedule import one_cycle
 
 PREDICT_BATCH = 256
+CLASSES = Classification(())  # loss and probabilities do not ask for the classes' names
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ def train(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     observe: Observe,
+    objective: Objective = CLASSES,
 ) -> State:
     """Trains `network` in place from boundary `plan.boundary` on, resuming where checkpoints stand.
 
-    rows: as many as labels (rows,) int64. observe(step, mean loss since the last mark) may return tensors to record.
+    rows: as many as labels (rows,), which are the objective's targets.
+    observe(step, mean loss since the last mark) may return tensors to record.
     The same seed, rows and threads give the same bytes, however often it was interrupted.
 
     Raises:
@@ -69,7 +73,7 @@ def train(
         network.train()
         inputs = accelerator.place(rows.batch(batch, generator(seed, "augment", state.step)))
         optimizer.zero_grad()
-        loss = classification.loss(network.from_boundary(inputs, plan.boundary), labels[batch.to(labels.device)])
+        loss = objective.loss(network.from_boundary(inputs, plan.boundary), labels[batch.to(labels.device)])
         value = float(accelerator.reduce(loss.detach()))
         _check_finite(value, step=state.step, plan=plan)
         accelerator.backward(loss)
@@ -86,12 +90,14 @@ def train(
 
 
 @torch.inference_mode()
-def predict(network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator) -> Tensor:
-    """Class probabilities (rows, classes) on the CPU, the network in evaluation mode."""
+def predict(
+    network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator, objective: Objective = CLASSES
+) -> Tensor:
+    """Class probabilities (rows, classes), or values (rows, 1), on the CPU, the network in evaluation mode."""
     accelerator.prepare(network)
     network.eval()
     parts = [
-        classification.probabilities(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
+        objective.predict(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
         for part in torch.split(torch.arange(len(rows)), PREDICT_BATCH)
     ]
     return torch.cat(parts)

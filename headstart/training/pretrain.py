@@ -1,5 +1,6 @@
 """Pretraining: a source becomes W, the weights that every transfer starts from."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from headstart.backbones.network import build, check_image_size
 from headstart.datasets.pack import POOL, Pack
 from headstart.datasets.splits import split_test
-from headstart.objectives import classification
+from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.checkpoint import Checkpoints
@@ -37,22 +38,26 @@ def pretrain(
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
-    log(epoch, epochs, training loss, validation accuracy) is called after each epoch.
+    log(epoch, epochs, training loss, validation accuracy or mean absolute error) is called after each epoch.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
     """
     check_image_size(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
     normalisation = Normalisation(pack.card.mean, pack.card.std)
-    training, validation = _hold_out(pack, settings, seed)
+    objective = objective_of(pack.card)
+    training, validation = _hold_out(pack, objective, settings, seed)
+    labels = objective.targets(pack, training)
+    objective = objective.fitted(labels)
     held = ImageRows(pack.images[validation], normalisation)
-    held_labels = torch.from_numpy(pack.class_numbers(validation))
+    held_labels = objective.targets(pack, validation)
     plan = _plan(len(training), settings)
     torch.manual_seed(seed_of(seed, "pretrain"))
-    network = build(backbone, channels=pack.card.channels, classes=len(pack.card.classes))
+    network = build(backbone, channels=pack.card.channels, classes=objective.outputs)
 
     def observe(step: int, mean_loss: float) -> dict[str, Tensor]:
-        score = classification.accuracy(predict(network, held, accelerator=accelerator), held_labels)
+        predictions = predict(network, held, accelerator=accelerator, objective=objective)
+        score = objective.kind.value(objective.score(predictions, held_labels))
         epoch = plan.marks.index(step) + 1
         log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
@@ -60,42 +65,44 @@ def pretrain(
     state = train(
         network,
         ImageRows(pack.images[training], normalisation, settings.augment),
-        torch.from_numpy(pack.class_numbers(training)),
+        labels,
         plan=plan,
         seed=seed_of(seed, "pretrain"),
         accelerator=accelerator,
         checkpoints=checkpoints,
         observe=observe,
+        objective=objective,
     )
     blocks = block_flops(
-        backbone, channels=pack.card.channels, image_size=pack.card.image_size, classes=len(pack.card.classes)
+        backbone, channels=pack.card.channels, image_size=pack.card.image_size, classes=objective.outputs
     )
     card = WeightsCard(
         kind="network",
         strategy="pretrain",
         dataset=pack.card.name,
         backbone=backbone,
-        classes=pack.card.classes,
         image_size=pack.card.image_size,
         channels=pack.card.channels,
         normalisation=normalisation,
         levels=0,
         seed=seed,
         flops=training_flops(blocks, examples=plan.steps * plan.batch_size),
+        **objective.describe(),
     )
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
-        _history(state.records).to_csv(draft / "history.csv", index=False)
+        _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
 
 
-def _hold_out(pack: Pack, settings: PretrainSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _hold_out(pack: Pack, objective: Objective, settings: PretrainSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(training, validation) rows of a source; duplicates stay on one side, and of a small source one row is held."""
     rows = pack.rows(POOL)
     table = pack.examples.iloc[rows]
-    fraction = max(settings.validation_fraction, 0.5 / int(table["label"].value_counts().max()))
-    held = split_test(list(table["label"]), list(table["group"]), fraction=fraction, seed=seed)
+    strata = objective.strata(table)
+    fraction = max(settings.validation_fraction, 0.5 / max(Counter(strata).values()))
+    held = split_test(strata, list(table["group"]), fraction=fraction, seed=seed)
     return rows[~held], rows[held]
 
 
@@ -112,12 +119,12 @@ def _plan(count: int, settings: PretrainSettings) -> Plan:
     )
 
 
-def _history(records: dict[str, Tensor]) -> pd.DataFrame:
+def _history(records: dict[str, Tensor], metric: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (int(epoch), split, metric, float(value))
+            (int(epoch), split, name, float(value))
             for epoch, pair in sorted(records.items())
-            for value, (split, metric) in zip(pair, (("train", "loss"), ("validation", "accuracy")), strict=True)
+            for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
         ],
         columns=["epoch", "split", "metric", "value"],
     )

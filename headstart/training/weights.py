@@ -1,7 +1,6 @@
 """Weights with the card that says what they are: the only place that writes and reads them."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,10 +21,12 @@ CARD = "card.json"
 class WeightsCard:
     """What a folder of weights holds.
 
-    kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels) or
-    "means" (blocks, and class means of centred, normalised features). strategy: which way of training made them.
+    kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels),
+    "means" (blocks, and class means of centred, normalised features) or "neighbours" (the same with labelled rows
+    and their values). strategy: which way of training made them.
     normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
     without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
+    target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std.
     """
 
     kind: str
@@ -40,6 +41,15 @@ class WeightsCard:
     seed: int
     label_budget: int | None = None
     flops: float | None = 0.0
+    target_kind: str = "class"
+    unit: str = ""
+    target_mean: float = 0.0
+    target_std: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        """Length of the head's output: a class each, or one: the value, or the zeros of a head that is not known."""
+        return len(self.classes) or 1
 
 
 def write_weights(directory: Path, card: WeightsCard, tensors: dict[str, Tensor]) -> None:
@@ -79,7 +89,7 @@ def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
 def read_network(directory: Path) -> tuple[WeightsCard, Network]:
     """The network of a folder of weights of kind "network", on the CPU."""
     card, tensors = read_weights(directory)
-    network = build(card.backbone, channels=card.channels, classes=max(1, len(card.classes)))
+    network = build(card.backbone, channels=card.channels, classes=card.outputs)
     network.load_state_dict(tensors)
     return card, network
 
@@ -87,15 +97,3 @@ def read_network(directory: Path) -> tuple[WeightsCard, Network]:
 def weights_digest(directory: Path) -> str:
     """sha256 of the weights file, as published."""
     return str(read_manifest(directory)[WEIGHTS]["sha256"])
-
-
-def matching_head(network: Network, source: Network, ours: Sequence[str], theirs: Sequence[str]) -> None:
-    """Starts the head from the source's rows where the class names match, from zero elsewhere (as big_vision does)."""
-    with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.zero_()
-        for row, name in enumerate(ours):
-            if name in theirs:
-                other = list(theirs).index(name)
-                network.head.weight[row] = source.head.weight[other]
-                network.head.bias[row] = source.head.bias[other]

@@ -45,6 +45,7 @@ DOES_NOT = {
     "features": "/f",
     "source_features": "/s",
     "cells": "/c",
+    "kind": "value",
 }
 
 
@@ -104,4 +105,5 @@ def test_the_key_is_the_same_in_every_process():
 def test_its_place_and_name():
     assert JOB.directory.as_posix() == f"/here/cells/{JOB.key}"
     assert JOB.name == "scratch, 10 labels a class, seed 0"
+    assert replace(JOB, kind="value").name == "scratch, 10 labels, seed 0"
     assert replace(JOB, variant="half_steps", seed=3).name == "scratch (half steps), 10 labels a class, seed 3"

@@ -23,7 +23,11 @@ def centres(images: np.ndarray) -> np.ndarray:
     return np.stack([(weights * axis).sum((1, 2)) / weights.sum((1, 2)) for axis in places], axis=1)
 
 
-@pytest.mark.parametrize("name", DATASETS.names())
+CLASSES = [entry.name for entry in DATASETS if entry.unit is None]
+ANGLES = [entry.name for entry in DATASETS if entry.unit is not None]
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_it_has_the_rows_that_the_table_states(loaded, name):
     images, labels = loaded[name]
     assert images.shape == (DATASETS.get(name).rows, 28, 28)
@@ -40,7 +44,7 @@ def test_mnist5k_has_500_of_each_and_digits_about_180(loaded):
     assert (min(counts.values()), max(counts.values())) == (174, 183)
 
 
-@pytest.mark.parametrize("name", DATASETS.names())
+@pytest.mark.parametrize("name", CLASSES)
 def test_the_digits_lie_in_the_middle_by_their_mass(loaded, name):
     """MNIST's own way (LeCun 1998); the middle of 28 pixels is 13.5."""
     found = centres(loaded[name][0])
@@ -71,8 +75,45 @@ def test_a_fetched_dataset_is_a_folder_of_class_folders(tmp_path, monkeypatch):
     assert (np.asarray(Image.open(tmp_path / "digits" / "b" / "00002.png")) == images[2]).all()
 
 
+@pytest.mark.parametrize("name", ANGLES)
+def test_a_digit_is_turned_by_its_angle_and_turning_it_back_finds_it_again(loaded, name):
+    images, angles = loaded[name]
+    plain = loaded[name.removesuffix("_angle")][0]
+    assert images.shape == (DATASETS.get(name).rows, 28, 28)
+    assert len(angles) == len(images)
+    assert (min(angles), max(angles)) == pytest.approx((-60, 60), abs=0.2)
+    assert np.mean(angles) == pytest.approx(0, abs=1.5)
+    assert np.std(angles) == pytest.approx(120 / np.sqrt(12), abs=0.7)
+    for row in range(0, 200, 20):
+        if abs(angles[row]) > 20:
+            back = np.asarray(Image.fromarray(images[row]).rotate(-angles[row], Image.Resampling.BICUBIC), float)
+            wrong = np.asarray(Image.fromarray(images[row]).rotate(angles[row], Image.Resampling.BICUBIC), float)
+            whole = plain[row].astype(float)
+            assert np.corrcoef(back.ravel(), whole.ravel())[0, 1] > 0.9
+            assert np.corrcoef(wrong.ravel(), whole.ravel())[0, 1] < 0.9
+
+
+def test_an_angle_follows_from_the_digit_alone():
+    from headstart.datasets.builtin import _angle
+
+    image = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
+    assert _angle(image) == _angle(image.copy())
+    assert _angle(image) != _angle(image.T)
+
+
+def test_values_are_fetched_as_images_and_a_table(tmp_path, monkeypatch):
+    images = np.arange(2 * 28 * 28, dtype=np.uint32).reshape(2, 28, 28).astype(np.uint8)
+    monkeypatch.setattr("headstart.datasets.builtin.digits_angle", lambda: (images, [-3.5, 60.0]))
+    assert materialise("digits_angle", tmp_path / "digits_angle") == 2
+    table = (tmp_path / "digits_angle" / "labels.csv").read_text()
+    assert table == "path,value\nimages/00000.png,-3.5\nimages/00001.png,60.0\n"
+    assert (np.asarray(Image.open(tmp_path / "digits_angle" / "images" / "00001.png")) == images[1]).all()
+
+
 def test_an_unknown_dataset_is_refused_with_the_nearest_names(tmp_path):
-    with pytest.raises(SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k\?"):
+    with pytest.raises(
+        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle\?"
+    ):
         materialise("mnist", tmp_path / "mnist")
     assert not (tmp_path / "mnist").exists()
 

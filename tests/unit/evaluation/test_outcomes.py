@@ -38,7 +38,7 @@ def refused(message: str, **change) -> None:
 
 def test_correctness_by_seed_and_row():
     expected = np.random.default_rng(0).integers(0, 2, size=(2, ROWS))  # the first table drawn
-    assert (outcomes().correct("scratch", 10, [0, 1], 0.5) == expected).all()
+    assert (outcomes().scores("scratch", 10, [0, 1], 0.5) == expected).all()
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -236,4 +236,4 @@ def test_snapshots_table():
     assert list(half["strategy"]) == ["scratch", "scratch"]
     assert list(half["progress"]) == [0.5, 1.0]
     assert list(half["compute"]) == [300.0, 600.0]
-    assert half["accuracy"].iloc[1] == pytest.approx(outcomes().correct("scratch:half_steps", 10, [0]).mean())
+    assert half["accuracy"].iloc[1] == pytest.approx(outcomes().scores("scratch:half_steps", 10, [0]).mean())

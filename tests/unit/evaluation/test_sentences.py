@@ -7,11 +7,11 @@ from headstart.evaluation.decision import Ruling
 from headstart.evaluation.document import ControlCheck, Saving
 from headstart.evaluation.flips import Flips
 from headstart.evaluation.intervals import Interval
+from headstart.evaluation.measures import points
 from headstart.evaluation.resolution import Resolution, resolution
 from headstart.evaluation.sentences import (
     contrast_sentence,
     equal_compute_sentence,
-    points,
     resolution_line,
     saving_words,
     withheld_words,

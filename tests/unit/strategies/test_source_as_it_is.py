@@ -6,6 +6,7 @@ import torch
 from sklearn.neighbors import NearestCentroid
 
 from headstart.cells.cell import Cell
+from headstart.objectives.classification import Classification
 from headstart.strategies.source import fit
 from headstart.training.accelerator import Accelerator
 from headstart.training.loop import predict
@@ -19,7 +20,7 @@ def fitted(domain, **changes):
 
 def test_with_the_sources_classes_it_is_w_itself(domains):
     cell, found = fitted(domains["sketches"])
-    assert cell.classes == cell.source_card.classes
+    assert cell.objective.classes == cell.source_card.classes
     rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
     expected = predict(cell.source_network, rows, accelerator=Accelerator())
     assert found.kind == "network"
@@ -29,7 +30,7 @@ def test_with_the_sources_classes_it_is_w_itself(domains):
 
 def test_a_part_of_the_sources_classes_in_another_order_still_finds_its_rows_of_the_head(domains):
     cell, whole = fitted(domains["sketches"])
-    cell.classes = ("disc", "bar")
+    cell.objective = Classification(("disc", "bar"))
     cell.train_labels, cell.validation_labels = cell.train_labels % 2, cell.validation_labels % 2
     part = fit(cell)
     scores = whole.snapshots[-1].test.log()[:, [2, 0]]
@@ -39,7 +40,7 @@ def test_a_part_of_the_sources_classes_in_another_order_still_finds_its_rows_of_
 
 def test_with_other_classes_it_is_the_nearest_mean_of_centred_features_of_unit_length(domains):
     cell, found = fitted(domains["symbols"])
-    assert not set(cell.classes) & set(cell.source_card.classes)
+    assert not set(cell.objective.classes) & set(cell.source_card.classes)
     assert found.kind == "means"
     centre = np.load(f"{cell.job.source_features}/pooled.npy").mean(0)
     pooled = np.load(f"{cell.job.features}/pooled.npy") - centre
@@ -54,7 +55,7 @@ def test_with_other_classes_it_is_the_nearest_mean_of_centred_features_of_unit_l
 
 def test_one_class_that_w_does_not_know_is_enough_for_the_nearest_mean(domains):
     cell = Cell(domains["sketches"].job("source"), Accelerator())
-    cell.classes = ("bar", "cross", "moon")
+    cell.objective = Classification(("bar", "cross", "moon"))
     assert fit(cell).kind == "means"
 
 

@@ -8,11 +8,11 @@ import torch
 
 from headstart.backbones.network import build
 from headstart.errors import IntegrityError
+from headstart.objectives.classification import matching_head
 from headstart.storage.publish import publishing, write_manifest
 from headstart.training.rows import Normalisation
 from headstart.training.weights import (
     WeightsCard,
-    matching_head,
     read_card,
     read_network,
     read_weights,
@@ -117,7 +117,7 @@ def test_a_card_that_was_edited_is_refused_with_the_weights(folder):
 
 def test_a_head_starts_from_the_rows_of_the_same_names_and_from_zero_elsewhere(network):
     ours = build("resnet8", channels=1, classes=3)
-    matching_head(ours, network, ("a", "c", "b"), ("b", "a"))
+    matching_head(ours.head, network.head, ("a", "c", "b"), ("b", "a"))
     assert torch.equal(ours.head.weight[0], network.head.weight[1])
     assert torch.equal(ours.head.weight[2], network.head.weight[0])
     assert ours.head.weight[1].abs().max() == 0

@@ -1,0 +1,109 @@
+"""What a target asks of a model: head, loss, predictions, scores. Nothing outside this room asks for its kind."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from headstart.datasets.pack import Pack
+from headstart.objectives.classification import Classification
+from headstart.objectives.kinds import Described, Kind, kind_of
+from headstart.objectives.regression import Regression
+
+
+class Objective(Protocol):
+    """The parts that training, the strategies and prediction are put together from.
+
+    Scores are a head's outputs, (rows, outputs). Predictions are what is said of them: probabilities (rows, classes),
+    or values (rows, 1) in the target's unit. Targets are (rows,): class numbers int64, or values float32.
+    prototype_kind: what weights that hold the source entrant's prototypes are called.
+    """
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def outputs(self) -> int: ...
+
+    @property
+    def prototype_kind(self) -> str: ...
+
+    def strata(self, examples: pd.DataFrame) -> list[str]:
+        """What labels are drawn and held out evenly by, a name a row."""
+        ...
+
+    def targets(self, pack: Pack, rows: NDArray[np.intp]) -> Tensor:
+        """Targets of labelled rows."""
+        ...
+
+    def fitted(self, targets: Tensor) -> "Objective":
+        """The same with its scale taken from the training rows' targets."""
+        ...
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """What a training makes small: a scalar."""
+        ...
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Predictions from scores."""
+        ...
+
+    def score(self, predictions: Tensor, targets: Tensor) -> float:
+        """How good predictions are, higher is better; `kind.value` makes the metric of it."""
+        ...
+
+    def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
+        """What decides between equal scores, lower is better."""
+        ...
+
+    def ridge_targets(self, targets: Tensor) -> Tensor:
+        """(rows, outputs) float64: what a linear head in closed form is fitted to."""
+        ...
+
+    def calibrate(self, scores: Tensor, targets: Tensor) -> float:
+        """What held-out scores are divided by, so that their predictions are as sure as they may be."""
+        ...
+
+    def own_head(self, head: nn.Linear, card: Described) -> "tuple[Objective, Tensor, Tensor] | None":
+        """A source model's head as a head for these targets: its objective, weight and bias; None if it has another."""
+        ...
+
+    def start_head(self, head: nn.Linear, source: nn.Linear, card: Described) -> None:
+        """Starts a head from the source's where that means the same, else from zero (as big_vision does)."""
+        ...
+
+    def prototypes(self, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """What labelled features (rows, d) of unit length leave behind: class means, or the rows themselves."""
+        ...
+
+    def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
+        """Scores of features (rows, d) of unit length by their nearness to prototypes."""
+        ...
+
+    def columns(self, predictions: Tensor) -> dict[str, Any]:
+        """prediction and probabilities, as a table of predictions has them."""
+        ...
+
+    def frame(self, predictions: Tensor) -> pd.DataFrame:
+        """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The fields by which a card of weights says all this."""
+        ...
+
+
+def objective_of(card: Described) -> Objective:
+    """The objective of a card's targets.
+
+    Raises:
+        IntegrityError: this version knows no such kind.
+    """
+    makers: dict[str, Callable[[Described], Objective]] = {"class": Classification.of, "value": Regression.of}
+    return makers[kind_of(card).name](card)

@@ -1,0 +1,127 @@
+"""Regression: a value for each row, in the target's own unit. Heads and losses are of standardised values."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from headstart.objectives.kinds import VALUE, Described, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from headstart.datasets.pack import Pack
+
+NEIGHBOURS = 10  # with the temperature as Wu 2018 (1805.01978) and METHODS have them
+TEMPERATURE = 0.07
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The objective of values: see objective.py for what each part is.
+
+    mean, std: of the values that were trained on, in the unit; a head's output is a value less the mean, over the std.
+    """
+
+    unit: str
+    mean: float = 0.0
+    std: float = 1.0
+
+    kind: Kind = VALUE
+    prototype_kind: str = "neighbours"
+    classes: tuple[str, ...] = ()
+    outputs: int = 1
+
+    @staticmethod
+    def of(card: Described) -> "Regression":
+        return Regression(card.unit, card.target_mean, card.target_std)
+
+    def strata(self, examples: "pd.DataFrame") -> list[str]:
+        """One for all: rows are drawn in the order of their hashes, whatever their values are."""
+        return [""] * len(examples)
+
+    def targets(self, pack: "Pack", rows: "NDArray[np.intp]") -> Tensor:
+        return torch.from_numpy(pack.values(rows)).float()
+
+    def fitted(self, targets: Tensor) -> "Regression":
+        """With the mean and s.d. of these targets; values that are all the same keep an s.d. of 1."""
+        values = targets.double()
+        return replace(self, mean=float(values.mean()), std=float(values.std(correction=0)) or 1.0)
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error of standardised values: scores (batch, 1), targets (batch,) -> scalar."""
+        return functional.mse_loss(scores[:, 0], self._standardised(targets))
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Values in the unit: (rows, 1) -> (rows, 1)."""
+        return scores * self.std + self.mean
+
+    def score(self, predictions: Tensor, targets: Tensor) -> float:
+        """Minus the mean absolute error, in the unit."""
+        return -float((predictions[:, 0].double() - targets.double()).abs().mean())
+
+    def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
+        """The mean squared error, in the unit squared."""
+        return float(((predictions[:, 0].double() - targets.double()) ** 2).mean())
+
+    def ridge_targets(self, targets: Tensor) -> Tensor:
+        return self._standardised(targets.double())[:, None]
+
+    def calibrate(self, scores: Tensor, targets: Tensor) -> float:
+        """1: a value has no temperature."""
+        return 1.0
+
+    def own_head(self, head: nn.Linear, card: Described) -> "tuple[Regression, Tensor, Tensor] | None":
+        """The source's head with the source's scale, where it predicts values in the same named unit."""
+        if not self._same(card):
+            return None
+        return Regression.of(card), head.weight.detach().clone(), head.bias.detach().clone()
+
+    def start_head(self, head: nn.Linear, source: nn.Linear, card: Described) -> None:
+        """The source's head brought to this scale, where it predicts values in the same named unit; else zero."""
+        with torch.no_grad():
+            head.weight.zero_()
+            head.bias.zero_()
+            if self._same(card):
+                head.weight.copy_(source.weight * (card.target_std / self.std))
+                head.bias.copy_((source.bias * card.target_std + card.target_mean - self.mean) / self.std)
+
+    def prototypes(self, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """All labelled rows with their standardised values: the analogue of class means is nearest neighbours."""
+        return {"features": features, "values": self._standardised(targets)[:, None].float()}
+
+    def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
+        """The nearest rows' values, averaged by softmax(cosine / temperature): (rows, d) -> (rows, 1)."""
+        cosine = features @ prototypes["features"].T  # (rows, labelled rows)
+        near, places = cosine.topk(min(NEIGHBOURS, cosine.shape[1]), dim=1)
+        weights = functional.softmax(near / TEMPERATURE, dim=1)
+        return (weights * prototypes["values"][places, 0]).sum(1, keepdim=True)
+
+    def columns(self, predictions: Tensor) -> dict[str, Any]:
+        """A value has no probabilities: null."""
+        return {"prediction": predictions[:, 0].double().numpy(), "probabilities": None}
+
+    def frame(self, predictions: Tensor) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame({"prediction": predictions[:, 0].numpy()})
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "classes": (),
+            "target_kind": self.kind.name,
+            "unit": self.unit,
+            "target_mean": self.mean,
+            "target_std": self.std,
+        }
+
+    def _standardised(self, targets: Tensor) -> Tensor:
+        return (targets - self.mean) / self.std
+
+    def _same(self, card: Described) -> bool:
+        """Whether a source's values mean the same; two units without a name may be anything."""
+        return card.target_kind == self.kind.name and card.unit == self.unit != ""
