@@ -15,8 +15,9 @@ SELECTION = "selection.json"
 
 
 def read_cells(directory: Path) -> pd.DataFrame:
-    """cells.csv of a published folder."""
-    return pd.read_csv(directory / CELLS, keep_default_na=False, na_values={"learning_rate": [""]})
+    """cells.csv of a published folder; pretraining_compute is nan where nobody knows what W took."""
+    unknown = {"learning_rate": [""], "pretraining_compute": [""]}
+    return pd.read_csv(directory / CELLS, keep_default_na=False, na_values=unknown)
 
 
 def read_predictions(directory: Path) -> pd.DataFrame:

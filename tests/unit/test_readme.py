@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import _parser
+from flows.register import EXTRAS
 from headstart.datasets.table import DATASETS
 from headstart.settings import Settings, knobs
 from headstart.strategies.table import STRATEGIES
@@ -31,8 +32,8 @@ def test_headstart_commands_parse_and_name_real_settings() -> None:
     assert len(commands) >= 6
     for command in commands:
         options, rest = _parser().parse_known_args([word for word in command.split() if word != "--help"])
-        assert options.command in {"run", "list", "devices", "ui"}
-        assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= set(knobs(Settings()))
+        assert options.command in {"run", "check", "predict", "status", "list", "devices", "ui"}
+        assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= {*knobs(Settings()), *EXTRAS}
 
 
 def test_files_that_are_named_exist() -> None:

@@ -153,7 +153,7 @@ def test_with_other_channels_they_are_torchvisions_forward_too(name, channels, m
     check_forward(name, monkeypatch, channels=channels, side=40)
 
 
-@pytest.mark.parametrize("name", ["resnet8", *LIGHT, *HEAVY])
+@each(["resnet8", *LIGHT, *HEAVY])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_any_number_of_channels_goes_in(name, channels):
     side = BACKBONES.get(name).smallest

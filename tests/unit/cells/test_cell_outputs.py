@@ -146,3 +146,18 @@ def test_predictions_that_were_changed_are_refused(published):
 )
 def test_best_is_by_accuracy_then_loss_then_seed(rows, best):
     assert best_cell(pd.DataFrame(rows, columns=["validation_score", "validation_loss", "seed"])) == best
+
+
+def test_cells_read_back_with_their_variants_and_with_what_is_not_known(tmp_path):
+    rows = {
+        "strategy": ["full"],
+        "variant": [""],
+        "pretraining_compute": [None],
+        "learning_rate": [None],
+        "seconds": [1.5],
+    }
+    pd.DataFrame(rows).to_csv(tmp_path / "cells.csv", index=False)
+    found = read_cells(tmp_path).iloc[0]
+    assert (found["variant"], found["seconds"]) == ("", 1.5)
+    assert pd.isna(found["pretraining_compute"])
+    assert pd.isna(found["learning_rate"])

@@ -8,7 +8,7 @@ import torch
 from torchvision import models
 
 from headstart.datasets.published import check_published, download, folder_name, is_published
-from headstart.datasets.table import DATASETS
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.datasets.weights_folder import ABOUT, find_weights, read_about
 from headstart.errors import DataError, SettingsError
 from headstart.training.adopt import read_state
@@ -35,8 +35,8 @@ def entry(tmp_path, monkeypatch):
 def test_their_names_are_folders_and_built_in_datasets(backbone, weights):
     name = folder_name(backbone, weights)
     assert is_published(name)
-    assert name in DATASETS
-    assert DATASETS.get(name).name == name
+    assert is_built_in(name)
+    assert get_built_in(name).name == name
     assert not set(name) & set(':/\\ "')
 
 
