@@ -57,6 +57,7 @@ def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float |
 def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> int:
     """Plans with the flags in params.yaml, for DVC reads them there, and puts it back as it was."""
     before = workspace.params.read_bytes() if workspace.params.is_file() else b""
+    there = set((workspace.root / "data").glob("*.dvc"))
     try:
         settings = _apply(workspace, overrides, max_minutes)
         from flows.plan import plan_lines
@@ -65,7 +66,9 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
     finally:
         if before and workspace.params.read_bytes() != before:
             write_text(workspace.params, before.decode())
-            show("params.yaml is as it was")
+            new = sorted(path.stem for path in set((workspace.root / "data").glob("*.dvc")) - there)
+            kept = f"; data/{', data/'.join(new)} stays, to be named by a flag" if new else ""
+            show(f"params.yaml is as it was{kept}")
     return 0
 
 

@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from flows.console import show
-from flows.register import EXTRAS, Registration, look_up, register
-from flows.weights import WEIGHTS, register_weights
+from flows.register import EXTRAS, WEIGHTS, Registration, look_up, register
+from flows.weights import look_up_weights
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
@@ -61,12 +61,9 @@ def apply_overrides(
     if WEIGHTS in overrides and "source.data" in overrides:
         raise SettingsError("give source.data, to pretrain on it, or source.weights, to skip pretraining: not both")
     coming = _look_up_datasets(workspace, document, overrides)
-    if WEIGHTS in overrides:
-        source = register_weights(workspace, overrides[WEIGHTS], backbone=str(document["backbone"]))
-        _set(document, "source.data", source)
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")
-    _check_datasets(workspace, settings, [registration.name for registration in coming if registration.collection])
+    _check_datasets(workspace, settings, [registration.name for registration in coming if registration.files])
     for registration in coming:
         register(workspace, registration)
     for name, value in further(settings).items():
@@ -125,13 +122,16 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     }
     if extras and "target.data" not in overrides:
         raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
-    how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags").data
-    found = []
+    how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
+    found = {}
+    if WEIGHTS in overrides:
+        found["source.data"] = look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone)
     for name in ("source.data", "target.data"):
         if name in overrides:
-            found.append(look_up(workspace, overrides[name], how, **(extras if name == "target.data" else {})))
-            _set(document, name, found[-1].name)
-    return found
+            found[name] = look_up(workspace, overrides[name], how.data, **(extras if name == "target.data" else {}))
+    for name, registration in found.items():
+        _set(document, name, registration.name)
+    return list(found.values())
 
 
 def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:
@@ -140,7 +140,7 @@ def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str])
     there = [path.name for path in folder.glob("*/")] + [path.stem for path in folder.glob("*.dvc")]
     known = [*DATASETS.names(), *TORCHVISION.names()]
     for role, name in (("source", settings.source.data), ("target", settings.target.data)):
-        if name not in known and name not in there and name not in coming:
+        if not is_built_in(name) and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
                 f"{nearest(name, sorted({*known, *there}))}, or give the path of a folder of class folders"

@@ -1,15 +1,16 @@
 """Data as people have it becomes a dataset of the project: data/<name>, under DVC."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.console import show
-from flows.weights import WEIGHTS
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.table import is_built_in, torchvision_name
 from headstart.errors import UserError
 from tasks.workspace import Workspace
 
+WEIGHTS = "source.weights"
 EXTRAS = {
     WEIGHTS: "skips pretraining: a .safetensors or .pth file, IMAGENET1K_V1 (torchvision) or pretrained (timm)",
     "target.test_data": "an own test set for --target.data PATH: a folder of class folders, or a table, of its kind",
@@ -19,11 +20,16 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Registration:
-    """What a flag of a dataset comes to: the dataset's name, and the files it is to be made of, where it is new."""
+    """What a flag of a dataset comes to: the dataset's name, and what it is to be made of, where it is new.
+
+    files, texts: as Versioning.add takes them; no files where it is there, or is fetched. what: it is, in words.
+    """
 
     name: str
     text: str
-    collection: object = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    what: str = ""
 
 
 def look_up(
@@ -50,28 +56,36 @@ def look_up(
     extras = {"test_data": _path(workspace, test_data), "unlabelled": _path(workspace, unlabelled)}
     collection = collect(path, settings, **extras)
     name = collection.name
+    check_free(workspace, name, text)
+    return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images")
+
+
+def check_free(workspace: Workspace, name: str, text: str) -> None:
+    """Refuses a name under which there is a dataset.
+
+    Raises:
+        UserError: a built-in or another dataset of the project has it.
+    """
     if is_built_in(name):
-        raise UserError(f"{text}: {name} is the name of a built-in dataset; give your folder another name")
+        raise UserError(f"{text}: {name} is the name of a built-in dataset; give it another name")
     if workspace.data(name).exists() or workspace.data(f"{name}.dvc").exists():
         raise UserError(
-            f"data/{name} is there already; to use it: --target.data {name}. To put {text} there, remove it first "
-            f"(rm -r data/{name} data/{name}.dvc), or give your folder another name"
+            f"data/{name} is there already; to use it: --target.data {name}, or --source.data {name}. To put {text} "
+            f"there, remove it first (rm -r data/{name} data/{name}.dvc), or give it another name"
         )
-    return Registration(name, text, collection)
 
 
 def register(workspace: Workspace, registration: Registration) -> None:
     """Puts the files of a new dataset to data/<name>, links where that is safe, and adds them to DVC."""
-    from headstart.datasets.collect import Collection
+    if not registration.files:
+        return
     from tasks.versioning import versioning_of
 
-    found = registration.collection
-    if not isinstance(found, Collection):
-        return
-    versioning_of(workspace.root).add(found.files, workspace.data(found.name), texts=found.texts)
+    name = registration.name
+    versioning_of(workspace.root).add(registration.files, workspace.data(name), texts=registration.texts)
     show(
-        f"{registration.text}: {found.images:,} images, now data/{found.name} and versioned by DVC "
-        f"(commit data/{found.name}.dvc to keep it)"
+        f"{registration.text}: {registration.what}, now data/{name} and versioned by DVC "
+        f"(commit data/{name}.dvc to keep it)"
     )
 
 

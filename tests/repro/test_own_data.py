@@ -1,10 +1,13 @@
 """A folder of one's own becomes a dataset; the plan; the way back: the command on a project of real git and DVC."""
 
+import json
 import shlex
 import shutil
 from unittest.mock import patch
 
 import pytest
+import torch
+from torchvision import models
 
 from headstart.errors import UserError
 
@@ -49,18 +52,29 @@ def pets(project, tmp_path):
     return folder
 
 
-def test_a_folder_becomes_a_dataset_that_dvc_versions(project, headstart, pets):
+@pytest.fixture
+def apply(project, capsys):
+    """Writes flags to params.yaml as a run does, without the run; returns what that says."""
+    from flows.overrides import apply_overrides, parse_overrides
+    from tasks.workspace import here
+
+    def apply(*flags: str) -> list[str]:
+        apply_overrides(here(), parse_overrides(list(flags)))
+        return capsys.readouterr().out.splitlines()
+
+    return apply
+
+
+def test_a_folder_becomes_a_dataset_that_dvc_versions(project, apply, pets):
     before = (project.root / "params.yaml").read_text()
-    code, out, err = headstart("--plan", "--target.data", str(pets))
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
-    assert lines[:3] == [
+    lines = apply("--target.data", str(pets))
+    assert lines == [
         f"{pets}: 72 images, now data/my pets and versioned by DVC (commit data/my pets.dvc to keep it)",
         "params.yaml: target.data: sketches -> my pets",
         "back: headstart run --target.data sketches",
     ]
     assert (project.root / "data" / "my pets" / "bar" / "000.png").is_file()
-    assert (pets / "bar" / "000.png").is_file()  # copied, not moved
+    assert (pets / "bar" / "000.png").is_file()  # it is still there
     assert "md5:" in (project.root / "data" / "my pets.dvc").read_text()
     assert project.run("git", "status", "--porcelain").stdout.splitlines() == [
         " M data/.gitignore",
@@ -70,16 +84,24 @@ def test_a_folder_becomes_a_dataset_that_dvc_versions(project, headstart, pets):
     after = (project.root / "params.yaml").read_text()
     assert after.split() == before.replace("data: sketches", "data: my pets").split()  # comments and all
 
-    code, out, _ = headstart("--plan", *shlex.split(lines[2].removeprefix("back: headstart run ")))
-    assert code == 0
-    assert out.splitlines()[0] == "params.yaml: target.data: my pets -> sketches"
+    assert apply(*shlex.split(lines[2].removeprefix("back: headstart run ")))[0] == (
+        "params.yaml: target.data: my pets -> sketches"
+    )
     assert (project.root / "params.yaml").read_text() == before
 
-    code, out, _ = headstart("--plan", "--target.data", "data/my pets")  # by its place in the project
-    assert (code, out.splitlines()[0]) == (0, "params.yaml: target.data: sketches -> my pets")
-    code, _, err = headstart("--plan", "--target.data", str(pets))
-    assert code == 2
-    assert err.startswith("error: data/my pets is there already; to use it: --target.data my pets. To put ")
+    assert apply("--target.data", "data/my pets")[0] == "params.yaml: target.data: sketches -> my pets"  # by its place
+    with pytest.raises(UserError, match=r"^data/my pets is there already; to use it: --target.data my pets"):
+        apply("--target.data", str(pets))
+
+
+def test_a_plan_with_a_folder_keeps_the_dataset_and_no_flag(project, headstart, pets):
+    before = (project.root / "params.yaml").read_bytes()
+    code, out, err = headstart("--plan", "--target.data", str(pets))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1] == "params.yaml: target.data: sketches -> my pets"
+    assert out.splitlines()[-1] == "params.yaml is as it was; data/my pets stays, to be named by a flag"
+    assert (project.root / "data" / "my pets.dvc").is_file()
+    assert (project.root / "params.yaml").read_bytes() == before
 
 
 def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
@@ -100,14 +122,12 @@ def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
         assert not (project.root / folder).exists(), folder
 
 
-def test_the_way_back_of_an_empty_list_works_too(project, headstart):
+def test_the_way_back_of_an_empty_list_works_too(project, apply):
     before = (project.root / "params.yaml").read_text()
-    code, out, _ = headstart("--plan", "--source.data", "mnist5k")
-    assert code == 0
-    assert "params.yaml: built_in:  -> mnist5k" in out
-    back = next(line for line in out.splitlines() if line.startswith("back: "))
-    code, out, _ = headstart("--plan", *shlex.split(back.removeprefix("back: headstart run ")))
-    assert code == 0
+    lines = apply("--source.data", "mnist5k")
+    assert "params.yaml: built_in:  -> mnist5k" in lines
+    back = next(line for line in lines if line.startswith("back: "))
+    apply(*shlex.split(back.removeprefix("back: headstart run ")))
     assert (project.root / "params.yaml").read_text() == before
 
 
@@ -148,3 +168,23 @@ def test_a_merge_conflict_is_an_error_without_a_stack(project, headstart, name):
     assert err.startswith("error: ")
     assert name in err
     assert "Traceback" not in err
+
+
+def test_weights_of_ones_own_go_through_a_whole_run(project, run_warm, apply, tmp_path):
+    torch.manual_seed(0)
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "mine.pth")
+    lines = apply(
+        "--backbone", "squeezenet1_1", "--source.weights", str(tmp_path / "mine.pth"), "--data.image_size", "24"
+    )
+    assert lines[0].startswith(f"{tmp_path / 'mine.pth'}: weights of unknown normalisation (ImageNet's is taken; ")
+    assert "params.yaml: source.data: shapes -> mine" in lines
+    results = run_warm(project)
+    assert results["pretrain"] == "ran"
+    card = json.loads((project.root / "models" / "source" / "mine" / "card.json").read_text())
+    assert (card["strategy"], card["classes"], card["flops"]) == ("adopted", [], None)
+    matches = (project.root / "models" / "source" / "mine" / "matches.csv").read_text()
+    assert matches.count(",taken\n") == 50
+    verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
+    assert verdict["against_scratch"]["compute_saved"]["with_pretraining"]["ratio"] is None
+    assert "weights that were trained elsewhere" in (project.root / "reports" / "report.html").read_text()
+    assert project.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"

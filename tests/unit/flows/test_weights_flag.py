@@ -1,0 +1,109 @@
+"""source.weights: what it may name, and the settings that it makes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from flows.overrides import apply_overrides, parse_overrides
+from flows.weights import look_up_weights
+from headstart.datasets.weights_folder import ABOUT, read_about
+from headstart.errors import SettingsError, UserError
+from headstart.settings import load, write_default
+from headstart.storage.publish import publishing
+from headstart.training.rows import Normalisation
+from headstart.training.weights import WeightsCard, write_weights
+from tasks.workspace import Workspace
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Workspace:
+    root = tmp_path / "project"
+    (root / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "dvc.yaml", root)
+    write_default(root / "params.yaml")
+    monkeypatch.chdir(root)
+    return Workspace(root)
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "mine.pth")
+    return tmp_path / "mine.pth"
+
+
+def test_a_file_is_named_after_itself_and_copies_nothing_yet(workspace, file):
+    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    assert (found.name, dict(found.files), found.texts) == ("mine", {"mine.pth": file}, {})
+    assert "ImageNet's is taken" in found.what
+    assert list((workspace.root / "data").iterdir()) == []
+
+
+def test_what_lies_beside_it_comes_along(workspace, file):
+    (file.parent / ABOUT).write_text('{"mean": [0.5], "std": [0.2]}')
+    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    (file.parent / "copy").mkdir()
+    (file.parent / "copy" / ABOUT).write_text(found.texts[ABOUT])
+    assert read_about(file.parent / "copy").mean == (0.5,)
+    assert found.what == "weights"
+
+
+def test_a_folder_of_our_own_weights_brings_its_card_and_does_not_take_the_name_of_its_dataset(workspace, tmp_path):
+    card = WeightsCard(
+        kind="network", strategy="full", dataset="digits", backbone="resnet8", classes=("a", "b"), image_size=12,
+        channels=1, normalisation=Normalisation((0.3,), (0.4,)), levels=0, seed=0,
+    )  # fmt: skip
+    with publishing(tmp_path / "mnist5k") as draft:
+        write_weights(draft, card, {"a": torch.zeros(1)})
+    found = look_up_weights(workspace, str(tmp_path / "mnist5k"), backbone="resnet8")
+    assert found.name == "mnist5k-weights"
+    (tmp_path / ABOUT).write_text(found.texts[ABOUT])
+    about = read_about(tmp_path)
+    assert (about.mean, about.std, about.classes, about.image_size) == ((0.3,), (0.4,), ("a", "b"), 12)
+
+
+def test_the_same_file_once_more_is_the_dataset_that_it_became(workspace, file):
+    (workspace.root / "data" / "mine").mkdir()
+    shutil.copy(file, workspace.root / "data" / "mine")
+    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    assert (found.name, dict(found.files)) == ("mine", {})
+    torch.save({"a": torch.ones(2)}, file)
+    with pytest.raises(UserError, match="data/mine is there already"):
+        look_up_weights(workspace, str(file), backbone="resnet18")
+
+
+@pytest.mark.parametrize("name", ["gone.pth", "notes.txt", "gone/weights"])
+def test_what_is_no_file_of_weights_is_refused(workspace, tmp_path, name):
+    (tmp_path / "notes.txt").write_text("no weights")
+    with pytest.raises(UserError, match="is not a file of weights"):
+        look_up_weights(workspace, str(tmp_path / name), backbone="resnet18")
+
+
+def test_published_weights_become_a_dataset_that_fetch_brings(workspace):
+    settings = apply_overrides(
+        workspace, parse_overrides(["--backbone", "resnet18", "--source.weights", "IMAGENET1K_V1"])
+    )
+    assert settings.source.data == "resnet18-IMAGENET1K_V1"
+    assert settings.built_in == ("resnet18-IMAGENET1K_V1", "digits")
+    assert load(workspace.params) == settings
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--source.weights", "IMAGENET1K_V1"], "nobody publishes weights of resnet8"),
+        (["--backbone", "resnet18", "--source.weights", "IMAGENET1K_V9"], "no weights 'IMAGENET1K_V9' of resnet18"),
+        (["--source.weights", "{file}", "--source.data", "mnist5k"], "not both"),
+        (["--source.weights", "{file}", "--target.data", "digitz"], "target.data is 'digitz'"),
+        (["--source.weights", "{file}", "--finetune.seeds", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_flag_beside_it_registers_nothing(workspace, file, flags, words):
+    before = workspace.params.read_bytes()
+    with pytest.raises((SettingsError, UserError), match=words):
+        apply_overrides(workspace, parse_overrides([flag.format(file=file) for flag in flags]))
+    assert workspace.params.read_bytes() == before
+    assert list((workspace.root / "data").iterdir()) == []
