@@ -1,12 +1,10 @@
 """The plan in words: printed before anything is trained, and all that `headstart run --plan` does."""
 
-import json
-
 from flows.console import show
 from flows.overrides import as_text
 from headstart.cells.budget import fit
 from headstart.cells.plan import estimate, measure_speed, plan
-from headstart.datasets.pack import TEST, UNLABELLED, Pack
+from headstart.datasets.pack import TEST, UNLABELLED, read_pack_card
 from headstart.datasets.read import list_dataset
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.datasets.weights_folder import find_weights
@@ -14,7 +12,6 @@ from headstart.evaluation.measures import RATE, Measure, measure_of
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
-from headstart.storage.publish import MANIFEST
 from tasks.devices import Device, available
 from tasks.versioning import versioning_of
 from tasks.workers import cores
@@ -50,7 +47,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
 def target_measure(workspace: Workspace, settings: Settings) -> Measure:
     """What the verdict will be measured in, by the target's pack; before there is one, rates are taken for granted."""
     pack = workspace.pack(settings.target.data)
-    return measure_of(Pack(pack).card) if (pack / MANIFEST).is_file() else RATE
+    return measure_of(read_pack_card(pack)) if pack.is_dir() else RATE
 
 
 def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dict[str, str]:
@@ -92,18 +89,17 @@ def _workers(device: Device) -> int:
 
 def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, int]:
     """(rows, test rows) of a dataset: from its pack, its files, or what a built-in is known to have."""
-    card = workspace.pack(dataset) / "card.json"
-    if card.is_file():
-        splits = json.loads(card.read_text())["pack"]["splits"]
+    if workspace.pack(dataset).is_dir():
+        splits = read_pack_card(workspace.pack(dataset)).splits
         return sum(count for split, count in splits.items() if split != UNLABELLED), splits.get(TEST, 0)
     if workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
         return 0, 0
     if is_built_in(dataset) and not workspace.data(dataset).is_dir():
         entry = get_built_in(dataset)
         return entry.rows, entry.test_rows or round(entry.rows * settings.data.test_fraction)
-    splits = list_dataset(workspace.data(dataset), settings.data).splits
-    rows = sum(split != UNLABELLED for split in splits)
-    return rows, splits.count(TEST) or round(rows * settings.data.test_fraction)
+    given = list_dataset(workspace.data(dataset), settings.data).splits
+    rows = sum(split != UNLABELLED for split in given)
+    return rows, given.count(TEST) or round(rows * settings.data.test_fraction)
 
 
 def _duration(seconds: float) -> str:

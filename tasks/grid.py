@@ -8,7 +8,7 @@ from typing import Any
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
-from headstart.datasets.pack import Pack, pack_digest
+from headstart.datasets.pack import pack_digest, read_pack_card
 from headstart.objectives.kinds import KINDS
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
@@ -25,7 +25,7 @@ def places(context: Context) -> Places:
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
-        kind=Pack(workspace.pack(target)).card.kind,
+        kind=read_pack_card(workspace.pack(target)).kind,
     )
 
 

@@ -1,12 +1,12 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from headstart.cells.results import read_selection
+from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
 from tasks import workers
@@ -120,13 +120,12 @@ class Run:
         self.tracking.log_params(run_id, outcome.params)
         self.tracking.log_metrics(run_id, outcome.metrics)
         for name in outcome.datasets:
-            card = json.loads((self.workspace.pack(name) / "card.json").read_text())["pack"]
             self.tracking.log_dataset(
                 run_id,
                 name=name,
                 digest=self.versioning.data_digest(self.workspace.data(name)),
                 source=str(self.workspace.data(name)),
-                rows=sum(card["splits"].values()),
+                rows=sum(read_pack_card(self.workspace.pack(name)).splits.values()),
                 context="source" if name == self.settings.source.data else "target",
             )
         for path in outcome.artifacts:
@@ -173,11 +172,14 @@ def register_model(run: Run, strategy: str) -> str | None:
         run.parent,
         directory,
         name=name,
-        pip_requirements=[
-            f"{package}=={version(package)}" for package in ("torch", "torchvision", "pandas", "safetensors")
-        ],
+        pip_requirements=[f"{package}=={version(package)}" for package in _packages(card.backbone)],
         input_example=np.ascontiguousarray(pack.images[:2].transpose(0, 2, 3, 1)),
         card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)}
         | {"headstart.result": result},
     )
     return f"{name}, version {number}" if number else None
+
+
+def _packages(backbone: str) -> tuple[str, ...]:
+    """What a delivered model needs where it is served."""
+    return ("torch", "torchvision", "pandas", "safetensors", *(("timm",) if backbone.startswith("timm:") else ()))

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from headstart.errors import DataError
+from headstart.errors import DataError, IntegrityError
 from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
 
+CARD = "card.json"
 TEST = "test"
 TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
 SECRET = ("path", "label", "value")  # what tells a test row's target
@@ -83,9 +84,7 @@ class Pack:
 
     @cached_property
     def card(self) -> Card:
-        fields: dict[str, Any] = json.loads((self.directory / "card.json").read_text())["pack"]
-        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return Card(**values)
+        return read_pack_card(self.directory)
 
     @cached_property
     def examples(self) -> pd.DataFrame:
@@ -128,6 +127,21 @@ class Pack:
         return list(self.examples["id"].iloc[rows])
 
 
+def read_pack_card(directory: Path) -> Card:
+    """The card of a pack alone, for a look at it: opening the pack itself takes the digest of all its pixels.
+
+    Raises:
+        IntegrityError: there is none, or it is none.
+    """
+    path = directory / CARD
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text())["pack"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        return Card(**values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{path} is not the card of a pack: {error}; run the step ingest again") from None
+
+
 def test_directory(directory: Path) -> Path:
     """Where the test labels of the pack at `directory` lie."""
     return directory.with_name(f"{directory.name}.test")
@@ -161,7 +175,7 @@ def write_pack(directory: Path, *, card: Card, examples: pd.DataFrame, images: I
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
-        write_json(draft / "card.json", {"pack": card.__dict__, **_declaration(card, images)})
+        write_json(draft / CARD, {"pack": card.__dict__, **_declaration(card, images)})
 
 
 def _save_images(path: Path, images: Images) -> None:
