@@ -143,7 +143,7 @@ class Classification:
     def frame(self, predictions: Tensor) -> "pd.DataFrame":
         import pandas as pd
 
-        table = pd.DataFrame(predictions.numpy(), columns=list(self.classes))
+        table = pd.DataFrame(predictions.numpy(), columns=[f"probability.{name}" for name in self.classes])
         table.insert(0, "prediction", np.array(self.classes)[predictions.argmax(1).numpy()])
         return table
 

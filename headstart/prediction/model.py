@@ -43,21 +43,12 @@ class Model:
         return self._outputs(images).numpy()
 
     def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """One row an image: prediction (of values, in the card's unit), and a column of probability a class, if any.
+        """One row an image: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
 
         Raises:
             DataError: another number of channels or another size than the model was trained on.
         """
         return self.objective.frame(self._outputs(images))
-
-    def table(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """One row an image, as it is written to files: prediction, and `probability.<class>` for each class, if any.
-
-        Raises:
-            DataError: another number of channels or another size than the model was trained on.
-        """
-        columns = ["prediction", *(f"probability.{name}" for name in self.card.classes)]
-        return self.predict(images).set_axis(columns, axis=1)
 
     @torch.inference_mode()
     def _outputs(self, images: NDArray[np.uint8]) -> Tensor:

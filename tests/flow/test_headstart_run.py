@@ -194,7 +194,7 @@ def test_the_registered_model_predicts_as_the_delivered_one(first_run, client_of
     uri = f"sqlite:///{project.root}/.headstart/mlflow.db"
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)
     served = mlflow.pyfunc.load_model("models:/headstart-sketches/1").predict(images.transpose(0, 2, 3, 1))
-    assert list(served.columns) == ["prediction", "bar", "cross", "disc"]
+    assert list(served.columns) == ["prediction", "probability.bar", "probability.cross", "probability.disc"]
     assert served.equals(expected)
     weights = Path(version.source.removeprefix("file://")) / "data" / chosen.name / "weights.safetensors"
     assert weights.read_bytes() == (chosen / "weights.safetensors").read_bytes()

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from headstart.cells.run import run_cell
 from headstart.errors import DataError, IntegrityError
+from headstart.objectives.classification import Classification
 from headstart.prediction import ServedModel, load
 from headstart.training.accelerator import Accelerator
 
@@ -49,19 +51,18 @@ def test_no_images_are_no_rows(model):
     assert len(model.predict(np.zeros((0, 1, 12, 12), np.uint8))) == 0
 
 
-def test_the_table_names_the_classes(model, images):
+def test_the_answer_has_the_class_and_a_column_of_probability_a_class(model, images):
     found = model.predict(images)
-    assert found.columns.tolist() == ["prediction", *model.card.classes]
-    probabilities = found[list(model.card.classes)]
-    assert found["prediction"].tolist() == probabilities.idxmax(axis=1).tolist()
-    assert probabilities.to_numpy() == pytest.approx(model.probabilities(images))
-
-
-def test_the_table_for_files_has_a_column_of_probability_a_class(model, images):
-    found = model.table(images)
     assert found.columns.tolist() == ["prediction", *(f"probability.{name}" for name in model.card.classes)]
-    assert found["prediction"].tolist() == model.predict(images)["prediction"].tolist()
+    best = found.iloc[:, 1:].idxmax(axis=1).str.removeprefix("probability.")
+    assert found["prediction"].tolist() == best.tolist()
     assert found.iloc[:, 1:].to_numpy() == pytest.approx(model.probabilities(images))
+
+
+def test_a_class_may_be_called_prediction():
+    answers = Classification(("prediction", "other")).frame(torch.tensor([[0.8, 0.2]]))
+    assert answers.columns.tolist() == ["prediction", "probability.prediction", "probability.other"]
+    assert answers["prediction"].tolist() == ["prediction"]
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 12, 12), (2, 1, 14, 12), (2, 12, 12), (1, 12, 12, 1)])
