@@ -88,10 +88,24 @@ class Amounts(Protocol):
 
 
 @dataclass(frozen=True)
-class Points:
-    """Rates of right answers."""
+class _Measured:
+    """What both take from their measure."""
 
     measure: Measure
+
+    @property
+    def kind(self) -> Kind:
+        return self.measure.kind
+
+    @property
+    def scale(self) -> float:
+        return self.measure.scale
+
+
+@dataclass(frozen=True)
+class Points(_Measured):
+    """Rates of right answers."""
+
     metric: str
     top: float = 1.0
     caption: str = "Rates in percent"
@@ -103,14 +117,6 @@ class Points:
     @property
     def unit(self) -> str:
         return "points"
-
-    @property
-    def kind(self) -> Kind:
-        return self.measure.kind
-
-    @property
-    def scale(self) -> float:
-        return self.measure.scale
 
     @property
     def axis(self) -> str:
@@ -152,10 +158,9 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Units:
+class Units(_Measured):
     """Errors of values in their unit: of scores the lower is better, of differences the higher still."""
 
-    measure: Measure
     top: float = inf
 
     @property
@@ -165,14 +170,6 @@ class Units:
     @property
     def unit(self) -> str:
         return self.measure.unit or ""
-
-    @property
-    def kind(self) -> Kind:
-        return self.measure.kind
-
-    @property
-    def scale(self) -> float:
-        return self.measure.scale
 
     @property
     def axis(self) -> str:

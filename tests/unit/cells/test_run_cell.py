@@ -53,9 +53,9 @@ def test_a_finished_cell_is_not_run_again(copied, finished, monkeypatch):
     assert run_cell(copied, Accelerator()) == finished[1]
 
 
-def test_nor_under_another_variant_of_the_same_length(copied, monkeypatch):
+def test_nor_under_another_variant_of_the_same_length(copied, finished, monkeypatch):
     monkeypatch.setattr("headstart.strategies.scratch.fit", never)
-    run_cell(replace(copied, variant="equal_compute"), Accelerator())
+    assert run_cell(replace(copied, variant="equal_compute"), Accelerator()) == finished[1]
 
 
 @pytest.mark.parametrize("name", [*FILES, "cell.json", "manifest.json"])
