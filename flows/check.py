@@ -8,8 +8,9 @@ from flows.console import show
 from flows.overrides import overridden
 from headstart.datasets.check import check as check_dataset
 from headstart.datasets.pack import POOL, TEST
-from headstart.datasets.table import is_built_in, torchvision_name
+from headstart.datasets.table import is_built_in, torchvision_name, unit_of
 from headstart.errors import HeadstartError, UserError
+from headstart.evaluation.measures import RATE, Error, Measure
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
@@ -60,13 +61,19 @@ def _check(path: Path, settings: Settings) -> dict[str, Any]:
             workers=workers.pool(),
             progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
         )
+    measure = _measure(path.name, found, settings)
+    expected = planned_resolution(
+        settings.evaluate, units=max(found["test_units"], 2), seeds=settings.finetune.seeds, measure=measure
+    )
+    unit = "rows" if found["test_units"] == found["splits"].get(TEST, 0) else "units"
+    line = resolution_line(expected, unit=unit, measure=measure)
+    return found | {"resolution": {"half_width": expected.half_width, "line": line}}
+
+
+def _measure(name: str, found: dict[str, Any], settings: Settings) -> Measure:
     if found["kind"] == "class":
-        expected = planned_resolution(
-            settings.evaluate, units=max(found["test_units"], 2), seeds=settings.finetune.seeds
-        )
-        unit = "rows" if found["test_units"] == found["splits"].get(TEST, 0) else "units"
-        found["resolution"] = {"half_width": expected.half_width, "line": resolution_line(expected, unit=unit)}
-    return found
+        return RATE
+    return Error(unit_of(name, settings.target.unit) or None, found["values"][POOL]["std"] or 1.0)
 
 
 def _find(workspace: Workspace, text: str) -> Path:
@@ -83,7 +90,8 @@ def _find(workspace: Workspace, text: str) -> Path:
 def _lines(found: dict[str, Any]) -> list[str]:
     splits = found["splits"]
     known = splits.get(POOL, 0) + splits.get(TEST, 0)
-    lines = [f"{found['path']}: {known:,} rows " + (_of_classes if found["kind"] == "class" else _of_values)(found)]
+    what = f"in {len(found['classes'])} classes" if found["kind"] == "class" else "of values"
+    lines = [f"{found['path']}: {known:,} rows {what}"]
     whose = "its own" if found["own_test"] else "drawn by the seed"
     lines.append(f"split: {splits.get(POOL, 0):,} rows in the pool, {splits.get(TEST, 0):,} test rows ({whose})")
     if found["validation"]:
@@ -97,12 +105,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"label budget: at most {found['largest_label_budget']:,} a class; up to "
             f"{found['largest_disjoint_label_budget']:,} each seed has labels of its own"
         )
-        lines.append(found["resolution"]["line"])
     else:
         lines += [
             f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
             for split, n in found["values"].items()
         ]
+    lines.append(found["resolution"]["line"])
     side = found["shorter_side"]
     modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
     lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
@@ -111,14 +119,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
     lines += [f"warning: {text}" for text in found["warnings"]]
     return lines
-
-
-def _of_classes(found: dict[str, Any]) -> str:
-    return f"in {len(found['classes'])} classes"
-
-
-def _of_values(found: dict[str, Any]) -> str:
-    return "of values"
 
 
 def _first(items: Any) -> list[Any]:

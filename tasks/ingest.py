@@ -2,6 +2,7 @@
 
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import TEST, UNLABELLED, Card, Pack
+from headstart.datasets.table import unit_of
 from headstart.datasets.weights_folder import find_weights
 from headstart.datasets.weights_pack import pack_weights
 from tasks.step import Context, Outcome
@@ -52,7 +53,7 @@ def _target(context: Context) -> Card:
         workspace.pack(name),
         settings=settings.data,
         seed=settings.seed,
-        unit=settings.target.unit,
+        unit=unit_of(name, settings.target.unit),
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {name}", done, of),
     )
@@ -69,6 +70,7 @@ def _source(context: Context) -> Card:
         workspace.pack(name),
         settings=settings.data,
         excluded={row.rpartition("-")[0] for row in target.ids(target.rows(TEST))},
+        unit=unit_of(name, settings.source.unit),
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {name}", done, of),
     )

@@ -22,10 +22,11 @@ def ingest_source(
     excluded: Iterable[str],
     workers: Executor,
     progress: Progress,
+    unit: str = "",
 ) -> Card:
     """Packs a source: all rows may be pretrained on, except those that are among the target's test rows.
 
-    excluded: content digests (an id without its ordinal) of the target's test rows.
+    excluded: content digests (an id without its ordinal) of the target's test rows. unit: of the values, if any.
 
     Raises:
         DataError: see `read_rows` and `arrange_source`.
@@ -34,7 +35,7 @@ def ingest_source(
         rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append)
         arranged = arrange_source(directory, rows, settings=settings, excluded=excluded)
         images = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, images, settings=settings, unit="")
+        return _publish(pack, rows, arranged, images, settings=settings, unit=unit)
 
 
 def ingest_target(

@@ -13,6 +13,9 @@ class SourceSettings(Knobs):
     data: str = Field("mnist5k", min_length=1)
     """dataset to pretrain on: a folder below data/, or a built-in"""
 
+    unit: str = ""
+    """unit of the source's values, where they are numbers; W's own head can be used where it is the target's too"""
+
 
 class TargetSettings(Knobs):
     """The task that has few labels."""
@@ -21,7 +24,7 @@ class TargetSettings(Knobs):
     """dataset to fine-tune and evaluate on: a folder below data/, or a built-in"""
 
     unit: str = ""
-    """unit of the target's values, for the report, where the target is a number and not a class"""
+    """unit of the target's values, where they are numbers; a built-in's is known"""
 
 
 class DataSettings(Knobs):

@@ -126,6 +126,11 @@ def get_built_in(name: str) -> BuiltIn:
     return DATASETS.get(name)
 
 
+def unit_of(name: str, given: str) -> str:
+    """The unit of a dataset's values: the one that the settings give, else what a built-in's are in."""
+    return given or (get_built_in(name).unit if is_built_in(name) else None) or ""
+
+
 def torchvision_name(text: str) -> str:
     """torchvision:CIFAR10 -> torchvision-cifar10, the dataset's name in the project; another text as it is.
 

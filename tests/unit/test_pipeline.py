@@ -170,8 +170,9 @@ def test_the_params_of_a_stage_are_settings(stage, item):
     names = knobs(Settings())
     sections = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     for param in body(stage).get("params", []):
-        name = param.replace("${item}", item)
-        assert name in names or name in sections or name == "strategies.source"  # a strategy without knobs
+        for role in ("source", "target"):  # what ${key} stands for
+            name = param.replace("${item}", item).replace("${key}", role)
+            assert name in names or name in sections or name == "strategies.source"  # a strategy without knobs
 
 
 @pytest.mark.parametrize("stage", STAGES)
