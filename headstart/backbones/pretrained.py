@@ -1,64 +1,95 @@
-"""A library's own weights in our networks: which of its tensors goes where, and for how many channels."""
+"""Weights that were trained elsewhere, in our networks: matched by name and shape, for any number of channels."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from headstart.backbones.network import Network, build
+from headstart.backbones.network import Network
 from headstart.backbones.original import first_convolution
 from headstart.errors import DataError
 
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads that GoogLeNet and Inception have for their own training alone
-SHOWN = 3
+DEPTH = 3  # dotted parts that may stand before a name: "module.backbone.layer1..."
+COUNTER = "num_batches_tracked"
+SHOWN = 3  # names that a refusal shows
 
 
-def original_keys(name: str) -> dict[str, str]:
-    """Name of each tensor in the library's own network, such as layer1.0.conv1.weight -> its name in ours."""
-    with torch.device("meta"):
-        return build(name, channels=3, classes=1000).original_keys
+@dataclass(frozen=True)
+class Match:
+    """What of a file went into a network.
+
+    taken: our tensors by the file's names for them. fresh: our tensors that the file has not, or in another shape.
+    unused: the file's tensors that went nowhere.
+    """
+
+    taken: dict[str, str]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
 
 
-def load_original(network: Network, state: Mapping[str, Tensor], *, where: str) -> None:
-    """Loads the state dict of the library's own network; a head for other classes stays as it is.
+def load_matching(network: Network, state: Mapping[str, Tensor], *, where: str, backbone: str) -> Match:
+    """Copies into the network what matches by name and shape; the names are ours, or those of the original network.
+
+    A first convolution for another number of channels is adapted. A head of other classes stays out.
 
     Raises:
-        DataError: a tensor is missing, unknown or of another shape; `where` says what file or weights it was.
+        DataError: nothing of the body matches.
     """
-    network.load_state_dict(network.state_dict() | translated(network, state, where=where))
-
-
-def translated(network: Network, state: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
-    """The state dict of the library's own network under our names.
-
-    Auxiliary heads are left out, and the head where it is for another number of classes. The first convolution is
-    adapted to the network's number of channels.
-
-    Raises:
-        DataError: a tensor is missing, unknown or of another shape.
-    """
-    keys, own = network.original_keys, network.state_dict()
-    missing = [key for key in keys if key not in state and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in state if key not in keys and not key.startswith(AUXILIARY)]
-    if missing or unknown:
-        raise DataError(
-            f"{where} does not hold the weights of this backbone: {_some(missing)} missing, {_some(unknown)} unknown; "
-            f"give weights of the same architecture"
-        )
-    found = {keys[key]: tensor for key, tensor in state.items() if key in keys}
-    found["head.weight"] = found["head.weight"].flatten(1)  # SqueezeNet's is a convolution
-    found.setdefault("head.bias", torch.zeros(len(found["head.weight"])))  # MaxViT's has none
+    own = network.state_dict()
     first = f"{first_convolution(network)[0]}.weight"
-    found[first] = adapt_input(found[first], own[first].shape[1])
-    if len(found["head.weight"]) != len(own["head.weight"]):
-        del found["head.weight"], found["head.bias"]
-    for key, tensor in found.items():
-        if tensor.shape != own[key].shape:
-            raise DataError(
-                f"{where}: {key} has shape {tuple(tensor.shape)}, but this backbone's has {tuple(own[key].shape)}; "
-                f"give weights of the same architecture and image size"
-            )
-    return found
+    best: dict[str, str] = {}
+    for prefix in _prefixes(state):
+        for names in ({name: name for name in own}, network.original_keys):
+            found = {
+                prefix + theirs: ours
+                for theirs, ours in names.items()
+                if prefix + theirs in state and _fits(state[prefix + theirs], own[ours], first=ours == first)
+            }
+            best = max(best, found, key=lambda taken: sum(_is_body(ours) for ours in taken.values()))
+    if not any(_is_body(ours) for ours in best.values()):
+        there = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in sorted(state.items())[:SHOWN])
+        wanted = ", ".join(f"{name} {tuple(own[ours].shape)}" for name, ours in _first_names(network, own))
+        raise DataError(
+            f"{where}: none of its {len(state)} tensors matches {backbone} by name and shape; it has {there}, ...; "
+            f"{backbone} has {wanted}, ...: choose the backbone that it was trained with (--backbone)"
+        )
+    tensors = {
+        ours: state[theirs].reshape(own[ours].shape[:1] + state[theirs].shape[1 : own[ours].dim()])
+        for theirs, ours in best.items()
+    }
+    if first in tensors:
+        tensors[first] = adapt_input(tensors[first], own[first].shape[1])
+    network.load_state_dict(tensors, strict=False)
+    return Match(
+        taken=best,
+        fresh=tuple(name for name in own if name not in tensors and not name.endswith(COUNTER)),
+        unused=tuple(name for name in state if name not in best and not name.endswith(COUNTER)),
+    )
+
+
+def _prefixes(state: Iterable[str]) -> list[str]:
+    """What may stand before the names: nothing, or any beginning of up to three dotted parts."""
+    found = {""}
+    for name in state:
+        parts = name.split(".")
+        found |= {".".join(parts[:depth]) + "." for depth in range(1, min(DEPTH, len(parts) - 1) + 1)}
+    return sorted(found, key=lambda prefix: (prefix.count("."), prefix))[:200]
+
+
+def _fits(tensor: Tensor, own: Tensor, *, first: bool) -> bool:
+    """Same shape; of the first layer the input channels may differ, and a head may be a convolution of one pixel."""
+    if first and tensor.dim() == own.dim() == 4:
+        return tensor.shape[0] == own.shape[0] and tensor.shape[2:] == own.shape[2:]
+    return tensor.shape == own.shape or tensor.shape == (*own.shape, 1, 1)
+
+
+def _is_body(name: str) -> bool:
+    return not name.startswith("head.") and not name.endswith(COUNTER)
+
+
+def _first_names(network: Network, own: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    names = network.original_keys or {name: name for name in own}
+    return list(names.items())[:SHOWN]
 
 
 def adapt_input(weight: Tensor, channels: int) -> Tensor:
@@ -73,9 +104,3 @@ def adapt_input(weight: Tensor, channels: int) -> Tensor:
     if channels == 1:
         return weight.sum(1, keepdim=True)
     return weight.repeat(1, -(-channels // given), 1, 1)[:, :channels] * (given / channels)
-
-
-def _some(keys: Iterable[str]) -> str:
-    names = list(keys)
-    shown = f" ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})" if names else ""
-    return f"{len(names)} tensors{shown}"

@@ -73,27 +73,33 @@ def pretrain(
         observe=observe,
         objective=objective,
     )
-    blocks = block_flops(
-        backbone, channels=pack.card.channels, image_size=pack.card.image_size, classes=objective.outputs
-    )
-    card = WeightsCard(
-        kind="network",
-        strategy="pretrain",
-        dataset=pack.card.name,
-        backbone=backbone,
-        image_size=pack.card.image_size,
-        channels=pack.card.channels,
-        normalisation=normalisation,
-        levels=0,
-        seed=seed,
-        flops=training_flops(blocks, examples=plan.steps * plan.batch_size),
-        **objective.describe(),
-    )
+    card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
         _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
+
+
+def _card(
+    pack: Pack, objective: Objective, normalisation: Normalisation, backbone: str, *, seed: int, examples: int
+) -> WeightsCard:
+    """examples: rows that the training saw, each as often as it did."""
+    own = pack.card
+    blocks = block_flops(backbone, channels=own.channels, image_size=own.image_size, classes=objective.outputs)
+    return WeightsCard(
+        kind="network",
+        strategy="pretrain",
+        dataset=own.name,
+        backbone=backbone,
+        image_size=own.image_size,
+        channels=own.channels,
+        normalisation=normalisation,
+        levels=0,
+        seed=seed,
+        flops=training_flops(blocks, examples=examples),
+        **objective.describe(),
+    )
 
 
 def _hold_out(pack: Pack, objective: Objective, settings: PretrainSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -245,14 +245,14 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     client = client_of(project)
     first = {run.info.run_name: run.info.run_id for run in runs_of(client)}
     recorded = (project.root / "dvc.lock").read_bytes()
-    done = project.headstart("run", "--strategies.frozen_blocks.fixed_blocks", "9", check=False)
-    assert done.returncode == 2  # it is a setting that this backbone does not have
+    done = project.headstart("run", "--finetune.label_budget", "40", check=False)
+    assert done.returncode == 2  # more labels than the target has
     assert done.stdout.splitlines() == [
-        "params.yaml: strategies.frozen_blocks.fixed_blocks: 2 -> 9",
-        "back: headstart run --strategies.frozen_blocks.fixed_blocks 2",
+        "params.yaml: finetune.label_budget: 4 -> 40",
+        "back: headstart run --finetune.label_budget 4",
     ]
     *log, error = done.stderr.splitlines()
-    assert error.startswith("error: strategies.frozen_blocks.fixed_blocks is 9, but this backbone's blocks are ")
+    assert error.startswith("error: a label budget of 40 a class needs 40 labelled rows, but class 'bar' has ")
     assert [line for line in log if not LINE.fullmatch(line)] == []  # no stack, and not Prefect's words for it
     assert (project.root / "dvc.lock").read_bytes() == recorded
     assert prefect_states(project, "flow_run")[-1][1] == "FAILED"
@@ -261,16 +261,17 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     runs = runs_of(client)
     parent = parents(runs)[-1]
     assert parent.info.status == "FAILED"
-    assert "fixed_blocks is 9" in parent.data.tags["headstart.reason"]
-    assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("extract", "FAILED")]
+    assert "a label budget of 40 a class" in parent.data.tags["headstart.reason"]
+    assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("finetune@source", "FAILED")]
     reused = {key: value for key, value in parent.data.tags.items() if key.startswith("headstart.reused.")}
     assert reused == {  # skipped steps have no child; the parent links to the runs that made their results
         "headstart.reused.ingest/target": first["ingest@target"],
         "headstart.reused.ingest/source": first["ingest@source"],
         "headstart.reused.pretrain": first["pretrain"],
+        "headstart.reused.extract": first["extract"],
     }
     assert processes_of(project) == []
-    project.set(strategies__frozen_blocks__fixed_blocks=2)
+    project.set(finetune__label_budget=4)
 
 
 @pytest.mark.scenario

@@ -27,7 +27,7 @@ def original():
     return network
 
 
-def put(folder: Path, state, name: str = "mine.pth", **about) -> Path:
+def put(folder: Path, state, name: str = "mine.safetensors", **about) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / name) if name.endswith(".safetensors") else torch.save(state, folder / name)
     if about:
@@ -57,15 +57,15 @@ def test_torchvisions_own_names_match_and_the_outputs_are_the_same(tmp_path, ori
 
 
 @pytest.mark.parametrize(
-    "wrap",
+    ("name", "wrap"),
     [
-        lambda state: {"module." + key: value for key, value in state.items()},
-        lambda state: {"state_dict": {"model.backbone." + key: value for key, value in state.items()}, "epoch": 3},
-        lambda state: {"model": state},
+        ("a.safetensors", lambda state: {"module." + key: value for key, value in state.items()}),
+        ("a.pth", lambda state: {"state_dict": {"model.backbone." + k: v for k, v in state.items()}, "epoch": 3}),
+        ("a.pt", lambda state: {"model": state}),
     ],
 )
-def test_wrappers_and_prefixes_of_training_scripts_are_seen_through(tmp_path, original, wrap):
-    _, match = take(put(tmp_path / "mine", wrap(original.state_dict())))
+def test_wrappers_and_prefixes_of_training_scripts_are_seen_through(tmp_path, original, name, wrap):
+    _, match = take(put(tmp_path / "mine", wrap(original.state_dict()), name))
     assert [name for name in match.fresh if not name.startswith("head.")] == []
     assert len(match.taken) > 200
 
