@@ -28,8 +28,8 @@ run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, th
 plan: $(STAMP) ## say what a run would do, how long it takes and how sure its verdict can be
 	@$(BIN)/headstart run --plan
 
-test: $(STAMP) ## the test suite
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## the test suite, in two processes of one thread each
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own data: minutes of real git and DVC
 	@$(BIN)/python -m pytest -m scenario

@@ -32,6 +32,14 @@ TINY = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes: those in whole projects share one, the others stay together by file."""
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests")
+        group = str(place) if place.parts[0] == "unit" else "projects"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors; DVC's own use of pygtrie is nothing that this project can mend."""
     config.addinivalue_line("filterwarnings", "ignore:_NoneStep.value will soon raise:DeprecationWarning")

@@ -132,6 +132,7 @@ def test_channels_are_adapted_as_timm_does(channels, filters):
 )
 def test_what_is_missing_unknown_or_of_another_shape_is_listed(change, fresh, unused):
     network = build("resnet18", channels=3, classes=9)
+    fill(network)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     state = torchvisions("resnet18").state_dict()
     change(state)
