@@ -57,7 +57,7 @@ def _smaller(settings: Settings, estimate: Estimate) -> tuple[Settings, str] | N
     if grid.curve_budgets:
         largest = max(grid.curve_budgets)
         kept = tuple(budget for budget in grid.curve_budgets if budget != largest)
-        return _with(settings, curve_budgets=kept), f"the curve's {largest} labels a class"
+        return _with(settings, curve_budgets=kept), f"the curve's budget of {largest}"
     if costliest := _costliest(settings, estimate):
         return _without(settings, costliest), f"strategy {costliest}"
     if grid.seeds > FEWEST_SEEDS:

@@ -33,12 +33,12 @@ def test_what_fits_stays_as_it_is():
     ("allowed", "takes", "dropped"),
     [
         # without the curve's 800 steps a budget: 2400, then 1600 steps a seed
-        (172.0, 132.48, ["the curve's 20 labels a class"]),
-        (132.0, 92.48, ["the curve's 20 labels a class", "the curve's 5 labels a class"]),
+        (172.0, 132.48, ["the curve's budget of 20"]),
+        (132.0, 92.48, ["the curve's budget of 20", "the curve's budget of 5"]),
         # without full: 1400 a seed. frozen_blocks is as costly, and the last of equal ones goes
-        (92.0, 82.48, ["the curve's 20 labels a class", "the curve's 5 labels a class", "strategy full"]),
+        (92.0, 82.48, ["the curve's budget of 20", "the curve's budget of 5", "strategy full"]),
         # 1400 steps less a seed
-        (60.0, 54.48, ["the curve's 20 labels a class", "the curve's 5 labels a class", "strategy full"]
+        (60.0, 54.48, ["the curve's budget of 20", "the curve's budget of 5", "strategy full"]
          + ["seed 4", "seed 3"]),
     ],
 )  # fmt: skip

@@ -91,8 +91,8 @@ def test_too_few_minutes_shrink_the_grid_in_params_yaml_with_the_way_back(worksp
     said = capsys.readouterr().out.splitlines()
     assert said[:5] == [
         "too long: about 3 min of computing on a GPU, 1.5 min are allowed",
-        "dropped: the curve's 20 labels a class",
-        "dropped: the curve's 5 labels a class",
+        "dropped: the curve's budget of 20",
+        "dropped: the curve's budget of 5",
         "dropped: strategy full",
         "now about 82 s",
     ]
