@@ -27,6 +27,16 @@ def check_control(doubling: Contrast, *, margin: float) -> ControlCheck:
     )
 
 
+def overtrained_warning(check: ControlCheck, *, margin: float, measure: Measure = RATE) -> str | None:
+    """The other way to have a weak control: one that got worse, by more than the margin and not by chance."""
+    if check.gain >= -margin or check.high >= 0:
+        return None
+    return (
+        f"training from scratch gets worse with its steps doubled ({measure.amount(check.gain)}), so transfer is compared"
+        " with less than scratch can do: lower strategies.scratch.steps"
+    )
+
+
 def curve_warning(scores: Mapping[int, float], *, margin: float, measure: Measure = RATE) -> str | None:
     """The tell-tale of an undertrained control: more labels that do not help it.
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from headstart.errors import DataError
 from headstart.evaluation.contrasts import Contrast, contrast
-from headstart.evaluation.control import check_control, curve_warning
+from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
 from headstart.evaluation.decision import Ruling, decide, holm
 from headstart.evaluation.document import (
     ComputeSaved,
@@ -381,11 +381,14 @@ def _warnings(
             f"{HALF_STEPS} was not run, so whether training from scratch has reached its plateau is unknown;"
             " run it with half of strategies.scratch.steps"
         )
+    margin, measure = question.margin(outcomes.measure), outcomes.measure
+    if check and (worse := overtrained_warning(check, margin=margin, measure=measure)):
+        yield worse
     curve = {
         budget: float(outcomes.scores(CONTROL, budget, outcomes.seeds(CONTROL, budget)).mean())
         for budget in outcomes.budgets(CONTROL)
     }
-    if tell_tale := curve_warning(curve, margin=question.margin(outcomes.measure), measure=outcomes.measure):
+    if tell_tale := curve_warning(curve, margin=margin, measure=measure):
         yield tell_tale
     if measured.seeds == 2:
         yield "two seeds hardly show how much seeds differ: the interval is wide for that reason; use five"

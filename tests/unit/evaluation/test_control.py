@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from headstart.evaluation.contrasts import contrast
-from headstart.evaluation.control import check_control, curve_warning
+from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
 
 
 def doubling(gain_rows: int, lost_rows: int, rows: int = 400, seeds: int = 3):
@@ -46,6 +46,15 @@ def test_the_test_is_one_sided_at_ten_per_cent():
 
 def test_a_control_that_gets_worse_is_no_reason_to_withhold():
     assert not check_control(doubling(0, 30), margin=0.01).still_improves
+
+
+def test_but_it_is_said_and_only_where_it_is_sure_and_above_the_margin():
+    assert overtrained_warning(check_control(doubling(0, 30), margin=0.01), margin=0.01) == (
+        "training from scratch gets worse with its steps doubled (-7.5 points), so transfer is compared with less than"
+        " scratch can do: lower strategies.scratch.steps"
+    )
+    for gained, lost in ((0, 3), (25, 30), (30, 0)):
+        assert overtrained_warning(check_control(doubling(gained, lost), margin=0.01), margin=0.01) is None
 
 
 def test_a_curve_that_falls():
