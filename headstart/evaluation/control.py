@@ -32,8 +32,8 @@ def overtrained_warning(check: ControlCheck, *, margin: float, measure: Measure 
     if check.gain >= -margin or check.high >= 0:
         return None
     return (
-        f"training from scratch gets worse with its steps doubled ({measure.amount(check.gain)}), so transfer is compared"
-        " with less than scratch can do: lower strategies.scratch.steps"
+        f"training from scratch gets worse with its steps doubled ({measure.amount(check.gain)}), so transfer is "
+        "compared with less than scratch can do: lower strategies.scratch.steps"
     )
 
 

@@ -1,6 +1,7 @@
 """dvc.yaml: each stage declares the code that it runs, file by file, and nothing that it does not run."""
 
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,17 @@ def test_the_stages_are_joined_by_what_they_read_and_write():
             if dep.startswith(CODE) or dep in ("data/${item.dataset}", "data/${source.data}", "${item.reads}"):
                 continue
             assert any(dep == out or dep.startswith(f"{out}/") for out in written), dep
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("data/digits_angle/images/1.png", True),
+        ("data/pets", True),
+        ("data/pets.dvc", False),
+        ("data/README.md", False),
+    ],
+)
+def test_git_leaves_the_content_of_datasets_to_dvc(name, ignored):
+    done = subprocess.run(["git", "check-ignore", "-q", "--no-index", name], cwd=ROOT, check=False)
+    assert (done.returncode == 0) == ignored
