@@ -41,7 +41,8 @@ def check_forward(name: str, stages: int, *, channels: int, monkeypatch: pytest.
     network = build(f"timm:{name}", channels=channels, classes=CLASSES).eval()
     theirs = made[0].eval()
     fill(network)
-    side = timm_models.native_size(f"timm:{name}") if theirs.pretrained_cfg["fixed_input_size"] else 64
+    smallest = 75 if name == "inception_v4" else 64  # its convolutions without padding eat up the borders
+    side = timm_models.native_size(f"timm:{name}") if theirs.pretrained_cfg["fixed_input_size"] else smallest
     images = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = theirs(images)
