@@ -10,10 +10,12 @@ def step_name(settings: Settings, name: str, item: str, kind: Kind = CLASS) -> s
     """Such as "finetune full, 10 labels a class, 5 seeds (AMD EPYC)"."""
     details = {
         "fetch": item,
-        "ingest": f"{item} {settings.source.data if item == 'source' else settings.target.data}",
-        "pretrain": f"{settings.backbone} on {settings.source.data}",
-        "extract": f"features of {settings.source.data} and {settings.target.data}",
+        "ingest_target": settings.target.data,
+        "ingest_source": item,
+        "pretrain": f"{settings.backbone} on {item}",
+        "extract": f"features of {', '.join(settings.source.data)} and {settings.target.data}",
         "finetune": f"{item}, {kind.labels(settings.finetune.label_budget)}, {settings.finetune.seeds} seeds",
     }
-    words = f"{name} {details[name]}" if name in details else name
+    spoken = name.replace("_", " ")
+    words = f"{spoken} {details[name]}" if name in details else spoken
     return f"{words} ({available()[0].name})" if STEPS[name].needs_device else words

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -123,15 +124,20 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     if extras and "target.data" not in overrides:
         raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
-    found = {}
+    sources, targets = [], []
     if WEIGHTS in overrides:
-        found["source.data"] = look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone)
-    for name in ("source.data", "target.data"):
-        if name in overrides:
-            found[name] = look_up(workspace, overrides[name], how.data, **(extras if name == "target.data" else {}))
-    for name, registration in found.items():
-        _set(document, name, registration.name)
-    return list(found.values())
+        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone)]
+    if "source.data" in overrides:
+        text = overrides["source.data"]
+        parts = [text] if Path(text).expanduser().exists() else _parts(text)
+        sources = [look_up(workspace, part, how.data) for part in parts]
+    if "target.data" in overrides:
+        targets = [look_up(workspace, overrides["target.data"], how.data, **extras)]
+    if sources:
+        _set(document, "source.data", _flow_list([registration.name for registration in sources]))
+    for registration in targets:
+        _set(document, "target.data", registration.name)
+    return sources + targets
 
 
 def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:
@@ -139,7 +145,7 @@ def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str])
     folder = workspace.root / "data"
     there = [path.name for path in folder.glob("*/")] + [path.stem for path in folder.glob("*.dvc")]
     known = [*DATASETS.names(), *TORCHVISION.names()]
-    for role, name in (("source", settings.source.data), ("target", settings.target.data)):
+    for role, name in settings.datasets:
         if not is_built_in(name) and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
@@ -150,7 +156,7 @@ def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str])
 def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:
     """Where a flag names another dataset, built_in becomes the built-ins that are used now."""
     if {"source.data", "target.data", WEIGHTS} & set(overrides) and "built_in" not in overrides:
-        used = [document[role]["data"] for role in ("source", "target")]
+        used = [*document["source"]["data"], document["target"]["data"]]
         document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 
@@ -170,8 +176,13 @@ def _set(document: Any, name: str, value: Any) -> None:
 def _value(text: str, like: Any) -> Any:
     """A flag's text as YAML reads it; a list where the setting is one."""
     if isinstance(like, tuple):
-        return _flow_list([_yaml_scalar(part.strip()) for part in text.strip("[]").split(",") if part.strip()])
+        return _flow_list([_yaml_scalar(part) for part in _parts(text)])
     return text if isinstance(like, str) else _yaml_scalar(text)
+
+
+def _parts(text: str) -> list[str]:
+    """The items of a list as a flag takes it: "a,b" or "[a, b]"."""
+    return [part.strip() for part in text.strip("[]").split(",") if part.strip()]
 
 
 def _yaml_scalar(text: str) -> Any:

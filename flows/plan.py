@@ -22,13 +22,13 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     """Steps to run, cells, estimated time and disk, and the resolution to expect of the verdict."""
     versioning = versioning_of(workspace.root)
     steps = versioning.affected()
-    source, _ = _rows(workspace, settings.source.data, settings)
+    sources = _source_rows(workspace, settings)
     target, test = _rows(workspace, settings.target.data, settings)
     device = available()[0]
     workers = _workers(device)
     found = plan(
         settings,
-        source_rows=source,
+        source_rows=sources,
         target_rows=target,
         test_rows=test,
         workers=workers,
@@ -58,12 +58,12 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     """
     device = available()[0]
     speed = measure_speed(settings, device=device.torch_name)
-    source, _ = _rows(workspace, settings.source.data, settings)
+    sources = _source_rows(workspace, settings)
     target, test = _rows(workspace, settings.target.data, settings)
 
     def seconds(proposed: Settings) -> float:
         return estimate(
-            proposed, speed, source_rows=source, target_rows=target, test_rows=test, workers=_workers(device)
+            proposed, speed, source_rows=sources, target_rows=target, test_rows=test, workers=_workers(device)
         ).seconds
 
     fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
@@ -85,6 +85,10 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
 
 def _workers(device: Device) -> int:
     return cores() if device.kind == "cpu" else 1
+
+
+def _source_rows(workspace: Workspace, settings: Settings) -> list[int]:
+    return [_rows(workspace, name, settings)[0] for name in settings.source.data]
 
 
 def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, int]:

@@ -28,7 +28,12 @@ def step(name: str, item: str = "") -> None:
     say(_run.get().step(name, item))
 
 
-@flow(name="transfer", flow_run_name="{settings.source.data} to {settings.target.data}", persist_result=False)
+def _flow_run_name() -> str:
+    settings = flow_run.parameters["settings"]
+    return f"{', '.join(settings.source.data)} to {settings.target.data}"
+
+
+@flow(name="transfer", flow_run_name=_flow_run_name, persist_result=False)
 def transfer(settings: Settings) -> str | None:
     """The article's steps: pretrain on the source, fix or tune W on the target, test against source and scratch.
 
@@ -38,10 +43,12 @@ def transfer(settings: Settings) -> str | None:
         _run.set(run)
         for dataset in settings.built_in:
             step("fetch", dataset)
-        step("ingest", "target")
-        step("ingest", "source")
+        step("ingest_target")
+        for source in settings.source.data:
+            step("ingest_source", source)
         say(*plan_lines(run.workspace, settings))
-        step("pretrain")
+        for source in settings.source.data:
+            step("pretrain", source)
         step("extract")
         for strategy in settings.finetune.strategies:
             step("finetune", strategy)

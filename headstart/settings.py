@@ -57,20 +57,26 @@ class Settings(Knobs):
         refusal = BACKBONES.get(self.backbone).refusal(self.data.image_size)
         if refusal:
             raise SettingsError(f"data.image_size is {self.data.image_size}, but {refusal}, or choose another backbone")
-        if self.source.data == self.target.data:
-            raise SettingsError(
-                f"source.data and target.data are both {self.source.data!r}; transfer needs two different datasets"
-            )
+        self._datasets_differ()
         for name in self.finetune.strategies:
             STRATEGIES.get(name)
         self._built_ins_are_fetched()
         self._control_is_strong()
         return self
 
+    def _datasets_differ(self) -> None:
+        if self.target.data in self.source.data:
+            raise SettingsError(
+                f"source.data and target.data are both {self.target.data!r}; transfer needs two different datasets"
+            )
+        for number, name in enumerate(self.source.data):
+            if name in self.source.data[:number]:
+                raise SettingsError(f"source.data names {name!r} twice; each source enters once")
+
     def _built_ins_are_fetched(self) -> None:
         for name in self.built_in:
             get_built_in(name)
-        for role, name in (("source", self.source.data), ("target", self.target.data)):
+        for role, name in self.datasets:
             if is_built_in(name) and name not in self.built_in:
                 raise SettingsError(
                     f"{role}.data is the built-in {name!r}; add it to the list built_in, so it is fetched"
@@ -86,6 +92,11 @@ class Settings(Knobs):
                     f"strategies.{name}.learning_rates has {len(recipe.learning_rates)} rates but scratch only "
                     f"{trials}; give strategies.scratch.learning_rates at least as many, for a control as well tuned"
                 )
+
+    @property
+    def datasets(self) -> tuple[tuple[str, str], ...]:
+        """(role, name) of each dataset, the target last."""
+        return (*(("source", name) for name in self.source.data), ("target", self.target.data))
 
     def recipe(self, strategy: str) -> Any:
         """The recipe of a strategy, an instance of its registered model."""

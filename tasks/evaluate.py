@@ -35,7 +35,7 @@ def evaluate(context: Context) -> Outcome:
         truth=read_test_labels(pack),
         classes=card.classes,
         families={name: STRATEGIES.get(name).family for name in settings.finetune.strategies},
-        chosen=read_selection(workspace.selection)["strategy"],
+        chosen=read_selection(workspace.selection)["entrant"],
         headline_budget=settings.finetune.label_budget,
         settings=settings.evaluate,
         opened=opened,

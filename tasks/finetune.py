@@ -1,28 +1,52 @@
 """finetune: one strategy's cells at the headline label budget (the article's steps 2 and 3)."""
 
+import pandas as pd
+
 from headstart.cells.grid import headline_jobs
+from headstart.cells.job import Job
 from headstart.cells.outputs import publish_strategy
+from headstart.cells.results import read_cells
 from headstart.objectives.kinds import KINDS
-from tasks.grid import inputs_of, places, run_cells
+from tasks.grid import inputs_of, places, run_cells, sources_of
 from tasks.step import Context, Outcome
 
 
 def finetune(context: Context, strategy: str) -> Outcome:
-    """Publishes models/target/<strategy>."""
+    """Publishes models/target/<strategy>: its cells from every source, and the weights of the best."""
     workspace, settings = context.workspace, context.settings
-    jobs = headline_jobs(settings, strategy, places(context), inputs_of(context, strategy))
+    jobs = [
+        job
+        for source in sources_of(settings, strategy)
+        for job in headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
+    ]
     summaries = run_cells(context, jobs)
     directory = workspace.model(strategy)
     delivered = publish_strategy(directory, jobs, summaries, keep=settings.finetune.keep_weights)
-    main = [summary for job, summary in zip(jobs, summaries, strict=True) if not job.variant]
+    cells = read_cells(directory)
+    kept = cells[(cells["strategy"] == delivered.entrant) & (cells["variant"] == "")]
     kind = KINDS[delivered.kind]
-    score = kind.value(sum(summary["validation_score"] for summary in main) / len(main))
     return Outcome(
-        f"mean validation {kind.word} {score:.3f} over {len(main)} seeds; seed {delivered.seed} is kept",
+        _line(cells, delivered),
         params={"strategy": strategy, "label_budget": settings.finetune.label_budget, "seeds": settings.finetune.seeds}
         | settings.recipe(strategy).model_dump(),
-        metrics={f"validation.{kind.metric}": score, "compute": main[0]["compute"]},
+        metrics={
+            f"validation.{kind.metric}": kind.value(float(kept["validation_score"].mean())),
+            "compute": float(kept["compute"].iloc[0]),
+        },
         artifacts=tuple(directory / name for name in ("history.csv", "cells.csv"))
         + ((directory / "cells",) if settings.finetune.keep_weights == "all" else ()),
         datasets=(settings.target.data,),
     )
+
+
+def _line(cells: pd.DataFrame, delivered: Job) -> str:
+    """Such as "mean validation accuracy 0.925 over 5 seeds; seed 3 is kept"; of several sources each."""
+    kind = KINDS[delivered.kind]
+    main = cells[cells["variant"] == ""]
+    means = main.groupby("strategy", sort=False)["validation_score"].mean()
+    scores = [f"{kind.value(float(means[delivered.entrant])):.3f}"]
+    if delivered.source:
+        scores = [f"{kind.value(float(mean)):.3f} ({name})" for name, mean in means.items()]
+    seeds = int((main["strategy"] == delivered.entrant).sum())
+    whose = f" of {delivered.entrant}" if delivered.source else ""
+    return f"mean validation {kind.word} {', '.join(scores)} over {seeds} seeds; seed {delivered.seed}{whose} is kept"

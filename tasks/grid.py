@@ -10,15 +10,23 @@ from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest, read_pack_card
 from headstart.objectives.kinds import KINDS
+from headstart.settings import Settings
+from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
 from tasks.step import Context, log
 from tasks.workers import cores, run_all
 
 
-def places(context: Context) -> Places:
-    """Where the grid of cells finds its inputs and keeps what is finished."""
-    workspace, source, target = context.workspace, context.settings.source.data, context.settings.target.data
+def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
+    """The sources that a strategy enters from: each, or the first where it reads nothing of W and all are the same."""
+    reads = STRATEGIES.get(strategy).reads
+    return settings.source.data if reads else settings.source.data[:1]
+
+
+def places(context: Context, source: str) -> Places:
+    """Where the grid of cells finds its inputs, those of this source's W among them, and keeps what is finished."""
+    workspace, target = context.workspace, context.settings.target.data
     return Places(
         pack=workspace.pack(target),
         weights=workspace.weights(source),
@@ -26,16 +34,16 @@ def places(context: Context) -> Places:
         source_features=workspace.features(source, source),
         cells=workspace.cells,
         kind=read_pack_card(workspace.pack(target)).kind,
+        source=source if len(context.settings.source.data) > 1 else "",
     )
 
 
-def inputs_of(context: Context, strategy: str) -> dict[str, Any]:
+def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:
     """Digests of all that a strategy's cells read: they are found again while none of it changes."""
     workspace, settings = context.workspace, context.settings
-    features = workspace.features(settings.source.data, settings.target.data)
     return {
         "pack": pack_digest(workspace.pack(settings.target.data)),
-        "reads": json.loads((features / "reads" / f"{strategy}.json").read_text()),
+        "reads": json.loads(workspace.reads(strategy).read_text()).get(source, {}),
         "code": context.code(f"finetune@{strategy}"),
     }
 
@@ -62,7 +70,7 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
             _left(context, finished, waiting),
         )
         context.metrics(_metrics(job, summary), job.seed)
-        context.progress(f"{job.strategy}", kept + done, len(jobs))
+        context.progress(job.entrant, kept + done, len(jobs))
     return [read_summary(job) for job in jobs]
 
 

@@ -1,17 +1,11 @@
-"""ingest: a dataset is decoded once into a pack. The target's test rows are split off, their labels put apart."""
+"""What both ingest steps say of the pack that they made."""
 
-from headstart.datasets.ingest import ingest_source, ingest_target
-from headstart.datasets.pack import TEST, UNLABELLED, Card, Pack
-from headstart.datasets.table import unit_of
-from headstart.datasets.weights_folder import find_weights
-from headstart.datasets.weights_pack import pack_weights
-from tasks.step import Context, Outcome
-from tasks.workers import pool
+from headstart.datasets.pack import TEST, UNLABELLED, Card
+from tasks.step import Outcome
 
 
-def ingest(context: Context, role: str) -> Outcome:
-    """Packs the source or the target; role says which. The target comes first: its test rows leave the source."""
-    card = _source(context) if role == "source" else _target(context)
+def ingested(card: Card) -> Outcome:
+    """The outcome of a step that made this pack."""
     if not sum(card.splits.values()):
         return Outcome(f"{card.name}: weights, and no rows", params={"dataset": card.name}, datasets=(card.name,))
     rejected = sum(card.rejected.values())
@@ -43,34 +37,3 @@ def in_words(card: Card) -> str:
 
 def _whose(card: Card) -> str:
     return "repeat test rows" if TEST in card.splits else "are among the target's test rows"
-
-
-def _target(context: Context) -> Card:
-    workspace, settings = context.workspace, context.settings
-    name = settings.target.data
-    return ingest_target(
-        workspace.data(name),
-        workspace.pack(name),
-        settings=settings.data,
-        seed=settings.seed,
-        unit=unit_of(name, settings.target.unit),
-        workers=pool(),
-        progress=lambda done, of: context.progress(f"decoding {name}", done, of),
-    )
-
-
-def _source(context: Context) -> Card:
-    workspace, settings = context.workspace, context.settings
-    name = settings.source.data
-    if find_weights(workspace.data(name)):
-        return pack_weights(workspace.pack(name), settings=settings.data)
-    target = Pack(workspace.pack(settings.target.data))
-    return ingest_source(
-        workspace.data(name),
-        workspace.pack(name),
-        settings=settings.data,
-        excluded={row.rpartition("-")[0] for row in target.ids(target.rows(TEST))},
-        unit=unit_of(name, settings.source.unit),
-        workers=pool(),
-        progress=lambda done, of: context.progress(f"decoding {name}", done, of),
-    )

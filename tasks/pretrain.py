@@ -14,12 +14,11 @@ from tasks.workers import get_ready
 SHOWN = 4  # names of tensors in a line
 
 
-def pretrain(context: Context) -> Outcome:
+def pretrain(context: Context, source: str) -> Outcome:
     """Trains the backbone on the source and publishes models/source/<source>; or adopts the source's weights."""
     workspace, settings = context.workspace, context.settings
-    source = settings.source.data
     if find_weights(workspace.data(source)):
-        return _adopt(context)
+        return _adopt(context, source)
     pack = Pack(workspace.pack(source))
     key = digest(
         [
@@ -27,7 +26,7 @@ def pretrain(context: Context) -> Outcome:
             settings.pretrain.model_dump(),
             settings.backbone,
             settings.seed,
-            context.code("pretrain"),
+            context.code(f"pretrain@{source}"),
         ]
     )
     kind, reached = kind_of(pack.card), 0.0
@@ -64,9 +63,8 @@ def pretrain(context: Context) -> Outcome:
     )
 
 
-def _adopt(context: Context) -> Outcome:
+def _adopt(context: Context, source: str) -> Outcome:
     workspace, settings = context.workspace, context.settings
-    source = settings.source.data
     directory = workspace.weights(source)
     card, match = adopt(
         workspace.data(source),

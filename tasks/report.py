@@ -25,11 +25,13 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "prefect", "mlflow"
 def report(context: Context) -> Outcome:
     """Writes reports/report.html and reports/figures/."""
     workspace, settings = context.workspace, context.settings
-    source, target = Pack(workspace.pack(settings.source.data)), Pack(workspace.pack(settings.target.data))
+    selection = read_selection(workspace.selection)
+    sources = [Pack(workspace.pack(name)) for name in settings.source.data]
+    target = Pack(workspace.pack(settings.target.data))
     predictions = pd.read_parquet(workspace.predictions)
     truth = predictions.drop_duplicates("id").set_index("id")["truth"]
     rows = target.rows(TEST)
-    features = workspace.features(settings.source.data, settings.target.data)
+    features = workspace.features(selection["source"] or settings.source.data[0], settings.target.data)
     verify(features)
     verdict = workspace.read_verdict()
     path = render(
@@ -43,15 +45,15 @@ def report(context: Context) -> Outcome:
             convergence=pd.read_csv(workspace.snapshots, keep_default_na=False),
             cells=pd.read_csv(workspace.cells_table, keep_default_na=False, na_values={"pretraining_compute": [""]}),
             classes=target.card.classes,
-            chosen=read_selection(workspace.selection)["strategy"],
+            chosen=selection["entrant"],
             headline_budget=settings.finetune.label_budget,
             images=dict(zip(target.ids(rows), _pictures(target, rows), strict=True)),
-            source_samples=_samples(source),
+            source_samples=[_samples(source) for source in sources],
             target_samples=_samples(target),
             target_features=np.load(features / POOLED, mmap_mode="r")[rows],
             target_raw=target.images[rows].reshape(len(rows), -1) / 255.0,
             target_labels=list(truth.loc[target.ids(rows)]),
-            source_card=_card(source),
+            source_cards=[_card(source) for source in sources],
             target_card=_card(target),
             settings_yaml=workspace.params.read_text(encoding="utf-8"),
             reproduce=_reproduce(context),

@@ -79,7 +79,18 @@ STEPS = {
     step.name: step
     for step in (
         Step("fetch", "a built-in dataset becomes a folder below data/", "tasks.fetch:fetch", False),
-        Step("ingest", "files are decoded once into a pack; test rows are split off", "tasks.ingest:ingest", False),
+        Step(
+            "ingest_target",
+            "the target is decoded once; test rows are split off",
+            "tasks.ingest_target:ingest_target",
+            False,
+        ),
+        Step(
+            "ingest_source",
+            "a source is decoded once, without the target's test rows",
+            "tasks.ingest_source:ingest_source",
+            False,
+        ),
         Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True),
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
         Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True),

@@ -38,8 +38,10 @@ class Run:
         full_name = f"{name}@{item}" if item else name
         said: list[str] = []
         self._refuse_edits()
+        if name == "extract":
+            self.workspace.prune_sources(self.settings.source.data)  # before DVC takes the digest of models/source
         if name == "select":
-            self.workspace.prune(self.settings.finetune.strategies)  # before DVC takes the digest of models/target
+            self.workspace.prune_models(self.settings.finetune.strategies)  # and here of models/target
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
         if result.outcome == "ran":
@@ -126,7 +128,7 @@ class Run:
                 digest=self.versioning.data_digest(self.workspace.data(name)),
                 source=str(self.workspace.data(name)),
                 rows=sum(read_pack_card(self.workspace.pack(name)).splits.values()),
-                context="source" if name == self.settings.source.data else "target",
+                context="source" if name in self.settings.source.data else "target",
             )
         for path in outcome.artifacts:
             self.tracking.log_artifacts(run_id, path, path.name if path.is_dir() else None)
@@ -140,7 +142,7 @@ def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run
     """
     tracking = open_tracking(workspace.state)
     tracking.close_orphans()
-    name = f"{settings.source.data} -> {settings.target.data}"
+    name = f"{', '.join(settings.source.data)} -> {settings.target.data}"
     parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
     with tracking.ending(parent), Bars() as bars:
         try:

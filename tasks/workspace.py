@@ -88,17 +88,32 @@ class Workspace:
     def weights(self, source: str) -> Path:
         return self.root / "models" / "source" / source
 
+    @property
+    def features_root(self) -> Path:
+        return self.root / "features"
+
     def features(self, source: str, dataset: str) -> Path:
-        return self.root / "features" / source / dataset
+        return self.features_root / source / dataset
+
+    def reads(self, strategy: str) -> Path:
+        """What a strategy reads of each W, by digests: all of the sources' side that it depends on."""
+        return self.features_root / f"{strategy}.reads.json"
 
     def model(self, strategy: str) -> Path:
         return self.root / "models" / "target" / strategy
 
-    def prune(self, strategies: Sequence[str]) -> None:
+    def prune_models(self, strategies: Sequence[str]) -> None:
         """Removes models/target/* of other strategies: evaluate reads the whole folder, and must not see history."""
-        for path in self.model("any").parent.glob("[!.]*"):
-            if path.name not in strategies:
-                log.info("removing %s: it is no longer among finetune.strategies", path.relative_to(self.root))
+        self._prune(self.model("any").parent, strategies, "finetune.strategies")
+
+    def prune_sources(self, sources: Sequence[str]) -> None:
+        """Removes models/source/* of other sources: extract depends on the whole folder, and must not see history."""
+        self._prune(self.weights("any").parent, sources, "source.data")
+
+    def _prune(self, folder: Path, kept: Sequence[str], setting: str) -> None:
+        for path in folder.glob("[!.]*"):
+            if path.name not in kept:
+                log.info("removing %s: it is no longer in %s", path.relative_to(self.root), setting)
                 shutil.rmtree(path)
 
     @contextmanager

@@ -7,17 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.cells.job import EQUAL_COMPUTE, HALF_STEPS, Job
+from headstart.cells.job import Job
+from headstart.entrants import CONTROL, EQUAL_COMPUTE, HALF_STEPS
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
 
-CONTROL = "scratch"
-
 
 @dataclass(frozen=True)
 class Places:
-    """Where the grid's inputs and cells lie; kind: of the target."""
+    """Where the grid's inputs and cells lie; kind: of the target; source: the W's, where there are several."""
 
     pack: Path
     weights: Path
@@ -25,6 +24,7 @@ class Places:
     source_features: Path
     cells: Path
     kind: str = "class"
+    source: str = ""
 
 
 def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dict[str, Any]) -> list[Job]:
@@ -60,6 +60,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             inputs=inputs,
             snapshots=False,
             kind=places.kind,
+            source=places.source if reads else "",
         )
         for seed in range(finetune.seeds)
     ]
@@ -83,11 +84,11 @@ def equal_compute_jobs(headline: Sequence[Job], *, control: float, chosen: float
 
 
 def cells_table(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row a cell: strategy, variant, label_budget, seed, and its summary without the labelled ids."""
+    """One row a cell: strategy (the entrant), variant, label_budget, seed, and its summary without labelled ids."""
     return pd.DataFrame(
         [
             {
-                "strategy": job.strategy,
+                "strategy": job.entrant,
                 "variant": job.variant,
                 "label_budget": job.label_budget,
                 "seed": job.seed,

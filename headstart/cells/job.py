@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.entrants import Entrant
 from headstart.knobs import Knobs
 from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import digest
-
-HALF_STEPS = "half_steps"
-EQUAL_COMPUTE = "equal_compute"
 
 PREDICTIONS = "predictions.parquet"  # files of a finished cell, and of what is published of several
 HISTORY = "history.csv"
@@ -26,6 +24,7 @@ class Job:
     inputs: digests of all that the cell reads; with the settings they are its key.
     snapshots: whether the test rows are also predicted on the way.
     kind: of the target, for the words alone: the pack says it too.
+    source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
     """
 
     strategy: str
@@ -46,6 +45,12 @@ class Job:
     inputs: dict[str, Any]
     snapshots: bool
     kind: str = "class"
+    source: str = ""
+
+    @property
+    def entrant(self) -> str:
+        """The strategy as the comparison calls it: with the source where there are several."""
+        return Entrant(self.strategy, source=self.source).name
 
     @property
     def key(self) -> str:
@@ -71,4 +76,5 @@ class Job:
     def name(self) -> str:
         """How logs and errors call it: "scratch, 10 labels a class, seed 3"."""
         variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
-        return f"{self.strategy}{variant}, {KINDS[self.kind].labels(self.label_budget)}, seed {self.seed}"
+        strategy = Entrant(self.strategy, source=self.source).words
+        return f"{strategy}{variant}, {KINDS[self.kind].labels(self.label_budget)}, seed {self.seed}"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from headstart.cells.grid import cells_table
 from headstart.cells.job import HISTORY, PREDICTIONS, Job
-from headstart.cells.results import CELLS, LABELLED, SELECTION
+from headstart.cells.results import CELLS, LABELLED, SELECTION, rank_entrants
 from headstart.storage.publish import publishing, write_json
 from headstart.training.weights import CARD, WEIGHTS
 
@@ -17,17 +17,17 @@ from headstart.training.weights import CARD, WEIGHTS
 def publish_strategy(directory: Path, jobs: Sequence[Job], summaries: Sequence[dict[str, Any]], *, keep: str) -> Job:
     """Publishes models/target/<strategy>: the delivered weights and card, predictions, history, cells, labelled ids.
 
-    Delivered is the seed that validates best at the headline budget. Returns its job.
+    Delivered is the seed that validates best at the headline budget, from the source that does on average. Returns
+    its job.
     """
     table = cells_table(jobs, summaries)
-    delivered = jobs[best_cell(table[table["variant"] == ""])]
+    main = table[table["variant"] == ""]
+    delivered = jobs[best_cell(main[main["strategy"] == rank_entrants(main)[0]])]
     with publishing(directory) as draft:
         _copy_weights(delivered, draft)
         if keep == "all":
             for job in jobs:
-                _copy_weights(
-                    job, draft / "cells" / f"{job.label_budget}-{job.seed}{job.variant and '-' + job.variant}"
-                )
+                _copy_weights(job, draft / "cells" / _cell_name(job))
         _write_cells(draft, table, jobs, summaries)
     return delivered
 
@@ -39,6 +39,12 @@ def publish_selection(
     with publishing(directory) as draft:
         write_json(draft / SELECTION, selection)
         _write_cells(draft, cells_table(jobs, summaries), jobs, summaries)
+
+
+def _cell_name(job: Job) -> str:
+    """Such as 10-0, 10-0-half_steps, 10-0-from-mnist5k."""
+    variant = f"-{job.variant}" if job.variant else ""
+    return f"{job.label_budget}-{job.seed}{variant}{'-from-' * bool(job.source)}{job.source}"
 
 
 def best_cell(table: pd.DataFrame) -> int:
@@ -56,15 +62,15 @@ def _copy_weights(job: Job, directory: Path) -> None:
 
 
 def _write_cells(draft: Path, table: pd.DataFrame, jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> None:
-    names = ["strategy", "variant", "label_budget", "seed"]
+    names = ["variant", "label_budget", "seed"]
     predictions, histories = [], []
     for job in jobs:
-        own = {name: getattr(job, name) for name in names}
+        own = {"strategy": job.entrant} | {name: getattr(job, name) for name in names}
         predictions.append(pd.read_parquet(job.directory / PREDICTIONS).assign(**own))
         histories.append(pd.read_csv(job.directory / HISTORY).assign(**own))
-    columns = [*names, "progress", "id", "prediction", "probabilities"]
+    columns = ["strategy", *names, "progress", "id", "prediction", "probabilities"]
     pd.concat(predictions, ignore_index=True)[columns].to_parquet(draft / PREDICTIONS, index=False)
-    pd.concat(histories, ignore_index=True)[[*names, "step", "split", "metric", "value"]].to_csv(
+    pd.concat(histories, ignore_index=True)[["strategy", *names, "step", "split", "metric", "value"]].to_csv(
         draft / HISTORY, index=False
     )
     table.to_csv(draft / CELLS, index=False)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,12 @@ class Speed:
     parameters: int
 
 
-def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: int, workers: int, device: str) -> Plan:
+def plan(
+    settings: Settings, *, source_rows: Sequence[int], target_rows: int, test_rows: int, workers: int, device: str
+) -> Plan:
     """Estimates a whole run from a few timed steps of this backbone on this device.
 
-    test_rows: of the target_rows. workers: cells that are trained at a time.
+    source_rows: of each source. test_rows: of the target_rows. workers: cells that are trained at a time.
 
     Raises:
         SettingsError: more blocks are to be fixed than the backbone has.
@@ -47,23 +50,24 @@ def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: i
 
 
 def estimate(
-    settings: Settings, speed: Speed, *, source_rows: int, target_rows: int, test_rows: int, workers: int
+    settings: Settings, speed: Speed, *, source_rows: Sequence[int], target_rows: int, test_rows: int, workers: int
 ) -> Plan:
     """The plan by arithmetic, from a speed that was measured once."""
     finetune = settings.finetune
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
-    steps = sum(finetune.seeds * _steps(settings, name) for name in trained)
+    entrances = {name: len(source_rows) if STRATEGIES.get(name).reads else 1 for name in finetune.strategies}
+    steps = sum(finetune.seeds * entrances[name] * _steps(settings, name) for name in trained)
     control = _steps(settings, "scratch")
     candidates = [_steps(settings, name) for name in trained if STRATEGIES.get(name).role == "transfer"]
     steps += finetune.seeds * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
-    epoch = source_rows // settings.pretrain.batch_size
-    pretraining = settings.pretrain.epochs * epoch * settings.pretrain.batch_size / 32
-    cells = finetune.seeds * (len(finetune.strategies) + 2 + 2 * (budgets - 1))
+    size = settings.pretrain.batch_size
+    pretraining = sum(settings.pretrain.epochs * (rows // size) * size / 32 for rows in source_rows)
+    cells = finetune.seeds * (sum(entrances.values()) + 2 + 2 * (budgets - 1))
     pixels = settings.data.image_size**2 * settings.data.channels
-    predicted = test_rows * (cells + (SNAPSHOTS - 1) * finetune.seeds * len(trained))
-    extracted = source_rows + target_rows * (1 + settings.extract.views)
-    disk = (source_rows + target_rows * (1 + settings.extract.views)) * pixels
+    predicted = test_rows * (cells + (SNAPSHOTS - 1) * finetune.seeds * sum(entrances[name] for name in trained))
+    extracted = sum(source_rows) + len(source_rows) * target_rows * (1 + settings.extract.views)
+    disk = extracted * pixels
     return Plan(
         cells=cells,
         seconds=speed.step * (steps / workers + pretraining) + speed.prediction * (predicted / workers + extracted),

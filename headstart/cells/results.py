@@ -1,12 +1,14 @@
 """Reading what finetune and select published. Torch-free: evaluate and report need no more."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from headstart.cells.job import PREDICTIONS
+from headstart.entrants import Entrant
 from headstart.storage.publish import verify
 
 CELLS = "cells.csv"
@@ -36,7 +38,19 @@ def read_labelled(directory: Path) -> dict[tuple[int, int], list[str]]:
     return {(row["label_budget"], row["seed"]): row["ids"] for row in rows}
 
 
+def rank_entrants(cells: pd.DataFrame, strategies: Sequence[str] = ()) -> list[str]:
+    """The entrants of these cells, the best first: by mean validation score, then by the lower mean validation loss.
+
+    Then by their strategies' place in `strategies`, then as they come. Means are rounded: a mean's last bit depends on
+    how the seeds share what is right.
+    """
+    means = cells.groupby("strategy", sort=False)[["validation_score", "validation_loss"]].mean().round(9)
+    places = [strategies.index(Entrant.parse(str(name)).strategy) if strategies else 0 for name in means.index]
+    order = means.assign(score=-means["validation_score"], place=places)
+    return [str(name) for name in order.sort_values(["score", "validation_loss", "place"], kind="stable").index]
+
+
 def read_selection(directory: Path) -> dict[str, Any]:
-    """The choice that was made on validation: strategy, scores."""
+    """The choice that was made on validation: entrant (strategy and source), scores."""
     selection: dict[str, Any] = json.loads((directory / SELECTION).read_text())
     return selection

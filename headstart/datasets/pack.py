@@ -166,10 +166,11 @@ def write_pack(directory: Path, *, card: Card, examples: pd.DataFrame, images: I
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
     is_test = examples["split"] == TEST
-    with publishing(test_directory(directory)) as draft:
-        examples.loc[is_test, ["id", "path", TARGETS[card.kind], "group"]].to_parquet(
-            draft / "labels.parquet", index=False
-        )
+    if is_test.any():
+        with publishing(test_directory(directory)) as draft:
+            examples.loc[is_test, ["id", "path", TARGETS[card.kind], "group"]].to_parquet(
+                draft / "labels.parquet", index=False
+            )
     with publishing(directory) as draft:
         blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)

@@ -1,26 +1,28 @@
 """Knobs of ingest: how files become rows of a pack."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from headstart.knobs import Knobs
 
+Dataset = Annotated[str, Field(min_length=1)]
+
 
 class SourceSettings(Knobs):
     """Where knowledge comes from."""
 
-    data: str = Field("mnist5k", min_length=1)
-    """dataset to pretrain on: a folder below data/, or a built-in"""
+    data: tuple[Dataset, ...] = Field(("mnist5k",), min_length=1)
+    """datasets to pretrain on, each for itself: folders below data/, or built-ins; each enters with every strategy"""
 
     unit: str = ""
-    """unit of the source's values, where they are numbers; W's own head can be used where it is the target's too"""
+    """unit of the sources' values, where they are numbers; W's own head can be used where it is the target's too"""
 
 
 class TargetSettings(Knobs):
     """The task that has few labels."""
 
-    data: str = Field("digits", min_length=1)
+    data: Dataset = "digits"
     """dataset to fine-tune and evaluate on: a folder below data/, or a built-in"""
 
     unit: str = ""

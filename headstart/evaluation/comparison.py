@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from headstart.entrants import Entrant
 from headstart.errors import DataError
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
@@ -21,7 +23,7 @@ def comparison_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.Data
     training's. A score that does not exist (the training accuracy of what was never trained) has no row.
     """
     rows = [
-        (cell[0], families[cell[0].partition(":")[0]], cell[1], cell[2], *measured, _seconds(outcomes, cell))
+        (cell[0], families[Entrant.parse(cell[0]).strategy], cell[1], cell[2], *measured, _seconds(outcomes, cell))
         for cell in ordered_trainings(outcomes, families)
         for measured in _measured(outcomes, cell)
     ]
@@ -50,11 +52,12 @@ def snapshots_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataF
     """The headline metric on test along each training; compute: FLOPs spent by then, pretraining not counted."""
     rows = []
     for cell in ordered_trainings(outcomes, families):
-        strategy, _, variant = cell[0].partition(":")
+        entrant = Entrant.parse(cell[0])
+        strategy = replace(entrant, variant="").name
         whole = float(outcomes.column("compute", cell[0], cell[1], [cell[2]])[0])
         for progress, snapshot in outcomes.snapshots(cell).items():
             _, headline = _on_test(outcomes, snapshot)[0]
-            rows.append((strategy, variant, cell[1], cell[2], progress, progress * whole, headline))
+            rows.append((strategy, entrant.variant, *cell[1:], progress, progress * whole, headline))
     return pd.DataFrame(rows, columns=[*SNAPSHOTS, outcomes.measure.kind.metric])
 
 
@@ -65,10 +68,10 @@ def ordered_trainings(outcomes: Outcomes, families: Mapping[str, str]) -> list[C
         DataError: a strategy has no family.
     """
     order = {strategy: rank for rank, strategy in enumerate(families)}
-    strangers = sorted({name.partition(":")[0] for name in outcomes.entrants()} - set(order))
+    strangers = sorted({Entrant.parse(name).strategy for name in outcomes.entrants()} - set(order))
     if strangers:
         raise DataError(f"strategy {strangers[0]!r} has no family; families are given for {', '.join(order)}")
-    return sorted(outcomes.trainings(), key=lambda cell: (order[cell[0].partition(":")[0]], cell))
+    return sorted(outcomes.trainings(), key=lambda cell: (order[Entrant.parse(cell[0]).strategy], cell))
 
 
 def _measured(outcomes: Outcomes, cell: Cell) -> Iterator[tuple[str, str, float]]:

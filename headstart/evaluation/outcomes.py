@@ -1,21 +1,21 @@
 """What came in, checked once: who predicted which test row right, under which seed, after how much training."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from headstart import entrants
+from headstart.entrants import CONTROL, Entrant
 from headstart.errors import DataError
 from headstart.evaluation.intervals import Codes, Floats
 from headstart.evaluation.measures import RATE, Measure, Numbers
 from headstart.evaluation.overlap import average_overlap
 
-CONTROL = "scratch"
-SOURCE = "source"
-HALF_STEPS = "scratch:half_steps"
-EQUAL_COMPUTE = "scratch:equal_compute"
+HALF_STEPS = Entrant(CONTROL, entrants.HALF_STEPS).name
+EQUAL_COMPUTE = Entrant(CONTROL, entrants.EQUAL_COMPUTE).name
 
 FINAL = 1.0  # progress of the snapshot at the end of a training
 
@@ -27,11 +27,6 @@ NUMBERS = ["seconds", "compute", "pretraining_compute", "train_score", "validati
 CELL_COLUMNS = ["strategy", "variant", "label_budget", "seed", *NUMBERS]
 
 Cell = tuple[str, int, int]  # entrant, label budget, seed
-
-
-def entrant_name(strategy: str, variant: str) -> str:
-    """One name for a strategy and its variant: "scratch", "scratch:half_steps"."""
-    return f"{strategy}:{variant}" if variant else strategy
 
 
 @dataclass(frozen=True)
@@ -211,7 +206,8 @@ def _cell(row: "pd.Series[Any]") -> Cell:
 def _with_entrant(frame: pd.DataFrame) -> pd.DataFrame:
     pairs = pd.MultiIndex.from_arrays([frame["strategy"], frame["variant"].fillna("")])  # a CSV reads "" as missing
     codes, distinct = pairs.factorize()
-    names = np.array([entrant_name(str(strategy), str(variant)) for strategy, variant in distinct], dtype=object)
+    found = [replace(Entrant.parse(str(strategy)), variant=str(variant)) for strategy, variant in distinct]
+    names = np.array([entrant.name for entrant in found], dtype=object)
     return frame.assign(entrant=names[codes])
 
 

@@ -1,10 +1,10 @@
 """The verdict in words: the first thing that a reader sees. measures.py knows what amounts are called."""
 
+from headstart.entrants import CONTROL, SOURCE, words
 from headstart.evaluation.contrasts import Contrast
 from headstart.evaluation.decision import FEWEST_FLIPS, FEWEST_UNITS, Ruling
 from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Exploratory, Saving, Verdict
 from headstart.evaluation.measures import RATE, Measure
-from headstart.evaluation.outcomes import CONTROL, SOURCE
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import Resolution
 
@@ -98,7 +98,7 @@ def saving_words(saving: Saving) -> str:
 def _difference(strategy: str, against: str, measured: Contrast, confidence: float, measure: Measure) -> str:
     interval = measured.interval
     groups = f" over {_count(measured.units, 'group')}" if measured.grouped else ""
-    said, first = measure.compared(strategy, OPPONENTS[against], interval.estimate)
+    said, first = measure.compared(words(strategy), OPPONENTS[against], interval.estimate)
     return (
         f"{said} ({first}{_percent(confidence)} CI"
         f" {measure.signed(interval.low)}..{measure.signed(interval.high)}{groups};"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import JsonValue
 
+from headstart.entrants import CONTROL, SOURCE, Entrant, source_as_it_is
 from headstart.errors import DataError
 from headstart.evaluation.contrasts import Contrast, contrast
 from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
@@ -22,14 +23,12 @@ from headstart.evaluation.document import (
 from headstart.evaluation.gap import gap
 from headstart.evaluation.intervals import Floats, Sampling
 from headstart.evaluation.measures import Measure
-from headstart.evaluation.outcomes import CONTROL, EQUAL_COMPUTE, HALF_STEPS, SOURCE, Outcomes
+from headstart.evaluation.outcomes import EQUAL_COMPUTE, HALF_STEPS, Outcomes
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.savings import compute_saved, labels_saved
 from headstart.evaluation.sentences import contrast_sentence, equal_compute_sentence, withheld_words
 from headstart.evaluation.settings import EvaluationSettings
-
-NAMED_BEFOREHAND = (CONTROL, SOURCE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def reach_verdict(
     adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
     check = _control_check(outcomes, question)
     scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
-    source = _against_source(outcomes, question, named[SOURCE], adjusted[SOURCE]) if SOURCE in named else None
+    own = source_as_it_is(question.chosen)
+    source = _against_source(outcomes, question, named[own], adjusted[own]) if own in named else None
     return Verdict(
         sentence=scratch.sentence,
         metric=measure.kind.metric,
@@ -83,7 +83,7 @@ def reach_verdict(
 
 
 def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contrast]:
-    """Chosen against scratch, and against the source where that is another entrant of this budget."""
+    """Chosen against scratch, and against its own source where that is another entrant of this budget."""
     chosen, budget = question.chosen, question.headline_budget
     if chosen == CONTROL:
         raise DataError(f"the chosen strategy is {CONTROL}, the control itself; choose one that transfers")
@@ -94,13 +94,14 @@ def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contra
                 f" at {outcomes.budgets(entrant)}; run {entrant} at {budget}"
             )
     opponents = [CONTROL]
-    if chosen != SOURCE and budget in outcomes.budgets(SOURCE):
-        opponents.append(SOURCE)
+    own = source_as_it_is(chosen)
+    if chosen != own and budget in outcomes.budgets(own):
+        opponents.append(own)
     for opponent in opponents:
-        own, other = outcomes.seeds(chosen, budget), outcomes.seeds(opponent, budget)
-        if own != other:
+        ours, theirs = outcomes.seeds(chosen, budget), outcomes.seeds(opponent, budget)
+        if ours != theirs:
             raise DataError(
-                f"at {outcomes.measure.kind.labels(budget)} {chosen} has seeds {own} and {opponent} has {other};"
+                f"at {outcomes.measure.kind.labels(budget)} {chosen} has seeds {ours} and {opponent} has {theirs};"
                 " a paired comparison needs the same: run the missing ones"
             )
     return {opponent: _measure(outcomes, question, chosen, opponent, budget) for opponent in opponents}
@@ -152,7 +153,7 @@ def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, 
         measured,
         ruling,
         sentence=_sentence(outcomes, question, SOURCE, measured, ruling, None),
-        train_test_gap=_gap(outcomes, question, SOURCE),
+        train_test_gap=_gap(outcomes, question, source_as_it_is(question.chosen)),
     )
 
 
@@ -316,10 +317,10 @@ def _gap(outcomes: Outcomes, question: Question, opponent: str) -> Gap | None:
 
 
 def _exploratory(outcomes: Outcomes, question: Question) -> Iterator[Exploratory]:
-    """Every other strategy and budget against scratch and the source, in the order of their names."""
+    """Every other strategy and budget against scratch and its own source, in the order of their names."""
     for entrant in outcomes.entrants():
-        for opponent in NAMED_BEFOREHAND:
-            if ":" in entrant or entrant in (CONTROL, opponent):
+        for opponent in (CONTROL, source_as_it_is(entrant)):
+            if Entrant.parse(entrant).strategy == CONTROL or entrant == opponent:
                 continue
             for budget in outcomes.budgets(entrant):
                 named = (entrant, budget) == (question.chosen, question.headline_budget)

@@ -2,10 +2,12 @@
 
 features/<source>/<dataset>/   pooled.npy (rows, d) float32, in the order of the pack's examples
 of the target also             boundary.npy (rows, ...), views.npy (pool rows, views, ...): activations after the
-                               first `boundary` blocks; reads/<strategy>.json: digests of what each strategy reads
+                               first `boundary` blocks
+features/<strategy>.reads.json  digests of what each strategy reads, by source
+features/packs.json            digests of the packs that the features are of
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from headstart.errors import SettingsError
 from headstart.features.files import BOUNDARY, POOLED, VIEWS
 from headstart.features.pooled import pooled
 from headstart.features.settings import ExtractSettings
-from headstart.storage.publish import publishing, sha256, write_json
+from headstart.storage.publish import publishing, sha256
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.rows import ImageRows, Normalisation
@@ -41,8 +43,10 @@ def extract(
     seed: int,
     accelerator: Accelerator,
     progress: Progress,
-) -> None:
+) -> dict[str, str]:
     """Writes the features of source and target under W to `directories`, in that order.
+
+    Returns the digests of what may be read of W: its weights, the source's features, and the target's files.
 
     Raises:
         SettingsError: the boundary lies outside the network.
@@ -67,7 +71,8 @@ def extract(
         _write_boundary(
             draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance
         )
-        _write_reads(draft, {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)})
+    own = {name: sha256(directories[1] / name) for name in (POOLED, BOUNDARY, VIEWS)}
+    return {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)} | own
 
 
 def check_boundary(boundary: int, network: Network) -> None:
@@ -132,15 +137,19 @@ def _write_boundary(
     file.flush()
 
 
-def _write_reads(draft: Path, digests: dict[str, str]) -> None:
-    """One small file a strategy with the digests of what it reads: DVC depends on that, and on nothing else of W."""
-    own = digests | {name: sha256(draft / name) for name in (POOLED, BOUNDARY, VIEWS)}
+def reads_of(digests: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, dict[str, str]]]:
+    """What each strategy reads, by source: DVC depends on a file of that, and on nothing else of W.
+
+    digests: of each source, as `extract` returns them. A strategy that reads nothing of W has no sources.
+    """
     wanted = {
         "weights": ("weights",),
         "pooled": ("source", POOLED),
         "boundary": (BOUNDARY, VIEWS),
     }
-    (draft / "reads").mkdir()
+    found = {}
     for strategy in STRATEGIES:
         names = sorted(name for read in strategy.reads for name in wanted[read])
-        write_json(draft / "reads" / f"{strategy.name}.json", {name: own[name] for name in names})
+        sources = digests if names else {}
+        found[strategy.name] = {source: {name: own[name] for name in names} for source, own in sources.items()}
+    return found

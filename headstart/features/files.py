@@ -3,3 +3,4 @@
 POOLED = "pooled.npy"
 BOUNDARY = "boundary.npy"
 VIEWS = "views.npy"
+PACKS = "packs.json"  # in features/ itself

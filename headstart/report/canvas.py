@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headstart.report.summary import SCRATCH, SOURCE
+from headstart.entrants import source_as_it_is
+from headstart.report.summary import SCRATCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +93,7 @@ class Drawing:
 def looks(strategies: Sequence[str], chosen: str) -> dict[str, Look]:
     """Gives each strategy its look: the three that matter always have the same one."""
     fixed = {
-        SOURCE: Look(COLOURS["green"], "^"),
+        source_as_it_is(chosen): Look(COLOURS["green"], "^"),
         SCRATCH: Look(COLOURS["vermillion"], "s"),
         chosen: Look(COLOURS["blue"], "o"),
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.entrants import source_as_it_is
 from headstart.evaluation.measures import RATE, Measure
 from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.words import counted, percent
@@ -53,12 +54,12 @@ class ReportInputs:
     images: Mapping[str, Picture]
     """The test rows' pictures by id."""
 
-    source_samples: Sequence[tuple[str, Picture]]
+    source_samples: Sequence[Sequence[tuple[str, Picture]]]
     target_samples: Sequence[tuple[str, Picture]]
-    """(label, picture), a few for each data card."""
+    """(label, picture), a few for each data card; the sources' in the order of source_cards."""
 
     target_features: NDArray[np.floating[Any]]
-    """(n, d): features of target rows under W."""
+    """(n, d): features of target rows under the W that the chosen strategy starts from."""
 
     target_raw: NDArray[np.floating[Any]]
     """(n, p): the same rows' raw inputs, flattened."""
@@ -66,7 +67,7 @@ class ReportInputs:
     target_labels: Sequence[str]
     """n class names, or values, of the same rows."""
 
-    source_card: Mapping[str, Any]
+    source_cards: Sequence[Mapping[str, Any]]
     target_card: Mapping[str, Any]
     """name, rows, classes {name: count}, splits {name: count}, rejected {reason: count}, duplicates,
     removed_overlap, image_size, channels, digest, description."""
@@ -77,6 +78,16 @@ class ReportInputs:
 
     measure: Measure = RATE
     """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit."""
+
+    @property
+    def source(self) -> str:
+        """The entrant that is the source model as it is, of the chosen strategy's W."""
+        return source_as_it_is(self.chosen)
+
+    @property
+    def sources(self) -> str:
+        """The sources' names, in a row."""
+        return ", ".join(str(card.get("name", "source")) for card in self.source_cards)
 
     @property
     def metric(self) -> str:

@@ -21,7 +21,6 @@ from headstart.report.maps import make_map, make_value_map
 from headstart.report.pictures import samples, won_and_lost
 from headstart.report.summary import (
     SCRATCH,
-    SOURCE,
     comparison_rows,
     confusion,
     contrasts,
@@ -91,7 +90,10 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "comparison": comparison_rows(inputs),
         "other_columns": other_columns(inputs),
         "cards": [
-            ("source", inputs.source_card, samples(inputs.source_samples)),
+            *(
+                ("source", card, samples(shots))
+                for card, shots in zip(inputs.source_cards, inputs.source_samples, strict=True)
+            ),
             ("target", inputs.target_card, samples(inputs.target_samples)),
         ],
     }
@@ -143,7 +145,7 @@ def _badge(inputs: ReportInputs) -> tuple[str, str]:
 
 def _errors(inputs: ReportInputs) -> list[ErrorPanel]:
     """Source, scratch and chosen, as far as there are predictions of them."""
-    shown = dict.fromkeys((SOURCE, SCRATCH, inputs.chosen))
+    shown = dict.fromkeys((inputs.source, SCRATCH, inputs.chosen))
     tables = {strategy: predicted(inputs, strategy) for strategy in shown}
     panel = _confusion_panel if inputs.classes else _scatter_panel
     return [panel(inputs, strategy, table) for strategy, table in tables.items() if len(table)]

@@ -4,18 +4,18 @@ No statistics of its own: intervals and p-values come with the verdict and are o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.entrants import CONTROL, Entrant
 from headstart.report import words
 from headstart.report.inputs import ReportInputs
 
-SCRATCH = "scratch"
-SOURCE = "source"
+SCRATCH = CONTROL
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Tile:
 
 def label(strategy: str, variant: str = "") -> str:
     """A strategy's name as the page writes it: ("scratch", "half_steps") -> "scratch, half steps"."""
-    name, _, inner = strategy.partition(":")
-    extra = inner or variant
-    return f"{name}, {extra.replace('_', ' ')}" if extra else name
+    entrant = Entrant.parse(strategy)
+    return replace(entrant, variant=entrant.variant or variant).words
 
 
 def order(inputs: ReportInputs) -> list[str]:
     """Strategies as every figure and table lists them: source, scratch, chosen, then as they come."""
-    names = [str(name) for name in pd.unique(inputs.comparison["strategy"]) if ":" not in str(name)]
-    first = [name for name in (SOURCE, SCRATCH, inputs.chosen) if name in names]
+    every = [str(name) for name in pd.unique(inputs.comparison["strategy"])]
+    names = [name for name in every if not Entrant.parse(name).variant]
+    first = [name for name in (inputs.source, SCRATCH, inputs.chosen) if name in names]
     return list(dict.fromkeys(first + names))
 
 
@@ -197,7 +197,7 @@ def _with_variants(inputs: ReportInputs) -> list[str]:
 def _role(inputs: ReportInputs, strategy: str, budget: int) -> str:
     if budget == inputs.headline_budget and strategy == inputs.chosen:
         return "pre-named contrast"
-    return "control" if strategy.partition(":")[0] == SCRATCH else "exploratory"
+    return "control" if Entrant.parse(strategy).strategy == SCRATCH else "exploratory"
 
 
 # ---- cost ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.network import build, check_image_size
-from headstart.datasets.pack import POOL, Pack
+from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.datasets.splits import split_test
 from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import publishing
@@ -98,6 +98,7 @@ def _card(
         levels=0,
         seed=seed,
         flops=training_flops(blocks, examples=examples),
+        pack=pack_digest(pack.directory),
         **objective.describe(),
     )
 

@@ -26,6 +26,7 @@ class WeightsCard:
     and their values). strategy: which way of training made them.
     normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
     without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
+    pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
     target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std.
     """
 
@@ -45,6 +46,7 @@ class WeightsCard:
     unit: str = ""
     target_mean: float = 0.0
     target_std: float = 1.0
+    pack: str = ""
 
     @property
     def outputs(self) -> int:

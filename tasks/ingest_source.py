@@ -1,0 +1,28 @@
+"""ingest_source: a source is decoded once into a pack, without the rows that are among the target's test rows."""
+
+from headstart.datasets.ingest import ingest_source as pack_source
+from headstart.datasets.pack import TEST, Pack
+from headstart.datasets.table import unit_of
+from headstart.datasets.weights_folder import find_weights
+from headstart.datasets.weights_pack import pack_weights
+from tasks.ingest import ingested
+from tasks.step import Context, Outcome
+from tasks.workers import pool
+
+
+def ingest_source(context: Context, source: str) -> Outcome:
+    """Publishes packs/<source>; the target's pack is there already, for its test rows leave the source."""
+    workspace, settings = context.workspace, context.settings
+    if find_weights(workspace.data(source)):
+        return ingested(pack_weights(workspace.pack(source), settings=settings.data))
+    target = Pack(workspace.pack(settings.target.data))
+    card = pack_source(
+        workspace.data(source),
+        workspace.pack(source),
+        settings=settings.data,
+        excluded={row.rpartition("-")[0] for row in target.ids(target.rows(TEST))},
+        unit=unit_of(source, settings.source.unit),
+        workers=pool(),
+        progress=lambda done, of: context.progress(f"decoding {source}", done, of),
+    )
+    return ingested(card)
