@@ -32,6 +32,7 @@ TINY = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes: those in whole projects share one, the others stay together by file."""
     for item in items:
