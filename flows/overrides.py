@@ -60,7 +60,10 @@ def apply_overrides(
         if name not in EXTRAS:
             _set(document, name, _value(text, before[name].value))
     if WEIGHTS in overrides and "source.data" in overrides:
-        raise SettingsError("give source.data, to pretrain on it, or source.weights, to skip pretraining: not both")
+        raise SettingsError(
+            "give source.data, to pretrain on it, or source.weights, to skip pretraining: not both. To compare the two, "
+            "run with the weights first; then they are a dataset of the project, and --source.data A,B names both"
+        )
     coming = _look_up_datasets(workspace, document, overrides)
     _fetch_what_is_used(document, overrides)
     settings = validate(document, where="flags")

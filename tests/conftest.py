@@ -17,7 +17,7 @@ CLASSES = ("bar", "cross", "disc")
 
 # Every step in seconds: 12-pixel pictures, three classes, two seeds.
 TINY = {
-    "source.data": "shapes",
+    "source.data": ["shapes"],
     "target.data": "sketches",
     "built_in": [],
     "data.image_size": 12,
@@ -62,6 +62,12 @@ def draw_pictures(directory: Path, *, per_class: int = 24, seed: int = 0, ink: i
             picture = np.clip(shape * ink + draw.normal(0, 25, shape.shape), 0, 255).astype(np.uint8)
             Image.fromarray(picture).save(directory / name / f"{number:03d}.png")
     return directory
+
+
+@pytest.fixture(scope="session", name="draw_pictures")
+def draw_pictures_fixture() -> Callable[..., Path]:
+    """The function, for those that cannot import a conftest."""
+    return draw_pictures
 
 
 class Project:

@@ -20,9 +20,9 @@ def choose(cells: pd.DataFrame, strategies: tuple[str, ...], kind: Kind = CLASS)
     Raises:
         SettingsError: no way to transfer is among the strategies.
     """
-    main = cells[cells["variant"] == ""]
-    roles = {str(name): STRATEGIES.get(Entrant.parse(str(name)).strategy).role for name in main["strategy"]}
-    candidates = main[main["strategy"].map(roles) == "transfer"]
+    ways = [name for name in strategies if STRATEGIES.get(name).role == "transfer"]
+    strategy = cells["strategy"].map(lambda name: Entrant.parse(str(name)).strategy)
+    candidates = cells[(cells["variant"] == "") & strategy.isin(ways)]
     if candidates.empty:
         raise SettingsError(
             "finetune.strategies names no way to transfer, so there is nothing to compare with scratch; add one of "

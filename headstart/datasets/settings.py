@@ -1,8 +1,8 @@
 """Knobs of ingest: how files become rows of a pack."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from headstart.knobs import Knobs
 
@@ -17,6 +17,13 @@ class SourceSettings(Knobs):
 
     unit: str = ""
     """unit of the sources' values, where they are numbers; W's own head can be used where it is the target's too"""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"must be a list of datasets, such as [{value or 'mnist5k'}]")
+        return value
 
 
 class TargetSettings(Knobs):

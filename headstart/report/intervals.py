@@ -53,7 +53,7 @@ def contrast_figure(inputs: ReportInputs) -> Drawing | None:
     ]
     if not rows:
         return None
-    alt = f"{inputs.chosen} against each rival, in {inputs.amounts.axis}. {_said(rows)}"
+    alt = f"{label(inputs.chosen)} against each rival, in {inputs.amounts.axis}. {_said(rows)}"
     height = _FRAME + _ROW * len(rows)
     return draw("contrasts", alt, _intervals(rows, inputs), size=(880, height), narrow=(PHONE[0], height))
 

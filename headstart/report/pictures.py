@@ -11,7 +11,7 @@ from PIL import Image
 
 from headstart.report import words
 from headstart.report.inputs import Picture, ReportInputs
-from headstart.report.summary import flips
+from headstart.report.summary import flips, label
 
 LONGEST_SIDE = 112  # pixels kept of a picture; the page shows it at about this size
 _PIXEL_ART = 64  # up to here a picture is kept exact (PNG) and drawn with hard pixel edges
@@ -85,7 +85,7 @@ def _shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Sh
     if not inputs.classes:
         return _value_shot(inputs, own, times, seeds)
     truth = str(own["truth"].iloc[0])
-    said = {"scratch": _commonest(own["scratch"]), inputs.chosen: _commonest(own["chosen"])}
+    said = {"scratch": _commonest(own["scratch"]), label(inputs.chosen): _commonest(own["chosen"])}
     picture = inputs.images.get(own["id"].iloc[0])
     alt = f"a test image of class {truth}; " + ", ".join(f"{name} says {given}" for name, given in said.items())
     verdicts = (f"{'✓' if given == truth else '✗'} {name}: {words.shorten(given, 24)}" for name, given in said.items())
@@ -96,7 +96,7 @@ def _shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Sh
 def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
     """The means of the predictions under those seeds."""
     amounts, truth = inputs.amounts, float(own["truth"].iloc[0])
-    said = {"scratch": float(own["scratch"].mean()), inputs.chosen: float(own["chosen"].mean())}
+    said = {"scratch": float(own["scratch"].mean()), label(inputs.chosen): float(own["chosen"].mean())}
     picture = inputs.images.get(own["id"].iloc[0])
     alt = f"a test image of {amounts.value(truth)}; " + ", ".join(
         f"{name} says {amounts.value(given)}" for name, given in said.items()

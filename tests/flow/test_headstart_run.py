@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
-STEPS = ["ingest@target", "ingest@source", "pretrain", "extract"]
+STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract"]
 STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")
 
@@ -157,11 +157,11 @@ def test_mlflow_has_what_each_step_measured(first_run, client_of):
     for step in STEPS:
         assert runs[step].data.metrics["seconds"] > 0, step
         assert runs[step].data.metrics["peak_memory_mib"] > 10, step
-    assert 0 <= runs["pretrain"].data.metrics["accuracy"] <= 1
+    assert 0 <= runs["pretrain@shapes"].data.metrics["accuracy"] <= 1
     assert 0 <= runs["finetune@full"].data.metrics["validation.accuracy"] <= 1
-    assert "system/cpu_utilization_percentage" in runs["pretrain"].data.metrics
-    assert runs["pretrain"].data.tags["headstart.device"]
-    (read,) = runs["pretrain"].inputs.dataset_inputs
+    assert "system/cpu_utilization_percentage" in runs["pretrain@shapes"].data.metrics
+    assert runs["pretrain@shapes"].data.tags["headstart.device"]
+    (read,) = runs["pretrain@shapes"].inputs.dataset_inputs
     digest = (project.root / "data" / "shapes.dvc").read_text().split("md5: ")[1].split()[0]
     assert (read.dataset.name, read.dataset.digest) == ("shapes", digest)
 
@@ -170,9 +170,9 @@ def test_mlflow_has_w_and_the_reports_as_artifacts(first_run, client_of):
     project, _ = first_run
     client = client_of(project)
     runs = {run.info.run_name: run.info.run_id for run in runs_of(client)}
-    logged = [item.path for item in client.list_artifacts(runs["pretrain"], "shapes")]
+    logged = [item.path for item in client.list_artifacts(runs["pretrain@shapes"], "shapes")]
     assert logged == ["shapes/card.json", "shapes/history.csv", "shapes/manifest.json", "shapes/weights.safetensors"]
-    copy = client.download_artifacts(runs["pretrain"], "shapes/weights.safetensors")
+    copy = client.download_artifacts(runs["pretrain@shapes"], "shapes/weights.safetensors")
     original = project.root / "models" / "source" / "shapes" / "weights.safetensors"
     assert Path(copy).read_bytes() == original.read_bytes()
     assert [item.path for item in client.list_artifacts(runs["report"])] == ["report.html"]
@@ -265,9 +265,9 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("finetune@source", "FAILED")]
     reused = {key: value for key, value in parent.data.tags.items() if key.startswith("headstart.reused.")}
     assert reused == {  # skipped steps have no child; the parent links to the runs that made their results
-        "headstart.reused.ingest/target": first["ingest@target"],
-        "headstart.reused.ingest/source": first["ingest@source"],
-        "headstart.reused.pretrain": first["pretrain"],
+        "headstart.reused.ingest_target": first["ingest_target"],
+        "headstart.reused.ingest_source/shapes": first["ingest_source@shapes"],
+        "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
         "headstart.reused.extract": first["extract"],
     }
     assert processes_of(project) == []

@@ -29,7 +29,7 @@ pytestmark = [
 
 CUDA = "cuda:0"
 SETTINGS = {
-    "source": {"data": "source"},
+    "source": {"data": ["source"]},
     "target": {"data": "target"},
     "built_in": [],
     "data": {"image_size": 12},

@@ -52,9 +52,10 @@ def _run(project: Any, *, until: str = "report") -> dict[str, str]:
     with chdir(project.root):
         for dataset in settings.built_in:
             run.step("fetch", dataset)
-        for role in ("target", "source"):
-            run.step("ingest", role)
-        run.step("pretrain")
+        run.step("ingest_target")
+        for source in settings.source.data:
+            run.step("ingest_source", source)
+            run.step("pretrain", source)
         run.step("extract")
         for strategy in settings.finetune.strategies:
             run.step("finetune", strategy)
@@ -77,7 +78,7 @@ def open_warm() -> Callable[..., Any]:
     return _open
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_warm() -> Callable[..., dict[str, str]]:
     """Runs the steps in the flow's order, the last one or `until` included; returns what became of each.
 

@@ -19,8 +19,8 @@ def test_new_version_old_version_and_another_clone(cold, run_warm, tmp_path: Pat
         ImageOps.mirror(Image.open(path)).save(path.with_name(f"new-{path.name}"))
     project.run("dvc", "add", "-q", "data/sketches")
     results = run_warm(project, until="evaluate")
-    assert results["pretrain"] == "unchanged", "W depends on the source alone"
-    assert {results[name] for name in ("ingest@target", "extract", "finetune@scratch", "evaluate")} == {"ran"}
+    assert results["pretrain@shapes"] == "unchanged", "W depends on the source alone"
+    assert {results[name] for name in ("ingest_target", "extract", "finetune@scratch", "evaluate")} == {"ran"}
     second = project.weights()
     assert second["models/source/shapes/weights.safetensors"] == weights["models/source/shapes/weights.safetensors"]
     assert second["models/target/scratch/weights.safetensors"] != weights["models/target/scratch/weights.safetensors"]

@@ -90,14 +90,14 @@ def test_pretraining_goes_on_where_it_was_killed(cold, open_warm, in_project, st
     whole, killed = (cold.copy(tmp_path / name) for name in ("whole", "killed"))
     for project in (whole, killed):
         project.set(pretrain__epochs=20)  # of one step each
-    process = start(killed, "pretrain")
+    process = start(killed, "pretrain", "shapes")
     wait_until(lambda: "step-00000005" in checkpoints(killed, "pretrain-*"))
     process.kill()
     process.wait()
     assert checkpoints(killed, "pretrain-*")[-1] < "step-00000020"
     for project in (whole, killed):
         with in_project(project):
-            open_warm(project).step("pretrain")
+            open_warm(project).step("pretrain", "shapes")
     model, files = Path("models/source/shapes"), ("weights.safetensors", "card.json", "history.csv")
     assert digests(killed.root / model, *files) == digests(whole.root / model, *files)
     assert project.weights()[f"{model}/weights.safetensors"] != cold.weights()[f"{model}/weights.safetensors"]

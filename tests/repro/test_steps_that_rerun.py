@@ -104,16 +104,16 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
     before = project.weights()
     folder = project.root / "data" / "shapes"
     shutil.copy(folder / "disc" / "001.png", folder / "bar" / "more.png")
-    assert {"data/shapes.dvc", "ingest@source"} <= set(Versioning(project.root).changed())
+    assert {"data/shapes.dvc", "ingest_source@shapes"} <= set(Versioning(project.root).changed())
     assert Versioning(project.root).record_datasets() == ["data/shapes"]  # what `headstart run` does at its start
     run = open_warm(project)
     with in_project(project):
-        for step in ("ingest@target", "ingest@source", "pretrain", "extract", "finetune@scratch"):
+        for step in ("ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "finetune@scratch"):
             run.step(*step.split("@"))
     assert {name: result.outcome for name, result in run.results.items()} == {
-        "ingest@target": "unchanged",
-        "ingest@source": "ran",
-        "pretrain": "ran",
+        "ingest_target": "unchanged",
+        "ingest_source@shapes": "ran",
+        "pretrain@shapes": "ran",
         "extract": "ran",
         "finetune@scratch": "unchanged",
     }
@@ -122,7 +122,7 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
     }
     changed = set(Versioning(project.root).changed())
     assert finetune("source", "linear_probe", "frozen_blocks", "full") <= changed
-    assert not changed & {"data/shapes.dvc", "finetune@scratch", "ingest@target"}
+    assert not changed & {"data/shapes.dvc", "finetune@scratch", "ingest_target"}
 
 
 def test_a_setting_of_the_verdict_alone_trains_nothing(project, run_warm):

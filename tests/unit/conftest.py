@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MATCHING = "sketches"  # a target whose classes are the source's
 RENAMED = "symbols"  # the same pictures under class names that the source does not know
 SETTINGS: dict[str, Any] = {
-    "source": {"data": "shapes"},
+    "source": {"data": ["shapes"]},
     "target": {"data": MATCHING},
     "built_in": [],
     "data": {"image_size": 12},
@@ -63,13 +63,6 @@ class Domain:
         from headstart.cells.grid import headline_jobs
 
         return replace(headline_jobs(self.settings, strategy, self.places, {"target": self.target})[0], **changes)
-
-
-@pytest.fixture(scope="session")
-def draw_pictures(pytestconfig: pytest.Config) -> Callable[..., Path]:
-    """The function of tests/conftest.py; a conftest cannot be imported by another."""
-    shared = pytestconfig.pluginmanager.get_plugin(str(Path(__file__).parents[1] / "conftest.py"))
-    return shared.draw_pictures  # type: ignore[no-any-return, union-attr]
 
 
 @pytest.fixture(scope="session")

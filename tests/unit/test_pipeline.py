@@ -160,7 +160,7 @@ def test_there_is_a_stage_for_each_step_and_the_other_way_round():
 @pytest.mark.parametrize("stage", STAGES)
 def test_its_command_is_its_step(stage):
     command = body(stage)["cmd"]
-    item = {"ingest": " ${key}"}.get(stage, " ${item}") if "foreach" in STAGES[stage] else ""
+    item = " ${item}" if "foreach" in STAGES[stage] else ""
     assert command == f"python -m tasks {stage}{item}"
     assert STEPS[stage].name == stage
     assert callable(STEPS[stage].load())
@@ -171,9 +171,8 @@ def test_the_params_of_a_stage_are_settings(stage, item):
     names = knobs(Settings())
     sections = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     for param in body(stage).get("params", []):
-        for role in ("source", "target"):  # what ${key} stands for
-            name = param.replace("${item}", item).replace("${key}", role)
-            assert name in names or name in sections or name == "strategies.source"  # a strategy without knobs
+        name = param.replace("${item}", item)
+        assert name in names or name in sections or name == "strategies.source"  # a strategy without knobs
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -181,7 +180,7 @@ def test_every_template_names_a_setting_or_an_item(stage):
     names = knobs(Settings())
     text = str(STAGES[stage])
     for name in re.findall(r"\$\{([^}]+)\}", text):
-        assert name in names or (name in ("item", "key", "item.dataset", "item.reads") and "foreach" in STAGES[stage])
+        assert name in names or (name == "item" and "foreach" in STAGES[stage])
 
 
 def test_fetch_knows_all_built_in_datasets():
@@ -197,11 +196,10 @@ def test_no_output_belongs_to_two_stages():
 def test_the_stages_are_joined_by_what_they_read_and_write():
     """Each data dep is what another stage writes, is data of the user's, or lies inside of one."""
     written = {str(out) for stage in STAGES for key in ("outs", "metrics") for out in body(stage).get(key, [])}
-    written |= {out.replace("${item.dataset}", f"${{{role}.data}}") for out in written for role in ("source", "target")}
-    written |= {"models/target"}  # the folder of models/target/${item}
+    written |= {"models/target", "models/source"}  # the folders of models/target/${item} and models/source/${item}
     for stage in STAGES:
         for dep in body(stage)["deps"]:
-            if dep.startswith(CODE) or dep in ("data/${item.dataset}", "data/${source.data}", "${item.reads}"):
+            if dep.startswith(CODE) or dep in ("data/${item}", "data/${target.data}"):
                 continue
             assert any(dep == out or dep.startswith(f"{out}/") for out in written), dep
 

@@ -120,7 +120,8 @@ def test_a_bound_is_inside_where_it_says_so_and_outside_where_it_does_not(name):
         ("data.channels", 2, "Input should be 1 or 3"),
         ("finetune.keep_weights", "some", "Input should be 'chosen' or 'all'"),
         ("pretrain.augment", "perhaps", "valid boolean"),
-        ("source.data", "", "at least 1 character"),
+        ("source.data", [""], "at least 1 character"),
+        ("source.data", "mnist5k", "a list of datasets, such as [mnist5k]"),
         ("strategies.scratch.learning_rates", [], "at least 1 item"),
         ("finetune.strategies", "full", "valid tuple"),
         ("finetune", 3, "valid dictionary"),
@@ -214,8 +215,12 @@ def test_a_backbone_of_timm_is_allowed_by_any_name():
 
 
 def test_source_and_target_must_be_two():
-    message = refusal({"source": {"data": "digits"}})
+    message = refusal({"source": {"data": ["digits"]}})
     assert "source.data and target.data are both 'digits'; transfer needs two different datasets" in message
+
+
+def test_a_source_is_named_once():
+    assert "source.data names 'mnist5k' twice" in refusal({"source": {"data": ["mnist5k", "mnist5k"]}})
 
 
 @pytest.mark.parametrize(("role", "left"), [("source", "digits"), ("target", "mnist5k")])
@@ -226,7 +231,7 @@ def test_a_built_in_that_is_used_must_be_fetched(role, left):
 
 
 def test_one_s_own_data_needs_no_built_in():
-    found = validate({"built_in": [], "source": {"data": "mine"}, "target": {"data": "yours"}}, where="x")
+    found = validate({"built_in": [], "source": {"data": ["mine"]}, "target": {"data": "yours"}}, where="x")
     assert found.built_in == ()
 
 

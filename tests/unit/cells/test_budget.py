@@ -14,7 +14,7 @@ SPEED = Speed(step=0.01, prediction=0.0, parameters=1000)
 
 def seconds(settings: Settings) -> float:
     """Of one worker; the default takes 5 x 3200 steps and pretraining of 1248, a hundredth of a second each."""
-    found = estimate(settings, SPEED, source_rows=5000, target_rows=1797, test_rows=700, workers=1)
+    found = estimate(settings, SPEED, source_rows=[5000], target_rows=1797, test_rows=700, workers=1)
     return found.seconds
 
 

@@ -17,7 +17,7 @@ def timed(monkeypatch):
 def ask(workers: int = 1, **values):
     return plan(
         validate(values, where="test"),
-        source_rows=5000,
+        source_rows=[5000],
         target_rows=1797,
         test_rows=700,
         workers=workers,

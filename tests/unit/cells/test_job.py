@@ -46,6 +46,7 @@ DOES_NOT = {
     "source_features": "/s",
     "cells": "/c",
     "kind": "value",
+    "source": "another",
 }
 
 
@@ -106,4 +107,10 @@ def test_its_place_and_name():
     assert JOB.directory.as_posix() == f"/here/cells/{JOB.key}"
     assert JOB.name == "scratch, 10 labels a class, seed 0"
     assert replace(JOB, kind="value").name == "scratch, 10 labels, seed 0"
+
+
+def test_where_there_are_several_sources_its_names_say_which():
+    job = replace(JOB, strategy="full", source="mnist5k")
+    assert job.entrant == "full@mnist5k"
+    assert job.name == "full from mnist5k, 10 labels a class, seed 0"
     assert replace(JOB, variant="half_steps", seed=3).name == "scratch (half steps), 10 labels a class, seed 3"

@@ -332,3 +332,28 @@ def test_what_was_never_trained_has_no_gap():
     document = verdict(cells=cells)
     assert document.against_source.gap is None
     assert document.against_scratch.gap is not None
+
+
+def test_where_there_are_several_sources_the_chosen_one_is_compared_with_its_own():
+    """The other source's entrants are looked at, against scratch and their own source, and no verdict is given."""
+    correct = tables()
+    for name, level in (("source", -1), ("full", -1)):
+        key = next(key for key in correct if key[:3] == (name, "", 10) and key[3] == 1.0)
+        correct[(f"{name}@drawings", *key[1:])] = correct[key][::level]  # the rows in another order
+    correct = {
+        (f"{key[0]}@photos" if key[0] in ("source", "full", "probe") else key[0], *key[1:]): value
+        for key, value in correct.items()
+        if "@" not in key[0]
+    } | {k: v for k, v in correct.items() if "@" in k[0]}
+    given = run(correct, chosen="full@photos")
+    found = evaluate(**given)
+    assert found.verdict.against_source is not None
+    assert (found.verdict.against_source.strategy, found.verdict.against_source.against) == ("full@photos", "source")
+    assert found.verdict.sentence.startswith("transfer helped: full from photos +")
+    pairs = {(look.strategy, look.against) for look in found.verdict.exploratory}
+    assert ("full@drawings", "source@drawings") in pairs
+    assert not {("full@drawings", "source@photos"), ("source@drawings", "source@drawings")} & pairs
+    one = evaluate(**run())
+    assert found.verdict.against_source.difference == one.verdict.against_source.difference
+    families = dict(zip(found.comparison["strategy"], found.comparison["family"], strict=True))
+    assert families["full@drawings"] == families["full@photos"]

@@ -1,6 +1,7 @@
 """Extraction: what W computes is what the files hold, and a strategy's reads change with what it reads alone."""
 
-import json
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from headstart.datasets.pack import Pack
 from headstart.errors import SettingsError
-from headstart.features.extract import check_boundary, extract
+from headstart.features.extract import check_boundary, extract, reads_of
 from headstart.features.pooled import pooled
 from headstart.storage.publish import sha256, verify
 from headstart.strategies.table import STRATEGIES
@@ -24,35 +25,44 @@ def w(domain):
     return card, network.eval()
 
 
+@dataclass(frozen=True)
+class Extracted:
+    """The target's folder and the digests that came of it."""
+
+    folder: Path
+    digests: dict[str, str]
+
+
+def run_in(domain, root: Path, *, boundary: int = 2, seed: int = 0, progress=lambda done, of: None, **changes):
+    """Extracts into a folder of its own. Settings may be changed by keyword."""
+    digests = extract(
+        Pack(domain.root / "packs" / "shapes"),
+        domain.pack,
+        weights=domain.places.weights,
+        directories=(root / "source", root / "target"),
+        settings=domain.settings.extract.model_copy(update=changes),
+        boundary=boundary,
+        seed=seed,
+        accelerator=Accelerator(),
+        progress=progress,
+    )
+    return Extracted(root / "target", digests)
+
+
 @pytest.fixture
 def run(domain, tmp_path):
-    """Extracts into a folder of its own; returns that of the target. Settings may be changed by keyword."""
-
-    def extracted(*, boundary: int = 2, seed: int = 0, progress=lambda done, of: None, **changes) -> Path:
-        extract(
-            Pack(domain.root / "packs" / "shapes"),
-            domain.pack,
-            weights=domain.places.weights,
-            directories=(tmp_path / "source", tmp_path / "target"),
-            settings=domain.settings.extract.model_copy(update=changes),
-            boundary=boundary,
-            seed=seed,
-            accelerator=Accelerator(),
-            progress=progress,
-        )
-        return tmp_path / "target"
-
-    return extracted
+    return partial(run_in, domain, tmp_path)
 
 
-def reads(folder: Path) -> dict[str, dict[str, str]]:
-    return {path.stem: json.loads(path.read_text()) for path in (folder / "reads").iterdir()}
+@pytest.fixture(scope="module")
+def before(domain, tmp_path_factory):
+    return run_in(domain, tmp_path_factory.mktemp("before"))
 
 
-def changed(before: Path, after: Path) -> set[str]:
+def changed(before: Extracted, after: Extracted) -> set[str]:
     """Strategies whose reads differ: those that DVC will run again."""
-    old, new = reads(before), reads(after)
-    assert old.keys() == new.keys()
+    old, new = reads_of({"shapes": before.digests}), reads_of({"shapes": after.digests})
+    assert list(old) == list(new) == STRATEGIES.names()
     return {name for name in old if old[name] != new[name]}
 
 
@@ -62,7 +72,6 @@ def test_both_folders_are_published_whole(domain):
         "pooled.npy",
         "boundary.npy",
         "views.npy",
-        *(f"reads/{name}.json" for name in STRATEGIES.names()),
     }
 
 
@@ -93,7 +102,7 @@ def test_from_the_boundary_on_the_network_gives_its_own_scores(domain, w):
 def test_views_are_of_the_pools_rows_in_their_order(domain, run, monkeypatch):
     """Of test rows there are none: nothing is trained on them."""
     monkeypatch.setattr("headstart.training.rows.augment", lambda images, draw: images)
-    views = np.load(run() / "views.npy")
+    views = np.load(run().folder / "views.npy")
     plain = np.load(domain.places.features / "boundary.npy")[domain.pack.rows("pool")]
     assert views.shape == (42, 2, 16, 6, 6)
     assert np.abs(views - plain[:, None]).max() < 1e-5
@@ -106,49 +115,57 @@ def test_each_view_of_each_row_is_augmented_anew(domain):
     assert np.abs(views[:, 0] - views[:, 1]).max((1, 2, 3)).min() > 0.01
 
 
-def test_the_same_seed_gives_the_same_files(domain, run):
-    folder = run()
-    assert changed(domain.places.features, folder) == set()
+def test_the_same_seed_gives_the_same_files(domain, run, before):
+    found = run()
+    assert changed(before, found) == set()
     for name in ("pooled.npy", "boundary.npy", "views.npy"):
-        assert sha256(folder / name) == sha256(domain.places.features / name)
+        assert found.digests[name] == sha256(found.folder / name) == sha256(domain.places.features / name)
 
 
-def test_another_seed_draws_other_views_alone(domain, run):
-    folder = run(seed=1)
-    assert changed(domain.places.features, folder) == {"frozen_blocks"}
-    assert sha256(folder / "boundary.npy") == sha256(domain.places.features / "boundary.npy")
+def test_another_seed_draws_other_views_alone(run, before):
+    found = run(seed=1)
+    assert changed(before, found) == {"frozen_blocks"}
+    assert found.digests["boundary.npy"] == before.digests["boundary.npy"]
 
 
-def test_another_boundary_changes_what_reads_the_boundary_and_nothing_else(domain, run):
-    folder = run(boundary=1)
-    assert changed(domain.places.features, folder) == {"frozen_blocks"}
-    assert np.load(folder / "boundary.npy").shape == (72, 16, 6, 6)
-    assert sha256(folder / "pooled.npy") == sha256(domain.places.features / "pooled.npy")
+def test_another_boundary_changes_what_reads_the_boundary_and_nothing_else(run, before):
+    found = run(boundary=1)
+    assert changed(before, found) == {"frozen_blocks"}
+    assert np.load(found.folder / "boundary.npy").shape == (72, 16, 6, 6)
+    assert found.digests["pooled.npy"] == before.digests["pooled.npy"]
 
 
-def test_more_views_change_what_reads_the_boundary_and_nothing_else(domain, run):
-    assert changed(domain.places.features, run(views=3)) == {"frozen_blocks"}
+def test_more_views_change_what_reads_the_boundary_and_nothing_else(run, before):
+    assert changed(before, run(views=3)) == {"frozen_blocks"}
 
 
-def test_other_levels_change_what_reads_the_pooled_features_and_nothing_else(domain, run):
-    folder = run(levels=1)
-    assert changed(domain.places.features, folder) == {"source", "linear_probe"}
-    assert np.load(folder / "pooled.npy").shape == (72, 64)
+def test_other_levels_change_what_reads_the_pooled_features_and_nothing_else(run, before):
+    found = run(levels=1)
+    assert changed(before, found) == {"source", "linear_probe"}
+    assert np.load(found.folder / "pooled.npy").shape == (72, 64)
 
 
-def test_a_strategys_reads_are_what_its_table_entry_says(domain):
-    found = reads(domain.places.features)
+def test_a_strategys_reads_are_what_its_table_entry_says(domain, before):
+    found = reads_of({"shapes": before.digests})
     names = {
         "weights": {"weights"},
         "pooled": {"source", "pooled.npy"},
         "boundary": {"boundary.npy", "views.npy"},
     }
     for strategy in STRATEGIES:
-        assert set(found[strategy.name]) == set().union(*(names[read] for read in strategy.reads))
-    assert found["scratch"] == {}
-    assert found["full"] == {"weights": weights_digest(domain.places.weights)}
-    assert found["linear_probe"]["pooled.npy"] == sha256(domain.places.features / "pooled.npy")
-    assert found["linear_probe"]["source"] == sha256(domain.places.source_features / "pooled.npy")
+        own = found[strategy.name].get("shapes", {})
+        assert set(own) == set().union(*(names[read] for read in strategy.reads))
+    assert found["full"] == {"shapes": {"weights": weights_digest(domain.places.weights)}}
+    assert found["linear_probe"]["shapes"]["pooled.npy"] == sha256(domain.places.features / "pooled.npy")
+    assert found["linear_probe"]["shapes"]["source"] == sha256(domain.places.source_features / "pooled.npy")
+
+
+def test_another_source_changes_all_reads_but_those_of_what_reads_nothing(before):
+    one = reads_of({"shapes": before.digests})
+    two = reads_of({"shapes": before.digests, "others": before.digests | {"weights": "x"}})
+    assert {name for name in one if one[name] != two[name]} == set(STRATEGIES.names()) - {"scratch"}
+    assert one["scratch"] == two["scratch"] == {}
+    assert two["full"] == {"shapes": one["full"]["shapes"], "others": {"weights": "x"}}
 
 
 def test_progress_counts_rows_and_views(run):

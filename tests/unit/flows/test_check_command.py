@@ -99,7 +99,7 @@ def test_as_json_a_refusal_of_ingest_is_an_object(workspace, tmp_path, capsys) -
 
 def test_torchvision_s_names_become_folder_names(workspace) -> None:
     settings = apply_overrides(workspace, {"source.data": "torchvision:CIFAR10"})
-    assert settings.source.data == "torchvision-cifar10"
+    assert settings.source.data == ("torchvision-cifar10",)
     assert settings.built_in == ("torchvision-cifar10", "digits")
     assert load(workspace.params) == settings
 

@@ -14,8 +14,8 @@ from tasks.devices import Device
     ("name", "item", "expected"),
     [
         ("fetch", "digits", "fetch digits"),
-        ("ingest", "source", "ingest source mnist5k"),
-        ("pretrain", "", "pretrain resnet8 on mnist5k (a chip)"),
+        ("ingest_source", "mnist5k", "ingest source mnist5k"),
+        ("pretrain", "mnist5k", "pretrain resnet8 on mnist5k (a chip)"),
         ("finetune", "full", "finetune full, 10 labels a class, 5 seeds (a chip)"),
         ("evaluate", "", "evaluate"),
     ],

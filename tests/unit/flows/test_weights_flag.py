@@ -86,7 +86,7 @@ def test_published_weights_become_a_dataset_that_fetch_brings(workspace):
     settings = apply_overrides(
         workspace, parse_overrides(["--backbone", "resnet18", "--source.weights", "IMAGENET1K_V1"])
     )
-    assert settings.source.data == "resnet18-IMAGENET1K_V1"
+    assert settings.source.data == ("resnet18-IMAGENET1K_V1",)
     assert settings.built_in == ("resnet18-IMAGENET1K_V1", "digits")
     assert load(workspace.params) == settings
 

@@ -173,7 +173,7 @@ def test_names_are_text_wherever_they_stand(make_inputs: Callable[..., ReportInp
         given,
         verdict=verdict,
         settings_yaml=evil,
-        source_card={**given.source_card, "name": evil, "description": evil, "rejected": {evil: 1}},
+        source_cards=[{**given.source_cards[0], "name": evil, "description": evil, "rejected": {evil: 1}}],
         reproduce={"commands": [evil], "versions": {evil: evil}, "revision": evil},
     )
     page = Page(render(given, tmp_path))
@@ -241,12 +241,12 @@ def test_with_next_to_nothing_it_is_still_a_page(inputs: ReportInputs, tmp_path:
         chosen="full",
         headline_budget=10,
         images={},
-        source_samples=[],
+        source_samples=[[]],
         target_samples=[],
         target_features=np.zeros((0, 0)),
         target_raw=np.zeros((0, 0)),
         target_labels=[],
-        source_card={},
+        source_cards=[{}],
         target_card={},
         settings_yaml="",
         **tables,
@@ -291,3 +291,29 @@ def test_text_has_contrast_and_figures_have_their_colours(scheme: str) -> None:
             assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for tone in ("good", "bad", "calm", "open", "muted"):  # the badge and the lead, either way round
         assert _contrast(colours[tone], colours["card"]) >= 4.5, tone
+
+
+def test_several_sources_have_a_card_each_and_the_chosen_ones_is_the_source(
+    make_inputs: Callable[..., ReportInputs], tmp_path: Path
+) -> None:
+    """Tables name the entrants "full@mnist5k"; the page says "full from mnist5k"."""
+    given = make_inputs(rows=40, seeds=2)
+    renamed = {"source": "source@mnist5k", "full": "full@mnist5k", "linear_probe": "linear_probe@fonts"}
+    tables = {
+        name: getattr(given, name).assign(strategy=getattr(given, name)["strategy"].replace(renamed))
+        for name in ("comparison", "differences", "predictions", "convergence", "cells")
+    }
+    inputs = dataclasses.replace(
+        given,
+        **tables,
+        chosen="full@mnist5k",
+        source_cards=[given.source_cards[0], {**given.source_cards[0], "name": "fonts"}],
+        source_samples=[given.source_samples[0], []],
+    )
+    page = render(inputs, tmp_path).read_text()
+    assert "<b>mnist5k, fonts</b>" in page
+    assert page.count('<span class="role">source</span>') == 2
+    assert "The strategy is <b>full from mnist5k</b>" in page
+    for said in ("source from mnist5k", "linear_probe from fonts"):
+        assert said in page
+    assert "@" not in page.replace("@media", "").replace("@page", "")
