@@ -61,7 +61,7 @@ def apply_overrides(
             _set(document, name, _value(text, before[name].value))
     if WEIGHTS in overrides and "source.data" in overrides:
         raise SettingsError(
-            "give source.data, to pretrain on it, or source.weights, to skip pretraining: not both. To compare the two, "
+            "give source.data, to pretrain on it, or source.weights, to skip pretraining: not both. To compare them, "
             "run with the weights first; then they are a dataset of the project, and --source.data A,B names both"
         )
     coming = _look_up_datasets(workspace, document, overrides)
