@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from headstart.cells.grid import Places, at_steps, budget_jobs, cells_table
-from headstart.cells.job import HALF_STEPS, PREDICTIONS, Job
+from headstart.cells.job import PREDICTIONS, Job
 from headstart.cells.run import run_cell
 from headstart.datasets.pack import POOL, TEST, Card, read_test_labels, write_pack
+from headstart.entrants import HALF_STEPS
 from headstart.evaluation.document import Verdict
 from headstart.evaluation.evaluate import evaluate
 from headstart.settings import Settings, validate
