@@ -25,7 +25,7 @@ def write_letters(directory: Path, alphabet: range, *, most: int) -> int:
 
     A letter with its capital, its final form and its accents is one class. most: rows that a class keeps.
     """
-    glyphs = {letter: _glyphs(letter, alphabet)[:most] for letter in _letters(alphabet)}
+    glyphs = {letter: _glyphs(letter, alphabet)[:most] for letter in letters(alphabet)}
     with replacing(directory) as draft:
         for letter, own in glyphs.items():
             folder = draft / unicodedata.name(letter).rpartition(" ")[2].lower()
@@ -54,7 +54,7 @@ def base(code: int) -> str:
     return {"ς": "σ"}.get(plain, plain) if unicodedata.category(chr(code)) in ("Lu", "Ll") else ""
 
 
-def _letters(alphabet: range) -> list[str]:
+def letters(alphabet: range) -> list[str]:
     """The 26 letters of Latin or the 24 of Greek."""
     first, last = ("a", "z") if alphabet is LATIN else ("α", "ω")
     return sorted({base(code) for code in alphabet if base(code) and first <= base(code) <= last})
@@ -66,11 +66,11 @@ def _glyphs(letter: str, alphabet: range) -> list[tuple[Path, int]]:
         (code for code in alphabet if base(code) == letter),
         key=lambda code: (len(unicodedata.normalize("NFD", chr(code))), code),
     )
-    return [(face, code) for code in codes for face, known in _faces().items() if code in known]
+    return [(face, code) for code in codes for face, known in faces().items() if code in known]
 
 
 @cache
-def _faces() -> dict[Path, frozenset[int]]:
+def faces() -> dict[Path, frozenset[int]]:
     """Each face and the characters that it has."""
     from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,7 @@ class Pair:
         places, settings = self.places(root, depth), self.settings(strategy, own, depth=depth)
         reads = json.loads((places.features / "reads" / f"{strategy}.json").read_text())
         inputs = {"pack": pack_digest(places.pack), "reads": reads, "code": _code()}
-        return [
-            job
-            for job in budget_jobs(settings, strategy, self.label_budget, places, inputs)
-            if job.seed in seeds
-        ]
+        return [job for job in budget_jobs(settings, strategy, self.label_budget, places, inputs) if job.seed in seeds]
 
     def places(self, root: Path, depth: int) -> Places:
         """Where `prepare` puts what cells read."""
@@ -160,6 +157,7 @@ def _unit(name: str) -> str:
     return unit_of(name, "") if is_built_in(name) else ""
 
 
+@cache
 def _code() -> str:
     """Digest of the core, so that kept cells are used again only while it is the same."""
     core = Path(__file__).parents[2] / "headstart"

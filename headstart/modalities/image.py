@@ -98,7 +98,9 @@ def _grid(matrix: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
 
     down = (torch.arange(height, device=matrix.device) * 2 + 1) / height - 1  # pixel centres, the image being -1 .. 1
     right = (torch.arange(width, device=matrix.device) * 2 + 1) / width - 1
-    places = torch.stack([right.expand(height, -1), down[:, None].expand(-1, width), torch.ones_like(right).expand(height, -1)])
+    places = torch.stack(
+        [right.expand(height, -1), down[:, None].expand(-1, width), torch.ones_like(right).expand(height, -1)]
+    )
     moved = matrix.reshape(-1, 3) @ places.reshape(3, -1).to(matrix)  # (batch x 2, height x width)
     return moved.reshape(-1, 2, height, width).permute(0, 2, 3, 1)
 

@@ -112,7 +112,7 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
 
 
 def _optimizer(network: Network, plan: Plan) -> optim.Optimizer:
-    """AdamW over the trained blocks and the head, one group for each rate and decay; norms and biases are not decayed."""
+    """AdamW over the trained blocks and the head, a group for each rate and decay; norms and biases are not decayed."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
     trained = [*network.blocks[plan.boundary :], network.head]
     for depth, block in enumerate(reversed(trained)):

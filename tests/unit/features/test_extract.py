@@ -132,7 +132,7 @@ def test_more_views_change_what_reads_the_boundary_and_nothing_else(domain, run)
 
 def test_other_levels_change_what_reads_the_pooled_features_and_nothing_else(domain, run):
     folder = run(levels=1)
-    assert changed(domain.places.features, folder) == {"source", "linear_probe"}
+    assert changed(domain.places.features, folder) == {"source", "linear_probe", "lp_ft"}
     assert np.load(folder / "pooled.npy").shape == (72, 64)
 
 

@@ -194,9 +194,7 @@ def test_lp_ft_starts_from_the_probes_values(root, monkeypatch, unit):
     rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
     found = predict(network, rows, accelerator=Accelerator(), objective=cell.objective)[:, 0]
     pooled = torch.from_numpy(np.array(cell.features("pooled.npy"))[:, :64]).double()
-    probe = solve_head(
-        pooled[cell.train_rows], cell.train_labels, objective=cell.objective, smallest=1e-4, largest=1e4
-    )
+    probe = solve_head(pooled[cell.train_rows], cell.train_labels, objective=cell.objective, smallest=1e-4, largest=1e4)
     expected = cell.objective.predict(pooled[cell.test_rows] @ probe.weight.T + probe.bias)[:, 0]
     assert np.abs(found.numpy() - expected.numpy()).max() < 1e-3 * TARGETS[unit]
 
