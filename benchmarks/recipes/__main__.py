@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.recipes.document import document
 from benchmarks.recipes.pairs import DRAWS, PAIRS, SHOWN, Pair, Recipe, prepare
 from benchmarks.recipes.shown import Shown, on_test
-from benchmarks.recipes.study import DESIGNS, Outcome, Scores, confirm, search
+from benchmarks.recipes.study import CONFIRMED, DESIGNS, Outcome, Scores, confirm, search
 from benchmarks.recipes.tables import METHODS, RESULTS, write_tables
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
@@ -49,14 +49,15 @@ def study(root: Path) -> dict[str, object]:
         return [_scores(recipe) for recipe in jobs]
 
     outcomes = confirm(DESIGNS, search(DESIGNS, cells), cells)
-    tested = {pair.name: _tested(pair, root, outcomes) for pair in (*PAIRS, *SHOWN)}
+    tested = {pair.name: _tested(pair, root, outcomes, range(DRAWS)) for pair in PAIRS}
+    tested |= {pair.name: _tested(pair, root, outcomes, CONFIRMED) for pair in SHOWN}
     return document(outcomes, tested, seconds=time.perf_counter() - start)
 
 
-def _tested(pair: Pair, root: Path, outcomes: dict[str, Outcome]) -> dict[str, Shown]:
-    """The kept recipes on all draws; the source model as it is beside them."""
+def _tested(pair: Pair, root: Path, outcomes: dict[str, Outcome], draws: Sequence[int]) -> dict[str, Shown]:
+    """The kept recipes on these draws; the source model as it is beside them."""
     recipes: dict[str, Recipe] = {"source": {}} | {name: outcome.kept for name, outcome in outcomes.items()}
-    jobs = {name: pair.jobs(root, name, recipe, range(DRAWS)) for name, recipe in recipes.items()}
+    jobs = {name: pair.jobs(root, name, recipe, draws) for name, recipe in recipes.items()}
     _run([job for own in jobs.values() for job in own])
     return on_test(jobs)
 

@@ -40,30 +40,28 @@ DESIGNS: dict[str, Design] = {
         (
             ("learning_rates", ((0.005,), (0.01,), (0.02,))),
             ("steps", (300, 600)),
-            ("weight_decay", (0.0, 0.05, 0.2)),
+            ("weight_decay", (0.05, 0.2)),
         ),
     ),
     "linear_probe": Design({"levels": 2}, (("levels", (1, 2, 3)),)),
     "frozen_blocks": Design(
-        {"fixed_blocks": 2, "learning_rates": (0.004,), "steps": 200},
+        {"fixed_blocks": 2, "learning_rates": (0.004,)},
         (
             ("fixed_blocks", (1, 2, 3)),
             ("learning_rates", ((0.002,), (0.004,), (0.008,))),
-            ("steps", (100, 200)),
         ),
     ),
     "full": Design(
-        {"learning_rates": (0.004,), "layer_decay": 0.8, "steps": 200},
+        {"learning_rates": (0.004,), "layer_decay": 0.8},
         (
             ("learning_rates", ((0.002,), (0.004,), (0.008,))),
             ("layer_decay", (0.65, 0.8, 1.0)),
-            ("steps", (100, 200)),
         ),
     ),
     "lp_ft": Design(
-        {"learning_rates": (0.001,), "layer_decay": 0.8, "steps": 100},
+        {"learning_rates": (0.001,), "layer_decay": 0.8},
         (
-            ("learning_rates", ((0.0005,), (0.001,), (0.002,), (0.004,))),
+            ("learning_rates", ((0.001,), (0.002,), (0.004,))),
             ("layer_decay", (0.65, 0.8, 1.0)),
         ),
     ),

@@ -54,9 +54,11 @@ def calibrate(scores: Tensor, labels: Tensor) -> float:
     """
     rows, others = len(labels), max(scores.shape[1] - 1, 1)
     smoothing = (1 + 1 / others) / (rows + 2)  # torch spreads it over all classes, the true one included
-    return min(
-        TEMPERATURES, key=lambda t: float(functional.cross_entropy(scores / t, labels, label_smoothing=smoothing))
-    )
+
+    def smoothed_loss(temperature: float) -> float:
+        return float(functional.cross_entropy(scores / temperature, labels, label_smoothing=smoothing))
+
+    return min(TEMPERATURES, key=smoothed_loss)
 
 
 def nearness(features: Tensor, means: Tensor) -> Tensor:
