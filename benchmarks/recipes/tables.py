@@ -85,8 +85,8 @@ def _test(document: Document) -> str:
     heads = [f"{pair} ({metrics[pair]})" for pair in document["test"]]
     lines = [
         "Test rows, opened after the choice: the kept recipes, mean of six draws (of values three), and the gain over",
-        "`scratch` with its 95% interval (rows and seeds crossed, as in the verdict; exploratory; positive is better, of",
-        "errors too).",
+        "`scratch` with its 95% interval (rows and seeds crossed, as in the verdict; exploratory). Positive is better,",
+        "of errors too.",
         "",
         f"| strategy | {' | '.join(heads)} |",
         f"|---|{'---|' * len(heads)}",
