@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench recipes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -45,6 +45,9 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 
 bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
 	@$(BIN)/python -m benchmarks
+
+recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (12 minutes)
+	@$(BIN)/python -m benchmarks.recipes
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
 	@$(BIN)/python tools/settings_table.py > docs/settings.md

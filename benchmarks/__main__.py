@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from headstart.backbones.network import build
+from headstart.cells.ridge import PENALTIES, ridge
 from headstart.datasets.builtin import mnist5k
 from headstart.objectives import classification
-from headstart.strategies.linear_probe import PENALTIES, ridge
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import Plan, predict, train

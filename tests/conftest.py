@@ -29,6 +29,7 @@ TINY = {
     "strategies.scratch.steps": 12,
     "strategies.frozen_blocks.steps": 8,
     "strategies.full.steps": 8,
+    "strategies.lp_ft.steps": 8,
 }
 
 

@@ -65,6 +65,7 @@ class Cell:
     def __init__(self, job: Job, accelerator: Accelerator):
         self.job = job
         self.accelerator = accelerator
+        self._verified: set[Path] = set()
         self.pack = Pack(Path(job.pack))
         card = self.pack.card
         objective = objective_of(card)
@@ -126,9 +127,14 @@ class Cell:
         return read_card(Path(self.job.weights))
 
     def features(self, name: str, *, of: str = "target") -> NDArray[np.float32]:
-        """A file of features/, memory-mapped: POOLED, BOUNDARY (rows of the pack) or VIEWS (pool rows)."""
+        """A file of features/, memory-mapped: POOLED, BOUNDARY (rows of the pack) or VIEWS (pool rows).
+
+        The folder is held to its manifest once a cell: the views alone may be gigabytes.
+        """
         directory = Path(self.job.features if of == "target" else self.job.source_features)
-        verify(directory)
+        if directory not in self._verified:
+            verify(directory)
+            self._verified.add(directory)
         return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
 
     @cached_property

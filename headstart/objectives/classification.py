@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.datasets.pack import Pack
 
-TEMPERATURES = tuple(2.0**power for power in range(-6, 4))
+TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
 def loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -47,8 +47,18 @@ def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def calibrate(scores: Tensor, labels: Tensor) -> float:
-    """The temperature that gives held-out scores (rows, classes) the least cross-entropy (Guo 2017, 1706.04599)."""
-    return min(TEMPERATURES, key=lambda t: float(loss(scores / t, labels)))
+    """The temperature that gives held-out scores (rows, classes) the least cross-entropy (Guo 2017, 1706.04599).
+
+    The targets are smoothed as Platt's are (1999): of n rows that are right, the next one is with
+    probability (n + 1) / (n + 2). Otherwise a few rows that are all right would ask for certainty.
+    """
+    rows, others = len(labels), max(scores.shape[1] - 1, 1)
+    smoothing = (1 + 1 / others) / (rows + 2)  # torch spreads it over all classes, the true one included
+
+    def smoothed_loss(temperature: float) -> float:
+        return float(functional.cross_entropy(scores / temperature, labels, label_smoothing=smoothing))
+
+    return min(TEMPERATURES, key=smoothed_loss)
 
 
 def nearness(features: Tensor, means: Tensor) -> Tensor:

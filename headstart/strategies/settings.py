@@ -13,7 +13,7 @@ Budget = Annotated[int, Field(ge=2)]
 class FinetuneSettings(Knobs):
     """The grid: which strategies, with how many labels, how often."""
 
-    strategies: tuple[str, ...] = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
+    strategies: tuple[str, ...] = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
     """the entrants; `headstart list strategies` shows all. scratch is the control and must be among them"""
 
     label_budget: Budget = 10
@@ -90,3 +90,13 @@ class FullRecipe(TuneRecipe):
 
     layer_decay: float = Field(0.8, gt=0, le=1)
     """factor on the rate for each block further from the head (ULMFiT's discriminative rates, 1801.06146)"""
+
+
+class ProbeTuneRecipe(FullRecipe, ProbeRecipe):
+    """A ridge head in closed form, then all blocks trained on under it: a low rate is enough."""
+
+    steps: int = Field(100, ge=4)
+    """optimizer steps"""
+
+    learning_rates: tuple[Rate, ...] = Field((0.001,), min_length=1)
+    """peak rates to try, the best on validation is kept"""

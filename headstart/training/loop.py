@@ -69,7 +69,7 @@ def train(
     while state.step < plan.steps:
         batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
-        torch.manual_seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
+        accelerator.seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
         network.train()
         inputs = accelerator.place(rows.batch(batch, generator(seed, "augment", state.step)))
         optimizer.zero_grad()
@@ -112,18 +112,21 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
 
 
 def _optimizer(network: Network, plan: Plan) -> optim.Optimizer:
-    """AdamW over the trained blocks and the head; norms and biases are not decayed."""
-    groups = []
+    """AdamW over the trained blocks and the head, a group for each rate and decay; norms and biases are not decayed."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
     trained = [*network.blocks[plan.boundary :], network.head]
     for depth, block in enumerate(reversed(trained)):
         scale = plan.layer_decay**depth
-        for decay, wanted in ((plan.weight_decay, True), (0.0, False)):
-            parameters = [p for p in block.parameters() if (p.dim() > 1) == wanted]
-            if parameters:
-                groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
+        for parameter in block.parameters():
+            decay = plan.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((scale, decay), []).append(parameter)
     for parameter in network.blocks[: plan.boundary].parameters():
         parameter.requires_grad_(False)
-    return optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+    return optim.AdamW(
+        [{"params": own, "weight_decay": decay, "scale": scale} for (scale, decay), own in groups.items()],
+        lr=plan.learning_rate,
+        fused=True,
+    )
 
 
 def _set_rates(optimizer: optim.Optimizer, plan: Plan, step: int) -> None:

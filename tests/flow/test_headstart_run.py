@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
+STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
 STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract"]
 STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")

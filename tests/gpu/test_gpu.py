@@ -36,7 +36,7 @@ SETTINGS = {
     "pretrain": {"epochs": 2, "batch_size": 16},
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 1},
-    "strategies": {"scratch": {"steps": 8}, "frozen_blocks": {"steps": 8}, "full": {"steps": 8}},
+    "strategies": {"scratch": {"steps": 8}, "frozen_blocks": {"steps": 8}, "full": {"steps": 8}, "lp_ft": {"steps": 8}},
 }
 
 

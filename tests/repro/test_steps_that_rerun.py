@@ -12,7 +12,7 @@ from tasks.versioning import Versioning
 
 pytestmark = pytest.mark.scenario
 
-STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
+STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
 AFTER_FINETUNE = {"select", "evaluate", "report"}
 
 
@@ -61,13 +61,13 @@ def test_other_fixed_blocks_rerun_extraction_and_the_strategy_that_reads_the_bou
 def test_another_feature_depth_reruns_extraction_and_the_strategies_that_read_pooled_features(project, run_warm):
     before = project.cells()
     project.set(extract__levels=1)
-    assert ran(run_warm(project, until="finetune")) == {"extract"} | finetune("source", "linear_probe")
-    assert len(new_cells(project, before)) == 4
+    assert ran(run_warm(project, until="finetune")) == {"extract"} | finetune("source", "linear_probe", "lp_ft")
+    assert len(new_cells(project, before)) == 6
 
 
 def test_strategies_come_and_go(project, run_warm):
     first, cells = project.weights(), project.cells()
-    project.set(finetune__strategies=["source", "scratch", "linear_probe", "full"])
+    project.set(finetune__strategies=["source", "scratch", "linear_probe", "full", "lp_ft"])
     results = run_warm(project, until="select")
     assert ran(results) == {"select"}
     assert "finetune@frozen_blocks" not in results
@@ -94,10 +94,10 @@ def test_one_more_seed_trains_its_own_cells(project, run_warm):
     assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"select"}
     # One each and scratch's at half its steps; then select's: scratch and the chosen at 2 labels, and equal compute.
     further = 3 if choice(project) == chosen else 7  # three seeds may choose another: its 2 x 3, and scratch's one
-    assert len(new_cells(project, before)) == 5 + 1 + further
+    assert len(new_cells(project, before)) == 6 + 1 + further
     cells = {path.parent.name: path for path in project.root.glob("models/target/*/cells.csv")}
     rows = {name: len(path.read_text().splitlines()) - 1 for name, path in cells.items()}
-    assert rows == {"source": 3, "scratch": 6, "linear_probe": 3, "frozen_blocks": 3, "full": 3}
+    assert rows == {"source": 3, "scratch": 6, "linear_probe": 3, "frozen_blocks": 3, "full": 3, "lp_ft": 3}
 
 
 def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project, open_warm, in_project):
@@ -121,7 +121,7 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
         "models/source/shapes/weights.safetensors"
     }
     changed = set(Versioning(project.root).changed())
-    assert finetune("source", "linear_probe", "frozen_blocks", "full") <= changed
+    assert finetune("source", "linear_probe", "frozen_blocks", "full", "lp_ft") <= changed
     assert not changed & {"data/shapes.dvc", "finetune@scratch", "ingest_target"}
 
 

@@ -24,7 +24,12 @@ SETTINGS: dict[str, Any] = {
     "pretrain": {"epochs": 6, "batch_size": 16},
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 2},
-    "strategies": {"scratch": {"steps": 12}, "frozen_blocks": {"steps": 8}, "full": {"steps": 8}},
+    "strategies": {
+        "scratch": {"steps": 12},
+        "frozen_blocks": {"steps": 8},
+        "full": {"steps": 8},
+        "lp_ft": {"steps": 8},
+    },
 }
 
 

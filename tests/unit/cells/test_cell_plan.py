@@ -27,16 +27,16 @@ def ask(workers: int = 1, **values):
 
 def test_the_embedded_default(timed):
     found = ask()
-    # 5 seeds x (5 strategies + half steps + equal compute + scratch and the chosen one at 2 further budgets)
-    assert found.cells == 5 * (5 + 1 + 1 + 2 * 2)
-    # steps of a seed: 600 scratch, 200 frozen, 200 full, 300 half, at most 300 equal, 2 x (600 + 200) on the curve;
-    # pretraining: 8 epochs of 78 batches of 64
-    assert found.seconds == pytest.approx(0.01 * (5 * (600 + 200 + 200 + 300 + 300 + 1600) + 8 * 78 * 2))
-    assert found.disk == (5000 + 1797 * 9) * 28 * 28 + 55 * 4000
+    # 5 seeds x (6 strategies + half steps + equal compute + scratch and the chosen one at 2 further budgets)
+    assert found.cells == 5 * (6 + 1 + 1 + 2 * 2)
+    # steps of a seed: 600 scratch, 200 frozen, 200 full, 100 lp_ft, 300 half, at most 300 equal,
+    # 2 x (600 + 200) on the curve; pretraining: 8 epochs of 78 batches of 64
+    assert found.seconds == pytest.approx(0.01 * (5 * (600 + 200 + 200 + 100 + 300 + 300 + 1600) + 8 * 78 * 2))
+    assert found.disk == (5000 + 1797 * 9) * 28 * 28 + 60 * 4000
 
 
 def test_workers_share_the_cells_and_not_the_pretraining(timed):
-    assert ask().seconds - ask(workers=2).seconds == pytest.approx(0.01 * 5 * 3200 / 2)
+    assert ask().seconds - ask(workers=2).seconds == pytest.approx(0.01 * 5 * 3300 / 2)
 
 
 def test_without_a_curve_there_are_fewer(timed):
@@ -53,8 +53,8 @@ def test_a_step_is_timed_on_the_networks_own_backbone():
 
 def test_predictions_and_extraction_count_too(monkeypatch):
     monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.0, 0.001, 1000))
-    # 55 cells predict the test rows once, the 15 headline cells that train three times more
-    assert ask().seconds == pytest.approx(0.001 * (700 * (55 + 3 * 15) + 5000 + 1797 * 9))
+    # 60 cells predict the test rows once, the 20 headline cells that train three times more
+    assert ask().seconds == pytest.approx(0.001 * (700 * (60 + 3 * 20) + 5000 + 1797 * 9))
 
 
 def test_more_fixed_blocks_than_there_are_is_refused_before_anything_is_trained():

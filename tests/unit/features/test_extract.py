@@ -141,7 +141,7 @@ def test_more_views_change_what_reads_the_boundary_and_nothing_else(run, before)
 
 def test_other_levels_change_what_reads_the_pooled_features_and_nothing_else(run, before):
     found = run(levels=1)
-    assert changed(before, found) == {"source", "linear_probe"}
+    assert changed(before, found) == {"source", "linear_probe", "lp_ft"}
     assert np.load(found.folder / "pooled.npy").shape == (72, 64)
 
 

@@ -87,14 +87,14 @@ def test_too_few_minutes_shrink_the_grid_in_params_yaml_with_the_way_back(worksp
     settings = apply(workspace, {"seed": "7"}, 1.5)
     assert load(workspace.params) == settings
     assert (settings.seed, settings.finetune.curve_budgets) == (7, ())
-    assert settings.finetune.strategies == ("source", "scratch", "linear_probe", "frozen_blocks")
+    assert settings.finetune.strategies == ("source", "scratch", "linear_probe", "frozen_blocks", "lp_ft")
     said = capsys.readouterr().out.splitlines()
     assert said[:5] == [
         "too long: about 3 min of computing on a GPU, 1.5 min are allowed",
         "dropped: the curve's budget of 20",
         "dropped: the curve's budget of 5",
         "dropped: strategy full",
-        "now about 82 s",
+        "now about 87 s",
     ]
     assert "params.yaml: finetune.curve_budgets: 5,20 -> " in said
     back = next(line for line in said if line.startswith("back: headstart run "))

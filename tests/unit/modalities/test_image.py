@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import affine_grid
 
-from headstart.modalities.image import augment, decode, fit
+from headstart.modalities.image import _grid, augment, decode, fit
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -255,6 +256,15 @@ def test_the_changes_are_small_and_even():
         assert wander.abs().max() < 0.09 * 41 * 1.4  # the scale, and the turn of the other axis, come on top
         assert wander.abs().max() > 0.09 * 41 * 0.8
         assert abs(wander.mean().item()) < 0.3
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (12, 20), (1, 3)])
+def test_the_grid_is_torchs_affine_grid(height, width):
+    matrix = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = affine_grid(matrix, [6, 1, height, width], align_corners=False)
+    found = _grid(matrix, height, width)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_edges_are_repeated_outwards():

@@ -54,15 +54,17 @@ def test_class_means_by_hand():
 def test_the_temperature_is_the_grids_nearest_to_scipys(factor):
     """The loss is convex in 1 / temperature, so the best of a grid lies beside the best of all."""
     scores = SCORES * factor
+    right = np.full((30, 3), 1 / 32 / 2)  # Platt's targets: the next of 30 rows is wrong with probability 1/32
+    right[np.arange(30), LABELS.numpy()] = 31 / 32
 
     def loss(log_temperature: float) -> float:
-        return -log_softmax(scores.numpy() / 2**log_temperature, axis=1)[np.arange(30), LABELS.numpy()].mean()
+        return -(right * log_softmax(scores.numpy() / 2**log_temperature, axis=1)).sum(1).mean()
 
     exact = minimize_scalar(loss, bounds=(-10, 8), method="bounded", options={"xatol": 1e-6}).x
     found = np.log2(classification.calibrate(scores, LABELS))
     assert -6 < exact < 3
-    assert abs(found - exact) < 1
-    assert loss(found) <= min(loss(np.floor(exact)), loss(np.ceil(exact))) + 1e-12
+    assert abs(found - exact) < 1 / 4
+    assert loss(found) <= min(loss(np.floor(exact * 4) / 4), loss(np.ceil(exact * 4) / 4)) + 1e-12
 
 
 def test_the_temperature_stays_within_its_bounds():
@@ -70,4 +72,16 @@ def test_the_temperature_stays_within_its_bounds():
     assert TEMPERATURES[0] == 1 / 64
     assert TEMPERATURES[-1] == 8.0
     assert classification.calibrate(sure, torch.tensor([1, 0])) == 8.0  # sure and wrong
-    assert classification.calibrate(sure / 50, torch.tensor([0, 1])) == 1 / 64  # right and hesitant
+    assert classification.calibrate(sure / 50_000, torch.tensor([0, 1])) == 1 / 64  # right and very hesitant
+
+
+@pytest.mark.parametrize(("rows", "next_is_right"), [(2, 3 / 4), (18, 19 / 20), (98, 99 / 100)])
+def test_rows_that_are_all_right_do_not_ask_for_certainty(rows, next_is_right):
+    """Of n rows without an error the next is right with probability (n + 1) / (n + 2), Laplace's rule."""
+    labels = torch.arange(rows) % 2
+    scores = torch.nn.functional.one_hot(labels, 2).double()
+    found = classification.calibrate(scores, labels)
+    assert TEMPERATURES[0] < found < TEMPERATURES[-1]
+    sure = float(torch.softmax(scores / found, 1).max())
+    ratio = np.log(sure / (1 - sure)) / np.log(next_is_right / (1 - next_is_right))
+    assert 2**-0.25 < ratio < 2**0.25  # as near as the grid has it

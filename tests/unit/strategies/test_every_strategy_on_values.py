@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from value_domain import write_value_pack
 
 from headstart.cells.cell import Cell
 from headstart.cells.grid import Places, headline_jobs
 from headstart.cells.job import Job
+from headstart.cells.ridge import solve_head
 from headstart.cells.run import read_summary, run_cell
 from headstart.cells.select import choose
 from headstart.datasets.pack import Pack, read_test_labels, test_directory
@@ -21,10 +23,13 @@ from headstart.objectives.regression import Regression
 from headstart.prediction import load
 from headstart.settings import Settings, validate
 from headstart.storage.publish import write_manifest
+from headstart.strategies import lp_ft
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.loop import predict
 from headstart.training.pretrain import pretrain
+from headstart.training.rows import ImageRows
 from headstart.training.weights import read_card
 
 TARGETS = {"degrees": 1.0, "turns": 1 / 360}  # unit, and what a degree is in it
@@ -45,6 +50,7 @@ def settings() -> Settings:
                 "scratch": STILL | {"steps": 12},
                 "frozen_blocks": STILL | {"steps": 8},
                 "full": STILL | {"steps": 8},
+                "lp_ft": STILL | {"steps": 8},
             },
         },
         where="test",
@@ -177,6 +183,20 @@ def test_a_network_goes_on_from_ws_head_in_the_same_unit_alone(root):
     assert np.allclose(ours.detach(), theirs.detach() * scale)
     other = Cell(job(root, "full", "turns"), Accelerator())
     assert other.network_from_source().head.weight.abs().sum() == 0
+
+
+@pytest.mark.parametrize("unit", TARGETS)
+def test_lp_ft_starts_from_the_probes_values(root, monkeypatch, unit):
+    """Whatever the unit, with the probe solved on the last level: what a head sees."""
+    cell = Cell(job(root, "lp_ft", unit), Accelerator())
+    monkeypatch.setattr(lp_ft, "tune", lambda cell, start, *_, **__: start())
+    network = lp_ft.fit(cell)
+    rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
+    found = predict(network, rows, accelerator=Accelerator(), objective=cell.objective)[:, 0]
+    pooled = torch.from_numpy(np.array(cell.features("pooled.npy"))[:, :64]).double()
+    probe = solve_head(pooled[cell.train_rows], cell.train_labels, objective=cell.objective, smallest=1e-4, largest=1e4)
+    expected = cell.objective.predict(pooled[cell.test_rows] @ probe.weight.T + probe.bias)[:, 0]
+    assert np.abs(found.numpy() - expected.numpy()).max() < 1e-3 * TARGETS[unit]
 
 
 def test_a_budget_is_all_labelled_rows_and_seeds_share_none(root):

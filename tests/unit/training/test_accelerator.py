@@ -43,3 +43,13 @@ def test_one_process_reduces_to_itself():
     accelerator = Accelerator()
     assert (accelerator.rank, accelerator.world) == (0, 1)
     assert accelerator.reduce(torch.tensor(2.5)).item() == 2.5
+
+
+def test_a_seeded_cpu_draws_what_torch_itself_would():
+    """And nothing else is asked: other kinds of device have generators of their own."""
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    Accelerator().seed(7)
+    assert torch.equal(torch.rand(3), expected)
+    Accelerator("cuda:0").seed(7)  # needs no such device: torch seeds those that come later too
+    assert torch.equal(torch.rand(3), expected)

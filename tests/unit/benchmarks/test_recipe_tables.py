@@ -1,0 +1,52 @@
+"""docs/methods.md has the study's own numbers, and the defaults are what the study kept."""
+
+import json
+
+import pytest
+
+from benchmarks.recipes.study import DESIGNS
+from benchmarks.recipes.tables import BEGIN, END, METHODS, RESULTS, with_tables
+from headstart.settings import Settings
+from headstart.strategies.table import STRATEGIES
+
+DOCUMENT = json.loads(RESULTS.read_text())
+
+
+def test_the_page_has_the_tables_of_the_results():
+    page = METHODS.read_text()
+    assert page == with_tables(page, DOCUMENT), "run `python -m benchmarks.recipes --tables`"
+
+
+@pytest.mark.parametrize("name", DOCUMENT["strategies"])
+def test_the_defaults_are_what_was_kept(name):
+    settings = Settings()
+    recipe = settings.recipe(name).model_dump(mode="json") | {"levels": settings.extract.levels}
+    assert DOCUMENT["strategies"][name]["kept"].items() <= recipe.items()
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_what_was_tried_is_the_design(name):
+    own, design = DOCUMENT["strategies"][name], DESIGNS[name]
+    assert len(own["trials"]) == design.trials
+    assert own["start"] == json.loads(json.dumps(design.start))
+    better = own["gain"] is not None and own["gain"][1] > 0
+    assert own["kept"] == (own["found"] if better else own["start"])
+
+
+def test_each_strategy_has_a_section_of_its_own():
+    page = METHODS.read_text()
+    for name in STRATEGIES.names():
+        assert f"\n## {name}\n" in page
+
+
+def test_a_page_without_its_markers_is_refused():
+    with pytest.raises(ValueError, match="the page lacks"):
+        with_tables("# Methods", DOCUMENT)
+
+
+def test_what_stands_around_the_tables_stays():
+    page = with_tables(f"above\n{BEGIN}\nold\n{END}\nbelow\n", DOCUMENT)
+    assert page.startswith(f"above\n{BEGIN}\n")
+    assert page.endswith(f"{END}\nbelow\n")
+    assert "\nold\n" not in page
+    assert "| `lp_ft` |" in page
