@@ -15,9 +15,9 @@ from headstart.datasets.builtin import materialise
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import TEST, Pack, pack_digest, read_pack_card
 from headstart.datasets.table import is_built_in, unit_of
-from headstart.features.extract import extract
+from headstart.features.extract import extract, reads_of
 from headstart.settings import Settings, validate
-from headstart.storage.publish import digest, sha256
+from headstart.storage.publish import digest, sha256, write_json
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.pretrain import pretrain
@@ -68,7 +68,7 @@ class Pair:
         own = dict(recipe)
         depth = own.pop("levels", own.get("fixed_blocks", 2))
         places, settings = self.places(root, depth), self.settings(strategy, own, depth=depth)
-        reads = json.loads((places.features / "reads" / f"{strategy}.json").read_text())
+        reads = json.loads((root / f"{self.source}-{self.target}" / f"reads-{depth}.json").read_text())[strategy]
         inputs = {"pack": pack_digest(places.pack), "reads": reads, "code": _code()}
         return [job for job in budget_jobs(settings, strategy, self.label_budget, places, inputs) if job.seed in seeds]
 
@@ -113,7 +113,7 @@ def prepare(pair: Pair, root: Path) -> str:
         log=lambda *_: None,
     )
     for depth in DEPTHS:
-        extract(
+        digests = extract(
             source,
             target,
             weights=own / "weights",
@@ -124,6 +124,7 @@ def prepare(pair: Pair, root: Path) -> str:
             accelerator=accelerator,
             progress=lambda *_: None,
         )
+        write_json(own / f"reads-{depth}.json", reads_of({pair.source: digests}))
     (own / "done").touch()
     return pair.name
 
