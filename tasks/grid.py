@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from headstart.cells.effective import effective
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest, read_pack_card
+from headstart.datasets.settings import MOST_FOLDS
 from headstart.objectives.kinds import KINDS
+from headstart.settings import Settings
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
 from tasks.step import Context, log
@@ -19,14 +22,23 @@ from tasks.workers import cores, run_all
 def places(context: Context) -> Places:
     """Where the grid of cells finds its inputs and keeps what is finished."""
     workspace, source, target = context.workspace, context.settings.source.data, context.settings.target.data
+    card = read_pack_card(workspace.pack(target))
     return Places(
         pack=workspace.pack(target),
         weights=workspace.weights(source),
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
-        kind=read_pack_card(workspace.pack(target)).kind,
+        kind=card.kind,
+        folds=card.folds,
+        largest_label_budget=card.largest_label_budget,
     )
+
+
+def grid_settings(context: Context) -> Settings:
+    """The settings with the label budgets that the target has."""
+    card = read_pack_card(context.workspace.pack(context.settings.target.data))
+    return effective(context.settings, largest=card.largest_label_budget)
 
 
 def inputs_of(context: Context, strategy: str) -> dict[str, Any]:
@@ -61,7 +73,7 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
             summary["seconds"],
             _left(context, finished, waiting),
         )
-        context.metrics(_metrics(job, summary), job.seed)
+        context.metrics(_metrics(job, summary), _number(job))
         context.progress(f"{job.strategy}", kept + done, len(jobs))
     return [read_summary(job) for job in jobs]
 
@@ -87,6 +99,11 @@ def _run(context: Context, jobs: Sequence[Job]) -> Any:
     else:
         for job in list(jobs):
             yield job, run_cell(job, accelerator)
+
+
+def _number(job: Job) -> int:
+    """Where a cell's numbers stand in the tracker: its seed, or seed and fold counted through."""
+    return job.seed if job.fold is None else job.seed * MOST_FOLDS + max(job.fold, 0)
 
 
 def _metrics(job: Job, summary: dict[str, Any]) -> dict[str, float]:

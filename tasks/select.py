@@ -12,7 +12,7 @@ from headstart.cells.outputs import publish_selection
 from headstart.cells.results import read_cells
 from headstart.cells.select import choose
 from headstart.objectives.kinds import KINDS
-from tasks.grid import inputs_of, places, run_cells
+from tasks.grid import grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
 
 
@@ -38,7 +38,7 @@ def select(context: Context) -> Outcome:
 
 
 def _further_jobs(context: Context, cells: pd.DataFrame, chosen: str) -> list[Job]:
-    settings, found = context.settings, places(context)
+    settings, found = grid_settings(context), places(context)
     inputs = {name: inputs_of(context, name) for name in (CONTROL, chosen)}
     jobs = [
         job

@@ -7,17 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.cells.job import EQUAL_COMPUTE, HALF_STEPS, Job
+from headstart.cells.job import ALL_ROWS, EQUAL_COMPUTE, HALF_STEPS, REFIT, Job
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
 
 CONTROL = "scratch"
+CELL = ["strategy", "variant", "label_budget", "seed"]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the grid's inputs and cells lie; kind: of the target."""
+    """Where the grid's inputs and cells lie, and what its cells need to know of the target.
+
+    folds, largest_label_budget: of its cross-validation, 0 where there is a test set.
+    """
 
     pack: Path
     weights: Path
@@ -25,6 +29,8 @@ class Places:
     source_features: Path
     cells: Path
     kind: str = "class"
+    folds: int = 0
+    largest_label_budget: int = 0
 
 
 def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dict[str, Any]) -> list[Job]:
@@ -37,7 +43,11 @@ def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dic
 
 
 def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, inputs: dict[str, Any]) -> list[Job]:
-    """A strategy's cells at one label budget, one a seed."""
+    """A strategy's cells at one label budget: one a seed, or one a seed and fold.
+
+    In folds a seed owns all rows outside of its fold, for seeds that share none until a class is used up would share
+    some after all, their folds being others: there false alarms were measured at 7.5%, and 5% this way.
+    """
     finetune = settings.finetune
     reads = STRATEGIES.get(strategy).reads
     return [
@@ -47,7 +57,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             label_budget=budget,
             seed=seed,
             run_seed=settings.seed,
-            stride=max(finetune.label_budget, *finetune.curve_budgets, 0),
+            stride=places.largest_label_budget or max(finetune.label_budget, *finetune.curve_budgets, 0),
             validation_fraction=finetune.validation_fraction,
             backbone=settings.backbone,
             recipe=settings.recipe(strategy),
@@ -60,9 +70,22 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             inputs=inputs,
             snapshots=False,
             kind=places.kind,
+            fold=fold,
         )
         for seed in range(finetune.seeds)
+        for fold in (range(places.folds) if places.folds else (None,))
     ]
+
+
+def refit_jobs(headline: Sequence[Job]) -> list[Job]:
+    """The cell of a cross-validated strategy that is delivered, trained on all labelled rows; none with a test set.
+
+    Budget and stride are 0: neither has a say in it.
+    """
+    first = headline[0]
+    if first.fold is None:
+        return []
+    return [replace(first, variant=REFIT, fold=ALL_ROWS, label_budget=0, stride=0, snapshots=False)]
 
 
 def at_steps(job: Job, variant: str, steps: int) -> Job:
@@ -83,8 +106,11 @@ def equal_compute_jobs(headline: Sequence[Job], *, control: float, chosen: float
 
 
 def cells_table(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row a cell: strategy, variant, label_budget, seed, and its summary without the labelled ids."""
-    return pd.DataFrame(
+    """One row a cell: strategy, variant, label_budget, seed, and its summary without the labelled ids.
+
+    The folds of a seed are one row, with the means of their numbers: what one training took, and how it scored.
+    """
+    table = pd.DataFrame(
         [
             {
                 "strategy": job.strategy,
@@ -97,3 +123,8 @@ def cells_table(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> pd.
             for job, summary in zip(jobs, summaries, strict=True)
         ]
     )
+    if all(job.fold is None for job in jobs):
+        return table
+    numbers = table.columns[len(CELL) :]
+    table[numbers] = table[numbers].astype(float)
+    return table.groupby(CELL, sort=False, as_index=False).mean()

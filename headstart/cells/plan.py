@@ -32,36 +32,63 @@ class Speed:
     parameters: int
 
 
-def plan(settings: Settings, *, source_rows: int, target_rows: int, test_rows: int, workers: int, device: str) -> Plan:
+def plan(
+    settings: Settings,
+    *,
+    source_rows: int,
+    target_rows: int,
+    test_rows: int,
+    workers: int,
+    device: str,
+    folds: int = 0,
+) -> Plan:
     """Estimates a whole run from a few timed steps of this backbone on this device.
 
-    test_rows: of the target_rows. workers: cells that are trained at a time.
+    settings: with the label budgets that the target has. test_rows: of the target_rows; all of them where they are
+    predicted in `folds`. workers: cells that are trained at a time.
 
     Raises:
         SettingsError: more blocks are to be fixed than the backbone has.
     """
     speed = _speed(settings, device=device)
     return estimate(
-        settings, speed, source_rows=source_rows, target_rows=target_rows, test_rows=test_rows, workers=workers
+        settings,
+        speed,
+        source_rows=source_rows,
+        target_rows=target_rows,
+        test_rows=test_rows,
+        workers=workers,
+        folds=folds,
     )
 
 
 def estimate(
-    settings: Settings, speed: Speed, *, source_rows: int, target_rows: int, test_rows: int, workers: int
+    settings: Settings,
+    speed: Speed,
+    *,
+    source_rows: int,
+    target_rows: int,
+    test_rows: int,
+    workers: int,
+    folds: int = 0,
 ) -> Plan:
-    """The plan by arithmetic, from a speed that was measured once."""
-    finetune = settings.finetune
+    """The plan by arithmetic, from a speed that was measured once.
+
+    Each fold of each seed is a training, and each strategy is trained once more on all rows, to be delivered.
+    """
+    finetune, parts = settings.finetune, max(folds, 1)
+    trainings, refits = finetune.seeds * parts, int(folds > 0)
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
-    steps = sum(finetune.seeds * _steps(settings, name) for name in trained)
+    steps = sum((trainings + refits) * _steps(settings, name) for name in trained)
     control = _steps(settings, "scratch")
     candidates = [_steps(settings, name) for name in trained if STRATEGIES.get(name).role == "transfer"]
-    steps += finetune.seeds * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
+    steps += trainings * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
     epoch = source_rows // settings.pretrain.batch_size
     pretraining = settings.pretrain.epochs * epoch * settings.pretrain.batch_size / 32
-    cells = finetune.seeds * (len(finetune.strategies) + 2 + 2 * (budgets - 1))
+    cells = trainings * (len(finetune.strategies) + 2 + 2 * (budgets - 1)) + refits * len(finetune.strategies)
     pixels = settings.data.image_size**2 * settings.data.channels
-    predicted = test_rows * (cells + (SNAPSHOTS - 1) * finetune.seeds * len(trained))
+    predicted = test_rows / parts * (cells + (SNAPSHOTS - 1) * trainings * len(trained))
     extracted = source_rows + target_rows * (1 + settings.extract.views)
     disk = (source_rows + target_rows * (1 + settings.extract.views)) * pixels
     return Plan(

@@ -26,6 +26,8 @@ class WeightsCard:
     and their values). strategy: which way of training made them.
     normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
     without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
+    label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
+    fitted once more to all labelled rows and its score is not its own.
     target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std.
     """
 
@@ -45,6 +47,7 @@ class WeightsCard:
     unit: str = ""
     target_mean: float = 0.0
     target_std: float = 1.0
+    trained_on: str = ""
 
     @property
     def outputs(self) -> int:
