@@ -46,8 +46,8 @@ class Size:
         return "rows" if self.units == self.test_rows else "groups"
 
     def overlap(self, budget: int) -> float:
-        """Share of labels that two trainings of different seeds will have in common: only known in cross-validation."""
-        return budget / self.largest_label_budget * (1 - 1 / self.folds) if self.folds else 0.0
+        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation."""
+        return min(budget / self.largest_label_budget, 1 - 1 / self.folds) if self.folds else 0.0
 
 
 def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:

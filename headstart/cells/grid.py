@@ -45,8 +45,8 @@ def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dic
 def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, inputs: dict[str, Any]) -> list[Job]:
     """A strategy's cells at one label budget: one a seed, or one a seed and fold.
 
-    In folds a seed owns all rows outside of its fold, for seeds that share none until a class is used up would share
-    some after all, their folds being others: there false alarms were measured at 7.5%, and 5% this way.
+    In folds a seed owns all rows outside of its fold: seeds that were to share none would share some after all, as
+    their folds are others (false alarms of 6.3% where these are 4.5%: docs/statistics.md).
     """
     finetune = settings.finetune
     reads = STRATEGIES.get(strategy).reads

@@ -9,16 +9,24 @@ ALL_SHARED = 1.0
 
 
 def average_overlap(seeds: Sequence[Sequence[Collection[str]]]) -> float | None:
-    """Average over the pairs of trainings of two seeds of |A & B| / sqrt(|A| |B|), the share of labels in common.
+    """Average over the pairs of seeds of |A & B| / sqrt(|A| |B|), the share of labels in common.
 
     seeds: the draws of each seed's trainings, one draw where there is a test set, one a fold in cross-validation; a
     draw has the unit (row or group) of each of its labels, so that two rows of one group count as the same.
     For two means over sets A and B of independent rows this ratio is exactly their correlation, also when the
     sets differ in size. None with fewer than two seeds; 0 where a draw is empty.
+
+    In cross-validation a seed's score is a mean over its folds' trainings, so A and B become how often each unit was
+    drawn, and the ratio their cosine. Where all labels outside a fold are used that is 1 whatever the seeds do: they
+    differ in their partitions alone. It is taken at most at 1 - 1 / folds, the labels that two such trainings share.
     """
-    counted = [[Counter(draw) for draw in draws] for draws in seeds]
-    pairs = [_common(a, b) for own, others in combinations(counted, 2) for a in own for b in others]
-    return sum(pairs) / len(pairs) if pairs else None
+    counted = [Counter(name for draw in draws for name in draw) for draws in seeds]
+    folds = max((len(draws) for draws in seeds), default=1)
+    pairs = [_common(a, b) for a, b in combinations(counted, 2)]
+    if not pairs:
+        return None
+    shared = sum(pairs) / len(pairs)
+    return min(shared, 1 - 1 / folds) if folds > 1 else shared
 
 
 def overlap_factor(overlap: float, *, seeds: int) -> float:

@@ -14,7 +14,7 @@ from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError
 
-SETTINGS = DataSettings(image_size=12)
+SETTINGS = DataSettings(image_size=12, smallest_test=0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from headstart.settings import load, write_default
 from tasks.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
-SMALL = ["--finetune.label_budget", "4", "--finetune.curve_budgets", "2", "--data.image_size", "12"]
+SMALL = ["--finetune.label_budget", "4", "--finetune.curve_budgets", "2", "--data.image_size", "12", "--data.smallest_test", "0"]
 
 
 @pytest.fixture
