@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from headstart.datasets.folds import FEWEST, Folds, make_folds, too_few
+from headstart.datasets.folds import Folds, make_folds, too_few
 from headstart.datasets.listing import VAL
 from headstart.datasets.pack import POOL, TEST, UNLABELLED
 from headstart.datasets.rows import Rows
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.settings import FEWEST_LABELS, DataSettings
 from headstart.datasets.splits import split_test
 from headstart.datasets.units import join_units, value_bins
 from headstart.errors import DataError
@@ -94,10 +94,10 @@ def _in_folds(path: Path, rows: Rows, unlabelled: Mask, *, settings: DataSetting
     pool = arranged.examples[arranged.examples["split"] == POOL]
     folds = make_folds(pool, kind=rows.kind, settings=settings, seed=seed)
     for name, count in folds.outside.items():
-        if count < FEWEST:
+        if count < FEWEST_LABELS:
             raise DataError(
                 f"{path}: {f'class {name!r}' if name else 'the target'} has {count} rows outside a fold of "
-                f"cross-validation, at least {FEWEST} are needed; add images of it that are neither copies of one "
+                f"cross-validation, at least {FEWEST_LABELS} are needed; add images of it that are neither copies of one "
                 "another nor of one group, or remove the class"
             )
     return replace(arranged, folds=folds)

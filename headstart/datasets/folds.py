@@ -10,8 +10,6 @@ from headstart.datasets.settings import MOST_SEEDS, DataSettings
 from headstart.datasets.splits import split_folds
 from headstart.datasets.units import value_bins
 
-FEWEST = 2  # labels of a class outside each fold: one to train with, one to choose with
-
 
 @dataclass(frozen=True)
 class Folds:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from headstart.knobs import Knobs
 
+FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
 MOST_FOLDS = 20
 MOST_SEEDS = 100  # of a run; a pack holds as many partitions into folds
 

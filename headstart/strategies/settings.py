@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from headstart.datasets.settings import MOST_SEEDS
+from headstart.datasets.settings import FEWEST_LABELS, MOST_SEEDS
 from headstart.knobs import Knobs
 from headstart.training.settings import Rate, Recipe
 
-Budget = Annotated[int, Field(ge=2)]
+Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
 
 
 class FinetuneSettings(Knobs):

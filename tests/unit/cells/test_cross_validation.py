@@ -38,7 +38,7 @@ def settings(domain):
     values = domain.settings.model_dump()
     values["data"]["smallest_test"] = 150
     values["finetune"] |= {"label_budget": 10, "curve_budgets": [5, 20]}
-    return effective(validate(values, where="test"), largest=9)
+    return effective(validate(values, where="test"), largest=9)  # 6 labels a class, and 5
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +133,19 @@ class TestThePack:
 
 class TestBudgets:
     def test_they_are_lowered_to_what_a_class_has_outside_a_fold(self, settings):
-        asked = validate({"finetune": {"label_budget": 10, "curve_budgets": [5, 8, 20]}}, where="test")
+        asked = validate({"finetune": {"label_budget": 10, "curve_budgets": [5, 7, 9, 20]}}, where="test")
         found = effective(asked, largest=9).finetune
-        assert (found.label_budget, found.curve_budgets) == (9, (5,))  # 8 is no other point than 9
+        assert (found.label_budget, found.curve_budgets) == (6, (5, 9))  # 7 is no other point than 6
         assert lowered(asked, CLASS, largest=9) == [
-            "label budget 9 instead of 10: every class has 9 rows outside each fold",
-            "left out of the curve: 8, 20 (finetune.curve_budgets)",
+            "label budget 6 instead of 10: two thirds of the 9 rows that every class has outside each fold, so that "
+            "seeds differ in their labels",
+            "left out of the curve: 7, 20 (finetune.curve_budgets)",
         ]
-        assert lowered(asked, VALUE, largest=9)[0].endswith("there are 9 rows outside each fold")
+        assert "9 rows that there are outside each fold" in lowered(asked, VALUE, largest=9)[0]
+
+    @pytest.mark.parametrize(("largest", "headline"), [(2, 2), (3, 2), (8, 5), (16, 10), (100, 10)])
+    def test_the_headline_is_at_most_two_thirds_of_it(self, largest, headline):
+        assert effective(validate({}, where="test"), largest=largest).finetune.label_budget == headline
 
     def test_what_fits_stays(self):
         asked = validate({}, where="test")
@@ -154,7 +159,7 @@ class TestBudgets:
         assert lowered(asked, CLASS, largest=0) == []
 
     def test_the_largest_can_be_drawn_in_every_fold_of_every_seed(self, settings, places):
-        for job in budget_jobs(settings, "linear_probe", 9, replace(places), {}):
+        for job in budget_jobs(settings, "linear_probe", 9, places, {}):
             for seed in (job.seed, 98, 99):
                 cell = Cell(replace(job, seed=seed), Accelerator())
                 assert len(cell.labelled_ids) == 27
@@ -169,7 +174,7 @@ class TestTheGrid:
         jobs = headline_jobs(settings, "full", places, {})
         assert [(job.seed, job.fold) for job in jobs] == [(s, f) for s in range(SEEDS) for f in range(FOLDS)]
         assert len({job.key for job in jobs}) == len(jobs)
-        assert jobs[6].name == "full, 9 labels a class, seed 1, fold 1"
+        assert jobs[6].name == "full, 6 labels a class, seed 1, fold 1"
 
     def test_what_is_delivered_is_one_more(self, settings, places):
         [job] = refit_jobs(headline_jobs(settings, "full", places, {}))
@@ -301,8 +306,8 @@ class TestWhatIsPublished:
 
     def test_labels_are_kept_by_fold(self, published):
         labelled = read_labelled(published[0])
-        assert set(labelled) == {(9, 0), (9, 1)}
-        assert [len(draw) for draw in labelled[9, 0]] == [27] * FOLDS
+        assert set(labelled) == {(6, 0), (6, 1)}
+        assert [len(draw) for draw in labelled[6, 0]] == [18] * FOLDS
 
     def test_delivered_is_the_refit_and_each_fold_is_kept_where_all_are(self, published):
         folder, _, delivered = published
@@ -311,7 +316,7 @@ class TestWhatIsPublished:
             delivered.directory / "weights.safetensors"
         ).read_bytes()
         kept = {path.name for path in (folder / "cells").iterdir()}
-        assert {"9-0-fold_0", "9-1-half_steps-fold_4"} < kept
+        assert {"6-0-fold_0", "6-1-half_steps-fold_4"} < kept
         assert len(kept) == 2 * SEEDS * FOLDS
 
     def test_the_history_tells_folds_apart(self, published):
