@@ -33,9 +33,10 @@ def lowered(asked: Settings, kind: Kind, *, largest: int) -> list[str]:
     before, after = asked.finetune, effective(asked, largest=largest).finetune
     lines = []
     if after.label_budget != before.label_budget:
+        whose = "every class has" if kind.each else "there are"
         lines.append(
             f"label budget {after.label_budget} instead of {before.label_budget}: two thirds of the {largest} rows "
-            f"that {'every class has' if kind.each else 'there are'} outside each fold, so that seeds differ in their labels"
+            f"that {whose} outside each fold, so that seeds differ in their labels"
         )
     gone = [str(budget) for budget in before.curve_budgets if budget not in after.curve_budgets]
     if gone:

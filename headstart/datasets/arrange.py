@@ -97,8 +97,8 @@ def _in_folds(path: Path, rows: Rows, unlabelled: Mask, *, settings: DataSetting
         if count < FEWEST_LABELS:
             raise DataError(
                 f"{path}: {f'class {name!r}' if name else 'the target'} has {count} rows outside a fold of "
-                f"cross-validation, at least {FEWEST_LABELS} are needed; add images of it that are neither copies of one "
-                "another nor of one group, or remove the class"
+                f"cross-validation, at least {FEWEST_LABELS} are needed; add images of it that are neither copies of "
+                "one another nor of one group, or remove the class"
             )
     return replace(arranged, folds=folds)
 
