@@ -6,13 +6,12 @@ from typing import Any
 
 from flows.console import show
 from flows.overrides import overridden
+from flows.plan import Size, expected_resolution, small_data_lines
 from headstart.datasets.check import check as check_dataset
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.table import is_built_in, torchvision_name, unit_of
 from headstart.errors import HeadstartError, UserError
 from headstart.evaluation.measures import RATE, Error, Measure
-from headstart.evaluation.resolution import planned_resolution
-from headstart.evaluation.sentences import resolution_line
 from headstart.settings import Settings
 from tasks import workers
 from tasks.progress import Bars
@@ -62,12 +61,13 @@ def _check(path: Path, settings: Settings) -> dict[str, Any]:
             progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
         )
     measure = _measure(path.name, found, settings)
-    expected = planned_resolution(
-        settings.evaluate, units=max(found["test_units"], 2), seeds=settings.finetune.seeds, measure=measure
-    )
-    unit = "rows" if found["test_units"] == found["splits"].get(TEST, 0) else "units"
-    line = resolution_line(expected, unit=unit, measure=measure)
-    return found | {"resolution": {"half_width": expected.half_width, "line": line}}
+    largest = found["largest_label_budget"] if found["folds"] else 0
+    size = Size(sum(found["splits"].values()), found["test_rows"], found["test_units"], found["folds"], largest)
+    expected, line = expected_resolution(settings, size, measure)
+    return found | {
+        "resolution": {"half_width": expected.half_width, "line": line},
+        "small_data": small_data_lines(settings, size, measure.kind),
+    }
 
 
 def _measure(name: str, found: dict[str, Any], settings: Settings) -> Measure:
@@ -93,18 +93,18 @@ def _lines(found: dict[str, Any]) -> list[str]:
     what = f"in {len(found['classes'])} classes" if found["kind"] == "class" else "of values"
     lines = [f"{found['path']}: {known:,} rows {what}"]
     whose = "its own" if found["own_test"] else "drawn by the seed"
-    lines.append(f"split: {splits.get(POOL, 0):,} rows in the pool, {splits.get(TEST, 0):,} test rows ({whose})")
+    if not found["folds"]:
+        lines.append(f"split: {splits.get(POOL, 0):,} rows in the pool, {splits.get(TEST, 0):,} test rows ({whose})")
+    lines += [f"split: {line}" for line in found["small_data"]]
     if found["validation"]:
         lines.append(f"split: {found['validation']:,} rows given for validation are in the pool")
     if "unlabelled" in splits:
         lines.append(f"split: {splits['unlabelled']:,} unlabelled rows beside them")
     if found["kind"] == "class":
-        lines += [f"class {name}: {n[POOL]:,} pool, {n[TEST]:,} test" for name, n in _first(found["classes"].items())]
+        test = {name: "" if found["folds"] else f" pool, {n[TEST]:,} test" for name, n in found["classes"].items()}
+        lines += [f"class {name}: {n[POOL]:,}{test[name]}" for name, n in _first(found["classes"].items())]
         lines += _more(found["classes"])
-        lines.append(
-            f"label budget: at most {found['largest_label_budget']:,} a class; up to "
-            f"{found['largest_disjoint_label_budget']:,} each seed has labels of its own"
-        )
+        lines.append(f"label budget: at most {found['largest_label_budget']:,} a class{_disjoint(found)}")
     else:
         lines += [
             f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
@@ -119,6 +119,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
     lines += [f"warning: {text}" for text in found["warnings"]]
     return lines
+
+
+def _disjoint(found: dict[str, Any]) -> str:
+    """Up to which budget seeds share no labels; in folds they always do."""
+    if found["folds"]:
+        return ""
+    return f"; up to {found['largest_disjoint_label_budget']:,} each seed has labels of its own"
 
 
 def _first(items: Any) -> list[Any]:

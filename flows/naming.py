@@ -1,20 +1,19 @@
 """Names of task runs in Prefect's UI: they read as the article's steps, with strategy, budget and device."""
 
-from headstart.objectives.kinds import CLASS, Kind
 from headstart.settings import Settings
 from tasks.devices import available
 from tasks.step import STEPS
 
 
-def step_name(settings: Settings, name: str, item: str, kind: Kind = CLASS) -> str:
-    """Such as "finetune full, 10 labels a class, 5 seeds (AMD EPYC)"."""
+def step_name(settings: Settings, name: str, item: str, grid: str) -> str:
+    """Such as "finetune full, 10 labels a class, 5 seeds (AMD EPYC)". grid: a strategy's cells in words."""
     details = {
         "fetch": item,
         "ingest_target": settings.target.data,
         "ingest_source": item,
         "pretrain": f"{settings.backbone} on {item}",
         "extract": f"features of {', '.join(settings.source.data)} and {settings.target.data}",
-        "finetune": f"{item}, {kind.labels(settings.finetune.label_budget)}, {settings.finetune.seeds} seeds",
+        "finetune": f"{item}, {grid}",
     }
     spoken = name.replace("_", " ")
     words = f"{spoken} {details[name]}" if name in details else spoken

@@ -1,16 +1,25 @@
 """The plan in words: printed before anything is trained, and all that `headstart run --plan` does."""
 
+from dataclasses import dataclass
+
+import pandas as pd
+
 from flows.console import show
 from flows.overrides import as_text
 from headstart.cells.budget import fit
+from headstart.cells.effective import effective, lowered
 from headstart.cells.plan import estimate, measure_speed, plan
+from headstart.datasets.folds import make_folds, too_few
+from headstart.datasets.listing import Listing
 from headstart.datasets.pack import TEST, UNLABELLED, read_pack_card
 from headstart.datasets.read import list_dataset
 from headstart.datasets.table import get_built_in, is_built_in
+from headstart.datasets.units import join_units
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.measures import RATE, Measure, measure_of
-from headstart.evaluation.resolution import planned_resolution
-from headstart.evaluation.sentences import resolution_line
+from headstart.evaluation.resolution import Resolution, planned_resolution
+from headstart.evaluation.sentences import in_folds, resolution_line
+from headstart.objectives.kinds import Kind
 from headstart.settings import Settings
 from tasks.devices import Device, available
 from tasks.versioning import versioning_of
@@ -18,30 +27,91 @@ from tasks.workers import cores
 from tasks.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much there is of a dataset, as far as it is known.
+
+    test_rows: that are scored, all of them in cross-validation; units: independent ones among those. folds: 0 where
+    there is a test set; largest_label_budget: rows that every class has outside each fold, 0 where there is one.
+    """
+
+    rows: int
+    test_rows: int
+    units: int
+    folds: int = 0
+    largest_label_budget: int = 0
+
+    @property
+    def unit(self) -> str:
+        return "rows" if self.units == self.test_rows else "groups"
+
+    def overlap(self, budget: int) -> float:
+        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation."""
+        return min(budget / self.largest_label_budget, 1 - 1 / self.folds) if self.folds else 0.0
+
+
 def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     """Steps to run, cells, estimated time and disk, and the resolution to expect of the verdict."""
     versioning = versioning_of(workspace.root)
     steps = versioning.affected()
-    sources = _source_rows(workspace, settings)
-    target, test = _rows(workspace, settings.target.data, settings)
+    sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
+    target = size_of(workspace, settings.target.data, settings)
     device = available()[0]
     workers = _workers(device)
     found = plan(
-        settings,
+        effective(settings, largest=target.largest_label_budget),
         source_rows=sources,
-        target_rows=target,
-        test_rows=test,
+        target_rows=target.rows,
+        test_rows=target.test_rows,
         workers=workers,
         device=device.torch_name,
+        folds=target.folds,
     )
     measure = target_measure(workspace, settings)
-    expected = planned_resolution(settings.evaluate, units=max(test, 2), seeds=settings.finetune.seeds, measure=measure)
-    return [
+    kind = measure.kind
+    lines = [
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
         f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
-        f"plan: {resolution_line(expected, measure=measure)}",
     ]
+    lines += [f"plan: {line}" for line in small_data_lines(settings, target, kind)]
+    return [*lines, f"plan: {expected_resolution(settings, target, measure)[1]}"]
+
+
+def small_data_lines(settings: Settings, target: Size, kind: Kind) -> list[str]:
+    """That cross-validation takes the place of a test set, why, and which budgets it lowers; nothing elsewhere."""
+    if not target.folds:
+        return []
+    data, seeds = settings.data, settings.finetune.seeds
+    return [
+        f"too few rows for a test set ({data.test_fraction:.0%} of {target.units:,} {target.unit} are fewer than "
+        f"data.smallest_test, {data.smallest_test}): each is predicted {in_folds(target.folds, seeds)}, and what is "
+        "delivered is trained once more on all of them",
+        *lowered(settings, kind, largest=target.largest_label_budget),
+    ]
+
+
+def expected_resolution(settings: Settings, target: Size, measure: Measure) -> tuple[Resolution, str]:
+    """The half-width to expect of the verdict, and its line."""
+    budget = effective(settings, largest=target.largest_label_budget).finetune.label_budget
+    expected = planned_resolution(
+        settings.evaluate,
+        units=max(target.units, 2),
+        seeds=settings.finetune.seeds,
+        overlap=target.overlap(budget),
+        measure=measure,
+    )
+    return expected, resolution_line(expected, unit=target.unit, measure=measure, folds=target.folds)
+
+
+def grid_words(workspace: Workspace, settings: Settings) -> str:
+    """A strategy's headline cells in words: "10 labels a class, 5 seeds", "9 labels a class, 5 seeds of 5 folds"."""
+    pack = workspace.pack(settings.target.data)
+    card = read_pack_card(pack) if pack.is_dir() else None
+    grid = effective(settings, largest=card.largest_label_budget if card else 0).finetune
+    folds = f" of {card.folds} folds" if card and card.folds else ""
+    kind = measure_of(card).kind if card else RATE.kind
+    return f"{kind.labels(grid.label_budget)}, {grid.seeds} seeds{folds}"
 
 
 def target_measure(workspace: Workspace, settings: Settings) -> Measure:
@@ -58,12 +128,19 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     """
     device = available()[0]
     speed = measure_speed(settings, device=device.torch_name)
-    sources = _source_rows(workspace, settings)
-    target, test = _rows(workspace, settings.target.data, settings)
+    sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
+    target = size_of(workspace, settings.target.data, settings)
+    settings = effective(settings, largest=target.largest_label_budget)
 
     def seconds(proposed: Settings) -> float:
         return estimate(
-            proposed, speed, source_rows=sources, target_rows=target, test_rows=test, workers=_workers(device)
+            proposed,
+            speed,
+            source_rows=sources,
+            target_rows=target.rows,
+            test_rows=target.test_rows,
+            workers=_workers(device),
+            folds=target.folds,
         ).seconds
 
     fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
@@ -87,23 +164,43 @@ def _workers(device: Device) -> int:
     return cores() if device.kind == "cpu" else 1
 
 
-def _source_rows(workspace: Workspace, settings: Settings) -> list[int]:
-    return [_rows(workspace, name, settings)[0] for name in settings.source.data]
-
-
-def _rows(workspace: Workspace, dataset: str, settings: Settings) -> tuple[int, int]:
-    """(rows, test rows) of a dataset: from its pack, its files, or what a built-in is known to have."""
+def size_of(workspace: Workspace, dataset: str, settings: Settings) -> Size:
+    """Of a dataset: from its pack, its files, or what a built-in is known to have."""
+    data = settings.data
     if workspace.pack(dataset).is_dir():
-        splits = read_pack_card(workspace.pack(dataset)).splits
-        return sum(count for split, count in splits.items() if split != UNLABELLED), splits.get(TEST, 0)
+        card = read_pack_card(workspace.pack(dataset))
+        rows = sum(count for split, count in card.splits.items() if split != UNLABELLED)
+        test = card.splits.get(card.scored, 0)
+        return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget)
     if workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
-        return 0, 0
+        return Size(0, 0, 0)
     if is_built_in(dataset) and not workspace.data(dataset).is_dir():
         entry = get_built_in(dataset)
-        return entry.rows, entry.test_rows or round(entry.rows * settings.data.test_fraction)
-    given = list_dataset(workspace.data(dataset), settings.data).splits
-    rows = sum(split != UNLABELLED for split in given)
-    return rows, given.count(TEST) or round(rows * settings.data.test_fraction)
+        test = entry.test_rows or round(entry.rows * data.test_fraction)
+        return Size(entry.rows, test, test)
+    return _size_of_files(list_dataset(workspace.data(dataset), data), settings)
+
+
+def _size_of_files(listing: Listing, settings: Settings) -> Size:
+    """As ingest will have it, but for files that cannot be read and for exact duplicates, which nobody knows yet."""
+    table = pd.DataFrame(
+        {
+            "label": listing.labels,
+            "value": listing.values,
+            "group": join_units(listing.paths, listing.groups),
+            "split": listing.splits,
+        }
+    )
+    table = table[table["split"] != UNLABELLED]
+    test = table[table["split"] == TEST]
+    units = table["group"].nunique()
+    if len(test):
+        return Size(len(table), len(test), test["group"].nunique())
+    if too_few(units, settings.data):
+        folds = make_folds(table, kind=listing.kind, settings=settings.data, seed=settings.seed)
+        return Size(len(table), len(table), units, folds.count, folds.largest_label_budget)
+    share = settings.data.test_fraction
+    return Size(len(table), round(len(table) * share), round(units * share))
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run, task_run
 
 from flows.console import say
 from flows.naming import step_name
-from flows.plan import plan_lines, target_measure
+from flows.plan import grid_words, plan_lines
 from headstart.settings import Settings
 from tasks.warm import Run, open_run
 from tasks.workspace import here
@@ -18,8 +18,8 @@ _run: ContextVar[Run] = ContextVar("run")
 
 def _step_run_name() -> str:
     run = _run.get()
-    kind = target_measure(run.workspace, run.settings).kind
-    return step_name(run.settings, task_run.parameters["name"], task_run.parameters["item"], kind)
+    grid = grid_words(run.workspace, run.settings)
+    return step_name(run.settings, task_run.parameters["name"], task_run.parameters["item"], grid)
 
 
 @task(task_run_name=_step_run_name, cache_policy=NO_CACHE, persist_result=False)

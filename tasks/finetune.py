@@ -2,23 +2,22 @@
 
 import pandas as pd
 
-from headstart.cells.grid import headline_jobs
+from headstart.cells.grid import headline_jobs, refit_jobs
 from headstart.cells.job import Job
 from headstart.cells.outputs import publish_strategy
 from headstart.cells.results import read_cells
 from headstart.objectives.kinds import KINDS
-from tasks.grid import inputs_of, places, run_cells, sources_of
+from tasks.grid import grid_settings, inputs_of, places, run_cells, sources_of
 from tasks.step import Context, Outcome
 
 
 def finetune(context: Context, strategy: str) -> Outcome:
     """Publishes models/target/<strategy>: its cells from every source, and the weights of the best."""
-    workspace, settings = context.workspace, context.settings
-    jobs = [
-        job
-        for source in sources_of(settings, strategy)
-        for job in headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
-    ]
+    workspace, settings = context.workspace, grid_settings(context)
+    jobs: list[Job] = []
+    for source in sources_of(settings, strategy):
+        own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
+        jobs += own + refit_jobs(own)
     summaries = run_cells(context, jobs)
     directory = workspace.model(strategy)
     delivered = publish_strategy(directory, jobs, summaries, keep=settings.finetune.keep_weights)
@@ -26,7 +25,7 @@ def finetune(context: Context, strategy: str) -> Outcome:
     kept = cells[(cells["strategy"] == delivered.entrant) & (cells["variant"] == "")]
     kind = KINDS[delivered.kind]
     return Outcome(
-        _line(cells, delivered),
+        _line(cells, delivered, seeds=settings.finetune.seeds, folds=len({job.fold for job in jobs}) - 1),
         params={"strategy": strategy, "label_budget": settings.finetune.label_budget, "seeds": settings.finetune.seeds}
         | settings.recipe(strategy).model_dump(),
         metrics={
@@ -39,14 +38,19 @@ def finetune(context: Context, strategy: str) -> Outcome:
     )
 
 
-def _line(cells: pd.DataFrame, delivered: Job) -> str:
+def _line(cells: pd.DataFrame, delivered: Job, *, seeds: int, folds: int) -> str:
     """Such as "mean validation accuracy 0.925 over 5 seeds; seed 3 is kept"; of several sources each."""
     kind = KINDS[delivered.kind]
-    main = cells[cells["variant"] == ""]
-    means = main.groupby("strategy", sort=False)["validation_score"].mean()
+    means = cells[cells["variant"] == ""].groupby("strategy", sort=False)["validation_score"].mean()
     scores = [f"{kind.value(float(means[delivered.entrant])):.3f}"]
     if delivered.source:
         scores = [f"{kind.value(float(mean)):.3f} ({name})" for name, mean in means.items()]
-    seeds = int((main["strategy"] == delivered.entrant).sum())
+    return f"mean validation {kind.word} {', '.join(scores)} over {_trainings(delivered, seeds, folds)}"
+
+
+def _trainings(delivered: Job, seeds: int, folds: int) -> str:
+    """How many trainings there were, and which one is delivered."""
     whose = f" of {delivered.entrant}" if delivered.source else ""
-    return f"mean validation {kind.word} {', '.join(scores)} over {seeds} seeds; seed {delivered.seed}{whose} is kept"
+    if delivered.fold is None:
+        return f"{seeds} seeds; seed {delivered.seed}{whose} is kept"
+    return f"{seeds} seeds of {folds} folds; what is kept{whose} was trained once more on all labelled rows"

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from headstart.cells.effective import effective
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest, read_pack_card
+from headstart.datasets.settings import MOST_FOLDS
 from headstart.objectives.kinds import KINDS
 from headstart.settings import Settings
 from headstart.strategies.table import STRATEGIES
@@ -27,15 +29,24 @@ def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
 def places(context: Context, source: str) -> Places:
     """Where the grid of cells finds its inputs, those of this source's W among them, and keeps what is finished."""
     workspace, target = context.workspace, context.settings.target.data
+    card = read_pack_card(workspace.pack(target))
     return Places(
         pack=workspace.pack(target),
         weights=workspace.weights(source),
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
-        kind=read_pack_card(workspace.pack(target)).kind,
+        kind=card.kind,
         source=source if len(context.settings.source.data) > 1 else "",
+        folds=card.folds,
+        largest_label_budget=card.largest_label_budget,
     )
+
+
+def grid_settings(context: Context) -> Settings:
+    """The settings with the label budgets that the target has."""
+    card = read_pack_card(context.workspace.pack(context.settings.target.data))
+    return effective(context.settings, largest=card.largest_label_budget)
 
 
 def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:
@@ -69,7 +80,7 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
             summary["seconds"],
             _left(context, finished, waiting),
         )
-        context.metrics(_metrics(job, summary), job.seed)
+        context.metrics(_metrics(job, summary), _number(job))
         context.progress(job.entrant, kept + done, len(jobs))
     return [read_summary(job) for job in jobs]
 
@@ -95,6 +106,11 @@ def _run(context: Context, jobs: Sequence[Job]) -> Any:
     else:
         for job in list(jobs):
             yield job, run_cell(job, accelerator)
+
+
+def _number(job: Job) -> int:
+    """Where a cell's numbers stand in the tracker: its seed, or seed and fold counted through."""
+    return job.seed if job.fold is None else job.seed * MOST_FOLDS + max(job.fold, 0)
 
 
 def _metrics(job: Job, summary: dict[str, Any]) -> dict[str, float]:

@@ -24,9 +24,8 @@ def in_words(card: Card) -> str:
     kinds = (
         f"in {len(card.classes)} classes" if card.kind == "class" else f"of values{' in ' * bool(card.unit)}{card.unit}"
     )
-    test = f", {card.splits.get(TEST, 0):,} of them {'its own ' * card.own_test}test rows"
     parts = {
-        f"{card.name}: {known:,} rows {kinds}{test if TEST in card.splits else ''}": True,
+        f"{card.name}: {known:,} rows {kinds}{_tested(card)}": True,
         f"{card.validation:,} rows given for validation are in the pool": card.validation,
         f"{card.splits.get(UNLABELLED, 0):,} unlabelled rows beside them": UNLABELLED in card.splits,
         f"{sum(card.rejected.values())} files set aside (packs/{card.name}/rejected.csv)": card.rejected,
@@ -35,5 +34,11 @@ def in_words(card: Card) -> str:
     return "; ".join(part for part, holds in parts.items() if holds)
 
 
+def _tested(card: Card) -> str:
+    if card.folds:
+        return f", too few for a test set: each is predicted in {card.folds}-fold cross-validation"
+    return f", {card.splits[TEST]:,} of them {'its own ' * card.own_test}test rows" if TEST in card.splits else ""
+
+
 def _whose(card: Card) -> str:
-    return "repeat test rows" if TEST in card.splits else "are among the target's test rows"
+    return "repeat test rows" if card.folds or TEST in card.splits else "are among the target's test rows"

@@ -1,7 +1,7 @@
 """ingest_source: a source is decoded once into a pack, without the rows that are among the target's test rows."""
 
 from headstart.datasets.ingest import ingest_source as pack_source
-from headstart.datasets.pack import TEST, Pack
+from headstart.datasets.pack import Pack
 from headstart.datasets.table import unit_of
 from headstart.datasets.weights_folder import find_weights
 from headstart.datasets.weights_pack import pack_weights
@@ -20,7 +20,7 @@ def ingest_source(context: Context, source: str) -> Outcome:
         workspace.data(source),
         workspace.pack(source),
         settings=settings.data,
-        excluded={row.rpartition("-")[0] for row in target.ids(target.rows(TEST))},
+        excluded={row.rpartition("-")[0] for row in target.ids(target.rows(target.card.scored))},
         unit=unit_of(source, settings.source.unit),
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {source}", done, of),

@@ -16,7 +16,7 @@ from headstart.cells.select import choose
 from headstart.datasets.pack import read_pack_card
 from headstart.entrants import CONTROL, words
 from headstart.objectives.kinds import KINDS
-from tasks.grid import inputs_of, places, run_cells
+from tasks.grid import grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
 
 
@@ -43,7 +43,8 @@ def select(context: Context) -> Outcome:
 
 def _further_jobs(context: Context, cells: pd.DataFrame, choice: dict[str, Any]) -> list[Job]:
     """The curve's cells of the control and of the chosen entrant, and the control's at equal compute."""
-    settings, first = context.settings, context.settings.source.data[0]
+    settings = grid_settings(context)
+    first = settings.source.data[0]
     pair = [
         (name, places(context, source), inputs_of(context, name, source))
         for name, source in ((CONTROL, first), (choice["strategy"], choice["source"] or first))

@@ -21,6 +21,7 @@ TINY = {
     "target.data": "sketches",
     "built_in": [],
     "data.image_size": 12,
+    "data.smallest_test": 0,
     "pretrain.epochs": 2,
     "extract.views": 2,
     "finetune.label_budget": 4,

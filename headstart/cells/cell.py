@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.backbones.network import Network, build
-from headstart.cells.job import Job
-from headstart.datasets.pack import POOL, TEST, Pack
+from headstart.cells.job import ALL_ROWS, Job
+from headstart.datasets.moments import pixel_moments
+from headstart.datasets.pack import BLOCK, POOL, TEST, Pack
 from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import verify
@@ -67,26 +68,46 @@ class Cell:
         self.accelerator = accelerator
         self._verified: set[Path] = set()
         self.pack = Pack(Path(job.pack))
-        card = self.pack.card
-        objective = objective_of(card)
-        self.own_normalisation = Normalisation(card.mean, card.std)
-        pool = self.pack.rows(POOL)
-        strata = objective.strata(self.pack.examples.iloc[pool])
-        drawn = draw_labels(
-            self.pack.ids(pool),
-            strata,
-            budget=job.label_budget,
-            stride=job.stride,
-            seed=job.run_seed,
-            draw=job.seed,
-        )
-        train, validation = hold_out(drawn, strata, fraction=job.validation_fraction)
+        objective = objective_of(self.pack.card)
+        pool, self.test_rows = self._pool_and_test()
+        table = self.pack.examples.iloc[pool]
+        strata, groups = objective.strata(table), list(table["group"])
+        drawn = np.arange(len(pool))
+        if job.fold != ALL_ROWS:
+            drawn = draw_labels(
+                self.pack.ids(pool),
+                strata,
+                budget=job.label_budget,
+                stride=job.stride,
+                seed=job.run_seed,
+                draw=job.seed,
+                groups=groups,
+            )
+        train, validation = hold_out(drawn, strata, fraction=job.validation_fraction, groups=groups)
         self.train_rows: NDArray[np.intp] = pool[train]
         self.validation_rows: NDArray[np.intp] = pool[validation]
-        self.test_rows: NDArray[np.intp] = self.pack.rows(TEST)
         self.train_labels = objective.targets(self.pack, self.train_rows)
         self.validation_labels = objective.targets(self.pack, self.validation_rows)
         self.objective = objective.fitted(self.train_labels)
+
+    def _pool_and_test(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rows that labels may be drawn from, and those to be predicted blind."""
+        if self.job.fold is None:
+            return self.pack.rows(POOL), self.pack.rows(TEST)
+        if self.job.fold == ALL_ROWS:
+            return self.pack.rows(POOL), np.array([], dtype=np.intp)
+        return self.pack.fold(self.job.seed, self.job.fold)
+
+    @cached_property
+    def own_normalisation(self) -> Normalisation:
+        """That of the target's rows outside of the test rows: what is predicted blind fits nothing."""
+        card = self.pack.card
+        if self.job.fold is None or self.job.fold == ALL_ROWS:
+            return Normalisation(card.mean, card.std)
+        rows, _ = self._pool_and_test()
+        starts = range(0, len(rows), BLOCK)
+        blocks = (self.pack.images[rows[start : start + BLOCK]].transpose(0, 2, 3, 1) for start in starts)
+        return Normalisation(*pixel_moments(blocks, channels=card.channels))
 
     @property
     def recipe(self) -> Any:

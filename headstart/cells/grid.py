@@ -7,16 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.cells.job import Job
+from headstart.cells.job import ALL_ROWS, REFIT, Job
 from headstart.entrants import CONTROL, EQUAL_COMPUTE, HALF_STEPS
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
 
+CELL = ["strategy", "variant", "label_budget", "seed"]
+
 
 @dataclass(frozen=True)
 class Places:
-    """Where the grid's inputs and cells lie; kind: of the target; source: the W's, where there are several."""
+    """Where the grid's inputs and cells lie, and what its cells need to know of the target.
+
+    source: the W's, where there are several. folds, largest_label_budget: of the target's cross-validation, 0 where
+    there is a test set.
+    """
 
     pack: Path
     weights: Path
@@ -25,6 +31,8 @@ class Places:
     cells: Path
     kind: str = "class"
     source: str = ""
+    folds: int = 0
+    largest_label_budget: int = 0
 
 
 def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dict[str, Any]) -> list[Job]:
@@ -37,7 +45,11 @@ def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dic
 
 
 def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, inputs: dict[str, Any]) -> list[Job]:
-    """A strategy's cells at one label budget, one a seed."""
+    """A strategy's cells at one label budget: one a seed, or one a seed and fold.
+
+    In folds a seed owns all rows outside of its fold: seeds that were to share none would share some after all, as
+    their folds are others (false alarms of 6.3% where these are 4.5%: docs/statistics.md).
+    """
     finetune = settings.finetune
     reads = STRATEGIES.get(strategy).reads
     return [
@@ -47,7 +59,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             label_budget=budget,
             seed=seed,
             run_seed=settings.seed,
-            stride=max(finetune.label_budget, *finetune.curve_budgets, 0),
+            stride=places.largest_label_budget or max(finetune.label_budget, *finetune.curve_budgets, 0),
             validation_fraction=finetune.validation_fraction,
             backbone=settings.backbone,
             recipe=settings.recipe(strategy),
@@ -61,9 +73,22 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             snapshots=False,
             kind=places.kind,
             source=places.source if reads else "",
+            fold=fold,
         )
         for seed in range(finetune.seeds)
+        for fold in (range(places.folds) if places.folds else (None,))
     ]
+
+
+def refit_jobs(headline: Sequence[Job]) -> list[Job]:
+    """The cell of a cross-validated strategy that is delivered, trained on all labelled rows; none with a test set.
+
+    Budget and stride are 0: neither has a say in it.
+    """
+    first = headline[0]
+    if first.fold is None:
+        return []
+    return [replace(first, variant=REFIT, fold=ALL_ROWS, label_budget=0, stride=0, snapshots=False)]
 
 
 def at_steps(job: Job, variant: str, steps: int) -> Job:
@@ -84,8 +109,11 @@ def equal_compute_jobs(headline: Sequence[Job], *, control: float, chosen: float
 
 
 def cells_table(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row a cell: strategy (the entrant), variant, label_budget, seed, and its summary without labelled ids."""
-    return pd.DataFrame(
+    """One row a cell: strategy (the entrant), variant, label_budget, seed, and its summary without the labelled ids.
+
+    The folds of a seed are one row, with the means of their numbers: what one training took, and how it scored.
+    """
+    table = pd.DataFrame(
         [
             {
                 "strategy": job.entrant,
@@ -98,3 +126,8 @@ def cells_table(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> pd.
             for job, summary in zip(jobs, summaries, strict=True)
         ]
     )
+    if all(job.fold is None for job in jobs):
+        return table
+    numbers = table.columns[len(CELL) :]
+    table[numbers] = table[numbers].astype(float)
+    return table.groupby(CELL, sort=False, as_index=False).mean()

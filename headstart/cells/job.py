@@ -9,6 +9,9 @@ from headstart.knobs import Knobs
 from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import digest
 
+REFIT = "refit"
+ALL_ROWS = -1  # the fold of a cell that leaves none out
+
 PREDICTIONS = "predictions.parquet"  # files of a finished cell, and of what is published of several
 HISTORY = "history.csv"
 SUMMARY = "cell.json"
@@ -18,13 +21,17 @@ SUMMARY = "cell.json"
 class Job:
     """Which cell, from which files, by which recipe.
 
-    variant: "" for the strategy itself; HALF_STEPS and EQUAL_COMPUTE are the control at other lengths.
-    stride: labelled rows of a class (or of all, for values) that each seed owns: the largest budget of the grid.
+    variant: "" for the strategy itself; HALF_STEPS and EQUAL_COMPUTE are the control at other lengths, REFIT is what
+    is delivered where there is no test set.
+    stride: labelled rows of a class (or of all, for values) that each seed owns: the largest budget of the grid, or
+    in folds all.
     levels: levels of the pooled features it reads, 0 where it reads none.
     inputs: digests of all that the cell reads; with the settings they are its key.
     snapshots: whether the test rows are also predicted on the way.
     kind: of the target, for the words alone: the pack says it too.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
+    fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
+    labelled rows and predicts none; None where there is a test set.
     """
 
     strategy: str
@@ -46,6 +53,7 @@ class Job:
     snapshots: bool
     kind: str = "class"
     source: str = ""
+    fold: int | None = None
 
     @property
     def entrant(self) -> str:
@@ -57,7 +65,7 @@ class Job:
         """Digest of everything that the cell's bytes follow from; paths are not part of it."""
         return digest(
             {
-                "cell": [self.strategy, self.label_budget, self.seed, self.run_seed, self.stride],
+                "cell": [self.strategy, self.label_budget, self.seed, self.run_seed, self.stride, self.fold],
                 "validation_fraction": self.validation_fraction,
                 "backbone": self.backbone,
                 "recipe": self.recipe.model_dump(mode="json"),
@@ -74,7 +82,10 @@ class Job:
 
     @property
     def name(self) -> str:
-        """How logs and errors call it: "scratch, 10 labels a class, seed 3"."""
+        """How logs and errors call it: "scratch, 10 labels a class, seed 3, fold 1"."""
         variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
         strategy = Entrant(self.strategy, source=self.source).words
-        return f"{strategy}{variant}, {KINDS[self.kind].labels(self.label_budget)}, seed {self.seed}"
+        if self.fold == ALL_ROWS:
+            return f"{strategy}, all labels"
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{strategy}{variant}, {KINDS[self.kind].labels(self.label_budget)}, seed {self.seed}{fold}"

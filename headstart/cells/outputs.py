@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from headstart.cells.grid import cells_table
-from headstart.cells.job import HISTORY, PREDICTIONS, Job
+from headstart.cells.grid import CELL, cells_table
+from headstart.cells.job import ALL_ROWS, HISTORY, PREDICTIONS, Job
 from headstart.cells.results import CELLS, LABELLED, SELECTION, rank_entrants
 from headstart.storage.publish import publishing, write_json
 from headstart.training.weights import CARD, WEIGHTS
@@ -17,18 +17,23 @@ from headstart.training.weights import CARD, WEIGHTS
 def publish_strategy(directory: Path, jobs: Sequence[Job], summaries: Sequence[dict[str, Any]], *, keep: str) -> Job:
     """Publishes models/target/<strategy>: the delivered weights and card, predictions, history, cells, labelled ids.
 
-    Delivered is the seed that validates best at the headline budget, from the source that does on average. Returns
+    Delivered is the seed that validates best at the headline budget, from the source that does on average; in
+    cross-validation that source's cell that was trained on all labelled rows, which is in none of the tables. Returns
     its job.
     """
-    table = cells_table(jobs, summaries)
+    pairs = list(zip(jobs, summaries, strict=True))
+    compared = [pair for pair in pairs if pair[0].fold != ALL_ROWS]
+    table = cells_table(*zip(*compared, strict=True))
     main = table[table["variant"] == ""]
-    delivered = jobs[best_cell(main[main["strategy"] == rank_entrants(main)[0]])]
+    best = rank_entrants(main)[0]
+    refit = next((job for job in jobs if job.fold == ALL_ROWS and job.entrant == best), None)
+    delivered = refit or jobs[best_cell(main[main["strategy"] == best])]
     with publishing(directory) as draft:
         _copy_weights(delivered, draft)
         if keep == "all":
-            for job in jobs:
-                _copy_weights(job, draft / "cells" / _cell_name(job))
-        _write_cells(draft, table, jobs, summaries)
+            for job, _ in compared:
+                _copy_weights(job, draft / "cells" / _folder(job))
+        _write_cells(draft, table, compared)
     return delivered
 
 
@@ -38,13 +43,7 @@ def publish_selection(
     """Publishes models/selection: what was chosen and why, and the further cells of scratch and the chosen strategy."""
     with publishing(directory) as draft:
         write_json(draft / SELECTION, selection)
-        _write_cells(draft, cells_table(jobs, summaries), jobs, summaries)
-
-
-def _cell_name(job: Job) -> str:
-    """Such as 10-0, 10-0-half_steps, 10-0-from-mnist5k."""
-    variant = f"-{job.variant}" if job.variant else ""
-    return f"{job.label_budget}-{job.seed}{variant}{'-from-' * bool(job.source)}{job.source}"
+        _write_cells(draft, cells_table(jobs, summaries), list(zip(jobs, summaries, strict=True)))
 
 
 def best_cell(table: pd.DataFrame) -> int:
@@ -61,19 +60,27 @@ def _copy_weights(job: Job, directory: Path) -> None:
         shutil.copyfile(job.directory / name, directory / name)
 
 
-def _write_cells(draft: Path, table: pd.DataFrame, jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> None:
-    names = ["variant", "label_budget", "seed"]
+def _folder(job: Job) -> str:
+    """Such as "10-0", "10-0-half_steps", "10-0-fold_2", "10-0-from-mnist5k"."""
+    fold = "" if job.fold is None else f"-fold_{job.fold}"
+    variant = f"-{job.variant}" if job.variant else ""
+    return f"{job.label_budget}-{job.seed}{variant}{fold}{'-from-' * bool(job.source)}{job.source}"
+
+
+def _write_cells(draft: Path, table: pd.DataFrame, cells: Sequence[tuple[Job, dict[str, Any]]]) -> None:
+    """A seed's folds are one in the tables: together they predict each row once. history.csv tells them apart."""
     predictions, histories = [], []
-    for job in jobs:
-        own = {"strategy": job.entrant} | {name: getattr(job, name) for name in names}
+    for job, _ in cells:
+        own = {name: getattr(job, name) for name in CELL} | {"strategy": job.entrant}
         predictions.append(pd.read_parquet(job.directory / PREDICTIONS).assign(**own))
-        histories.append(pd.read_csv(job.directory / HISTORY).assign(**own))
-    columns = ["strategy", *names, "progress", "id", "prediction", "probabilities"]
+        histories.append(pd.read_csv(job.directory / HISTORY).assign(**own, fold=job.fold))
+    columns = [*CELL, "progress", "id", "prediction", "probabilities"]
     pd.concat(predictions, ignore_index=True)[columns].to_parquet(draft / PREDICTIONS, index=False)
-    pd.concat(histories, ignore_index=True)[["strategy", *names, "step", "split", "metric", "value"]].to_csv(
+    fold = ["fold"] if any(job.fold is not None for job, _ in cells) else []
+    pd.concat(histories, ignore_index=True)[[*CELL, *fold, "step", "split", "metric", "value"]].to_csv(
         draft / HISTORY, index=False
     )
     table.to_csv(draft / CELLS, index=False)
-    labelled = {(job.label_budget, job.seed): summary["labelled"] for job, summary in zip(jobs, summaries, strict=True)}
-    rows = [{"label_budget": budget, "seed": seed, "ids": ids} for (budget, seed), ids in sorted(labelled.items())]
+    labelled = {(job.label_budget, job.seed, job.fold or 0): summary["labelled"] for job, summary in cells}
+    rows = [{"label_budget": budget, "seed": seed, "ids": ids} for (budget, seed, _), ids in sorted(labelled.items())]
     write_json(draft / LABELLED, rows)

@@ -34,38 +34,64 @@ class Speed:
 
 
 def plan(
-    settings: Settings, *, source_rows: Sequence[int], target_rows: int, test_rows: int, workers: int, device: str
+    settings: Settings,
+    *,
+    source_rows: Sequence[int],
+    target_rows: int,
+    test_rows: int,
+    workers: int,
+    device: str,
+    folds: int = 0,
 ) -> Plan:
     """Estimates a whole run from a few timed steps of this backbone on this device.
 
-    source_rows: of each source. test_rows: of the target_rows. workers: cells that are trained at a time.
+    settings: with the label budgets that the target has. source_rows: of each source. test_rows: of the target_rows;
+    all of them where they are predicted in `folds`. workers: cells that are trained at a time.
 
     Raises:
         SettingsError: more blocks are to be fixed than the backbone has.
     """
     speed = _speed(settings, device=device)
     return estimate(
-        settings, speed, source_rows=source_rows, target_rows=target_rows, test_rows=test_rows, workers=workers
+        settings,
+        speed,
+        source_rows=source_rows,
+        target_rows=target_rows,
+        test_rows=test_rows,
+        workers=workers,
+        folds=folds,
     )
 
 
 def estimate(
-    settings: Settings, speed: Speed, *, source_rows: Sequence[int], target_rows: int, test_rows: int, workers: int
+    settings: Settings,
+    speed: Speed,
+    *,
+    source_rows: Sequence[int],
+    target_rows: int,
+    test_rows: int,
+    workers: int,
+    folds: int = 0,
 ) -> Plan:
-    """The plan by arithmetic, from a speed that was measured once."""
-    finetune = settings.finetune
+    """The plan by arithmetic, from a speed that was measured once.
+
+    Each fold of each seed is a training, and each strategy is trained once more on all rows, to be delivered.
+    """
+    finetune, parts = settings.finetune, max(folds, 1)
+    trainings, refits = finetune.seeds * parts, int(folds > 0)
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
     entrances = {name: len(source_rows) if STRATEGIES.get(name).reads else 1 for name in finetune.strategies}
-    steps = sum(finetune.seeds * entrances[name] * _steps(settings, name) for name in trained)
+    steps = sum((trainings + refits) * entrances[name] * _steps(settings, name) for name in trained)
     control = _steps(settings, "scratch")
     candidates = [_steps(settings, name) for name in trained if STRATEGIES.get(name).role == "transfer"]
-    steps += finetune.seeds * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
+    steps += trainings * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
     size = settings.pretrain.batch_size
     pretraining = sum(settings.pretrain.epochs * (rows // size) * size / 32 for rows in source_rows)
-    cells = finetune.seeds * (sum(entrances.values()) + 2 + 2 * (budgets - 1))
+    cells = trainings * (sum(entrances.values()) + 2 + 2 * (budgets - 1)) + refits * sum(entrances.values())
     pixels = settings.data.image_size**2 * settings.data.channels
-    predicted = test_rows * (cells + (SNAPSHOTS - 1) * finetune.seeds * sum(entrances[name] for name in trained))
+    snapshots = (SNAPSHOTS - 1) * trainings * sum(entrances[name] for name in trained)
+    predicted = test_rows / parts * (cells + snapshots)
     extracted = sum(source_rows) + len(source_rows) * target_rows * (1 + settings.extract.views)
     disk = extracted * pixels
     return Plan(

@@ -32,10 +32,12 @@ def read_predictions(directory: Path) -> pd.DataFrame:
     return pd.read_parquet(directory / PREDICTIONS)
 
 
-def read_labelled(directory: Path) -> dict[tuple[int, int], list[str]]:
-    """Ids of the labelled rows by (label budget, seed)."""
-    rows = json.loads((directory / LABELLED).read_text())
-    return {(row["label_budget"], row["seed"]): row["ids"] for row in rows}
+def read_labelled(directory: Path) -> dict[tuple[int, int], list[list[str]]]:
+    """Ids of the labelled rows by (label budget, seed): one draw, or one for each fold of cross-validation."""
+    found: dict[tuple[int, int], list[list[str]]] = {}
+    for row in json.loads((directory / LABELLED).read_text()):
+        found.setdefault((row["label_budget"], row["seed"]), []).append(row["ids"])
+    return found
 
 
 def rank_entrants(cells: pd.DataFrame, strategies: Sequence[str] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pandas as pd
 
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.job import HISTORY, PREDICTIONS, SUMMARY, Job
+from headstart.cells.job import ALL_ROWS, HISTORY, PREDICTIONS, SUMMARY, Job
 from headstart.errors import IntegrityError
 from headstart.storage.publish import publishing, verify, write_json
 from headstart.strategies.table import STRATEGIES
@@ -95,7 +95,16 @@ def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
         normalisation=fitted.normalisation,
         levels=fitted.levels,
         seed=job.seed,
-        label_budget=job.label_budget,
+        label_budget=None if job.fold == ALL_ROWS else job.label_budget,
+        trained_on=_trained_on(cell),
         flops=fitted.compute,
         **(fitted.objective or cell.objective).describe(),
     )
+
+
+def _trained_on(cell: Cell) -> str:
+    """What a card says of a model that was delivered without a test set; nothing of the others."""
+    if cell.job.fold != ALL_ROWS:
+        return ""
+    rows, folds = len(cell.labelled_ids), cell.pack.card.folds
+    return f"all {rows} labelled rows; the score given for it is that of {folds}-fold cross-validation of its strategy"

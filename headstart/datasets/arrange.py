@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.datasets.folds import Folds, make_folds, too_few
 from headstart.datasets.listing import VAL
 from headstart.datasets.pack import POOL, TEST, UNLABELLED
 from headstart.datasets.rows import Rows
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.settings import FEWEST_LABELS, DataSettings
 from headstart.datasets.splits import split_test
 from headstart.datasets.units import join_units, value_bins
 from headstart.errors import DataError
@@ -27,12 +28,19 @@ class Arranged:
     examples: id, path, label, value, split, group (the unit that the row belongs to), content, row (its place in Rows).
     removed: rows that left. own_test: whether the dataset brought its own test rows. validation: how many rows it gave
     as val, which are in the pool. duplicates: rows that stay and repeat another's content.
+    folds: where cross-validation takes the place of test rows; of the pool, in the order of its rows.
     """
 
     examples: pd.DataFrame
     removed: int
     own_test: bool
     validation: int
+    folds: Folds | None = None
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The rows that evaluation scores: the test rows, or those of all folds."""
+        return self.examples[self.examples["split"] == (TEST if self.folds is None else POOL)]
 
     @property
     def duplicates(self) -> int:
@@ -43,7 +51,8 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
     """The dataset's own test rows as they are, or else a drawn share; what repeats a test row leaves the other rows.
 
     Drawn test rows take whole units (exact duplicates, groups, and chains of them) and about the same share of each
-    class, or of each quantile bin of the values.
+    class, or of each quantile bin of the values. Where they would be too few, all labelled rows are test rows in turn
+    and stay in the pool, in folds.
 
     Raises:
         DataError: a group is on both sides, or a class or the values have too few rows outside the test rows.
@@ -51,8 +60,10 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
     examples = rows.examples
     given = examples["given"]
     own = bool((given == TEST).any())
-    test = (given == TEST).to_numpy() if own else _draw_test(rows, settings=settings, seed=seed)
     unlabelled = (given == UNLABELLED).to_numpy()
+    if not own and too_few(len(set(np.array(_units(examples), dtype=object)[~unlabelled])), settings):
+        return _in_folds(path, rows, unlabelled, settings=settings, seed=seed)
+    test = (given == TEST).to_numpy() if own else _draw_test(rows, settings=settings, seed=seed)
     removed = _repeats(examples, test, unlabelled)
     if own:
         _check_groups(path, examples, test, ~test & ~removed)
@@ -73,6 +84,23 @@ def arrange_source(path: Path, rows: Rows, *, settings: DataSettings, excluded: 
     _check_kept(path, rows, keep, settings=settings)
     split = np.where(examples["given"] == UNLABELLED, UNLABELLED, POOL)
     return _arrange(rows, split, keep, own_test=False)
+
+
+def _in_folds(path: Path, rows: Rows, unlabelled: Mask, *, settings: DataSettings, seed: int) -> Arranged:
+    """All labelled rows in the pool, with their folds; unlabelled rows that repeat one, or share its group, leave."""
+    removed = _repeats(rows.examples, ~unlabelled, unlabelled)
+    split = np.where(unlabelled, UNLABELLED, POOL)
+    arranged = _arrange(rows, split, ~removed, own_test=False)
+    pool = arranged.examples[arranged.examples["split"] == POOL]
+    folds = make_folds(pool, kind=rows.kind, settings=settings, seed=seed)
+    for name, count in folds.outside.items():
+        if count < FEWEST_LABELS:
+            raise DataError(
+                f"{path}: {f'class {name!r}' if name else 'the target'} has {count} rows outside a fold of "
+                f"cross-validation, at least {FEWEST_LABELS} are needed; add images of it that are neither copies of "
+                "one another nor of one group, or remove the class"
+            )
+    return replace(arranged, folds=folds)
 
 
 def _draw_test(rows: Rows, *, settings: DataSettings, seed: int) -> Mask:

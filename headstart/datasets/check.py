@@ -32,7 +32,7 @@ def check(
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
     budgets: labels a class that the run would draw. seeds: how many draws. The result's "error" is what the run would
-    say when it draws labels, "" where it could.
+    say when it draws labels, "" where it could; in folds a run lowers its budgets to what there is.
 
     Raises:
         DataError: what ingest would say; it would stop there.
@@ -41,20 +41,24 @@ def check(
     arranged = arrange_target(path, rows, settings=settings, seed=seed)
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
+    folds = arranged.folds
     found = {
-        "error": _refusal(pool, max(budgets), seed=seed) if rows.kind == "class" else "",
+        "error": _refusal(pool, max(budgets), seed=seed) if rows.kind == "class" and not folds else "",
         "path": str(path),
         "kind": rows.kind,
         "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
         "own_test": arranged.own_test,
         "validation": arranged.validation,
-        "test_units": int(examples.loc[examples["split"] == TEST, "group"].nunique()),
+        "folds": folds.count if folds else 0,
+        "test_rows": len(arranged.scored),
+        "test_units": int(arranged.scored["group"].nunique()),
         "units": int(examples["group"].nunique()),
         "duplicates": arranged.duplicates,
         "removed": arranged.removed,
         "rejected": rows.rejected.to_dict("records"),
         **_images(rows),
         **(_classes(examples, seeds) if rows.kind == "class" else _values(examples)),
+        **({"largest_label_budget": folds.largest_label_budget} if folds else {}),
     }
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
 
@@ -86,6 +90,7 @@ def _values(examples: pd.DataFrame) -> dict[str, Any]:
     summary = {
         split: known.loc[known["split"] == split, "value"].describe()[["mean", "std", "min", "50%", "max"]].to_dict()
         for split in (POOL, TEST)
+        if split in set(known["split"])
     }
     return {"values": {split: {str(k): float(v) for k, v in part.items()} for split, part in summary.items()}}
 
@@ -120,7 +125,7 @@ def _warnings(
 
 
 def _warn_of_test(found: dict[str, Any]) -> list[str]:
-    units, rows = found["test_units"], found["splits"].get(TEST, 0)
+    units, rows = found["test_units"], found["test_rows"]
     if units >= FEWEST_UNITS:
         return []
     return [f"the {rows} test rows are {units} independent units; below {FEWEST_UNITS} no verdict can be settled"]
@@ -135,8 +140,8 @@ def _warn_of_labels(arranged: Arranged) -> list[str]:
 def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str]:
     classes: dict[str, dict[str, int]] = found["classes"]
     pool = {name: count[POOL] for name, count in classes.items()}
-    few = [name for name, count in pool.items() if count < budget * seeds]
-    untested = [name for name, count in classes.items() if not count[TEST]]
+    few = [] if found["folds"] else [name for name, count in pool.items() if count < budget * seeds]
+    untested = [] if found["folds"] else [name for name, count in classes.items() if not count[TEST]]
     parts = []
     if untested:
         parts.append(f"{_some(untested)}: no test row, so nothing is said of it")

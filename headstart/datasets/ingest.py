@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 
-import numpy as np
-
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
+from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, Card, write_pack
 from headstart.datasets.rows import Progress, Rows, read_rows
 from headstart.datasets.settings import DataSettings
@@ -24,9 +23,9 @@ def ingest_source(
     progress: Progress,
     unit: str = "",
 ) -> Card:
-    """Packs a source: all rows may be pretrained on, except those that are among the target's test rows.
+    """Packs a source: all rows may be pretrained on, except those that the target is tested on.
 
-    excluded: content digests (an id without its ordinal) of the target's test rows. unit: of the values, if any.
+    excluded: content digests (an id without its ordinal) of the target's rows that are scored. unit: of the values.
 
     Raises:
         DataError: see `read_rows` and `arrange_source`.
@@ -69,7 +68,10 @@ def _shape(settings: DataSettings) -> tuple[int, int, int]:
 def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, settings: DataSettings, unit: str) -> Card:
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
-    mean, std = _moments(images, (examples["split"] == POOL).to_numpy(), channels=settings.channels)
+    is_pool = (examples["split"] == POOL).to_numpy()
+    starts = range(0, images.shape[0], BLOCK)
+    blocks = (images[start : start + BLOCK][is_pool[start : start + BLOCK]] for start in starts)
+    mean, std = pixel_moments(blocks, channels=settings.channels)
     values = pool["value"].to_numpy()
     is_value = rows.kind == "value"
     card = Card(
@@ -90,28 +92,11 @@ def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, set
         target_std=float(values.std()) if is_value and values.std() > 0 else 1.0,
         own_test=arranged.own_test,
         validation=arranged.validation,
+        test_units=int(arranged.scored["group"].nunique()),
+        folds=arranged.folds.count if arranged.folds else 0,
+        largest_label_budget=arranged.folds.largest_label_budget if arranged.folds else 0,
     )
     stored = examples.drop(columns=["content", "row"])
-    write_pack(pack, card=card, examples=stored, images=images, rejected=rows.rejected)
+    folds = arranged.folds.table if arranged.folds else None
+    write_pack(pack, card=card, examples=stored, images=images, rejected=rows.rejected, folds=folds)
     return card
-
-
-def _moments(
-    images: Ordered, wanted: "np.ndarray[tuple[int], np.dtype[np.bool_]]", *, channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and s.d. of the wanted rows' pixels by channel, as fractions of 1; whole numbers, so no block matters."""
-    counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, images.shape[0], BLOCK):
-        block = images[start : start + BLOCK][wanted[start : start + BLOCK]]
-        for channel in range(channels):
-            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
-    levels = np.arange(256)
-    total = counts.sum(1)
-    mean = (counts @ levels) / total
-    variance = (
-        np.array([(row * (levels - centre) ** 2).sum() for row, centre in zip(counts, mean, strict=True)]) / total
-    )
-    return (
-        tuple(float(value) for value in (mean / 255).round(6)),
-        tuple(max(float(value), 1e-3) for value in (np.sqrt(variance) / 255).round(6)),
-    )

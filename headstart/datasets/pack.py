@@ -1,6 +1,7 @@
 """The pack: a dataset decoded once and ready to train from. The one class that touches a pack's files.
 
 packs/<dataset>/        examples.parquet, images.npy, card.json, rejected.csv, manifest.json
+                        folds.npy too, where cross-validation takes the place of a test set
 packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which evaluate alone opens
 """
 
@@ -18,6 +19,7 @@ from headstart.errors import DataError, IntegrityError
 from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
 
 CARD = "card.json"
+FOLDS = "folds.npy"
 TEST = "test"
 TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
 SECRET = ("path", "label", "value")  # what tells a test row's target
@@ -34,7 +36,9 @@ class Card:
     class. mean, std: of the pool's pixels, by channel, as fractions of 1. kind: what the target is. unit: of a number.
     target_mean, target_std: of the pool's numbers; 0 and 1 for classes. own_test: whether the dataset brought its test
     rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left out because they
-    repeat a test row, of the target where this is a source.
+    repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
+    scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
+    that every class (or the values) has outside of each fold, 0 where there are none.
     """
 
     name: str
@@ -54,6 +58,14 @@ class Card:
     target_std: float = 1.0
     own_test: bool = False
     validation: int = 0
+    test_units: int = 0
+    folds: int = 0
+    largest_label_budget: int = 0
+
+    @property
+    def scored(self) -> str:
+        """The split of the rows that evaluation scores."""
+        return POOL if self.folds else TEST
 
     @property
     def target_kind(self) -> str:
@@ -104,6 +116,11 @@ class Pack:
         """Positions of a split's rows."""
         return np.flatnonzero((self.examples["split"] == split).to_numpy())
 
+    def fold(self, repeat: int, fold: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(rows outside of a fold, rows in it) of one partition of the pool."""
+        pool, part = self.rows(POOL), np.load(self.directory / FOLDS, mmap_mode="r")[repeat]
+        return pool[part != fold], pool[part == fold]
+
     def class_numbers(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """Class numbers of labelled rows."""
         number = {label: index for index, label in enumerate(self.card.classes)}
@@ -150,6 +167,8 @@ def test_directory(directory: Path) -> Path:
 def read_test_labels(directory: Path) -> pd.DataFrame:
     """The test labels of the pack at `directory`: id, path, label (or value), group. For evaluate alone.
 
+    Of a pack in folds they are the labels of all its labelled rows.
+
     Raises:
         IntegrityError: they are not as published.
     """
@@ -158,24 +177,34 @@ def read_test_labels(directory: Path) -> pd.DataFrame:
     return pd.read_parquet(apart / "labels.parquet")
 
 
-def write_pack(directory: Path, *, card: Card, examples: pd.DataFrame, images: Images, rejected: pd.DataFrame) -> None:
+def write_pack(
+    directory: Path,
+    *,
+    card: Card,
+    examples: pd.DataFrame,
+    images: Images,
+    rejected: pd.DataFrame,
+    folds: NDArray[np.int8] | None = None,
+) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
     examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
+    folds: (repeats, pool rows), where cross-validation takes the place of a test set.
     """
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
     is_test = examples["split"] == TEST
-    if is_test.any():
+    scored = examples[examples["split"] == card.scored]
+    if len(scored):
         with publishing(test_directory(directory)) as draft:
-            examples.loc[is_test, ["id", "path", TARGETS[card.kind], "group"]].to_parquet(
-                draft / "labels.parquet", index=False
-            )
+            scored[["id", "path", TARGETS[card.kind], "group"]].to_parquet(draft / "labels.parquet", index=False)
     with publishing(directory) as draft:
         blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
+        if folds is not None:
+            np.save(draft / FOLDS, folds)
         write_json(draft / CARD, {"pack": card.__dict__, **_declaration(card, images)})
 
 

@@ -7,6 +7,9 @@ from pydantic import Field, field_validator
 from headstart.knobs import Knobs
 
 Dataset = Annotated[str, Field(min_length=1)]
+FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
+MOST_FOLDS = 20
+MOST_SEEDS = 100  # of a run; a pack holds as many partitions into folds
 
 
 class SourceSettings(Knobs):
@@ -47,6 +50,12 @@ class DataSettings(Knobs):
 
     test_fraction: float = Field(0.4, gt=0, lt=1)
     """share of the target's rows that only evaluate may score"""
+
+    smallest_test: int = Field(150, ge=0)
+    """test rows or groups below which cross-validation takes a test set's place (150 settle some 5 points); 0: never"""
+
+    folds: int = Field(5, ge=2, le=MOST_FOLDS)
+    """parts of such a target, each predicted by models that had labels of the others alone; more take longer"""
 
     max_rejected: float = Field(0.05, ge=0, le=1)
     """share of unreadable files and unusable table rows up to which ingest goes on"""

@@ -1,7 +1,9 @@
 """Splits and label draws: pure functions of (seed, ids), so that no order of files changes them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +28,45 @@ def split_test(labels: Sequence[str], groups: Sequence[str], *, fraction: float,
     return test
 
 
+def split_folds(
+    labels: Sequence[str], groups: Sequence[str], *, folds: int, seed: int, repeat: int
+) -> NDArray[np.intp]:
+    """The fold of each row, (rows,): whole groups, each class spread as evenly as its groups let it.
+
+    repeat: which of the partitions. While there are as many groups as folds, no fold is empty.
+    """
+    found = np.zeros(len(labels), dtype=np.intp)
+    members = _members(groups)
+    counts = [Counter[str]() for _ in range(folds)]
+    ties = [int(name) for name in _shuffled([str(fold) for fold in range(folds)], seed=seed, salt=f"ties {repeat}")]
+    for group in _shuffled(members, seed=seed, salt=f"folds {repeat}"):
+        own = Counter(labels[row] for row in members[group])
+
+        def fullness(fold: int, own: Counter[str] = own) -> tuple[int, int]:
+            return sum(counts[fold][label] * number for label, number in own.items()), counts[fold].total()
+
+        fold = min(ties, key=fullness)
+        counts[fold].update(own)
+        found[members[group]] = fold
+    return found
+
+
 def draw_labels(
-    ids: Sequence[str], labels: Sequence[str], *, budget: int, stride: int, seed: int, draw: int
+    ids: Sequence[str],
+    labels: Sequence[str],
+    *,
+    budget: int,
+    stride: int,
+    seed: int,
+    draw: int,
+    groups: Sequence[str] | None = None,
 ) -> NDArray[np.intp]:
     """The rows that cell seed `draw` may see: `budget` of each class, in a fixed order.
 
-    Each draw owns `stride` rows of a class in a shuffled order of it; budgets are nested inside, and draws are
-    disjoint until a class is used up. Then a new order begins, so that further draws never change earlier ones.
-    Of values, all labels are "" and the budget is the whole.
+    Each draw owns whole groups of a class, at least two of them and `stride` rows together, in a shuffled order; rows
+    come from its groups in turn, so that a budget is of as many groups as it can be. Budgets are nested, and draws
+    share no group until a class is used up. Then a new order begins, so that further draws never change earlier ones.
+    Of values, all labels are "" and the budget is the whole. groups: None where each row stands for itself.
 
     Raises:
         DataError: a class, or the whole, has fewer labelled rows than the budget.
@@ -47,26 +80,62 @@ def draw_labels(
                 f"a label budget of {budget}{each} needs {budget} labelled rows, but {who} has {len(rows)} "
                 f"outside the test rows; set finetune.label_budget and finetune.curve_budgets to {len(rows)} or less"
             )
-        slots = max(1, len(rows) // stride)
-        order = _shuffled([ids[row] for row in rows], seed=seed, salt=f"labels {draw // slots}")
-        position = {ids[row]: row for row in rows}
-        start = min((draw % slots) * stride, len(rows) - budget)
-        chosen += [position[name] for name in order[start : start + budget]]
+        members = _members([str(row) if groups is None else groups[row] for row in rows])
+        named = {min(ids[rows[place]] for place in places): [rows[p] for p in places] for places in members.values()}
+        largest = max(len(places) for places in named.values())
+        slots = max(1, len(rows) // max(stride - 1 + largest, 2 * largest))
+        order = _shuffled(named, seed=seed, salt=f"labels {draw // slots}")
+        owned = _slot([named[name] for name in order], number=draw % slots, stride=stride)
+        chosen += _in_turn(owned, ids)[:budget]
     return np.array(chosen, dtype=np.intp)
 
 
 def hold_out(
-    rows: NDArray[np.intp], labels: Sequence[str], *, fraction: float
+    rows: NDArray[np.intp], labels: Sequence[str], *, fraction: float, groups: Sequence[str] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Splits drawn rows into (train, validation): of each class the last `fraction`, at least one and not all."""
-    train: list[int] = []
-    validation: list[int] = []
-    for label in sorted({labels[row] for row in rows}):
-        own = [int(row) for row in rows if labels[row] == label]
+    """Splits drawn rows into (train, validation): of each class about the last `fraction`, at least one and not all.
+
+    Whole groups are held out, except of a class whose rows cannot be parted by group. groups: None where each row
+    stands for itself.
+    """
+    drawn = [int(row) for row in rows]
+    unit = {row: str(row) if groups is None else groups[row] for row in drawn}
+    left = Counter(labels[row] for row in drawn)  # rows to train on, by class
+    held: set[int] = set()
+    for label in sorted(left):
+        own = [row for row in drawn if labels[row] == label]
         count = min(max(1, round(fraction * len(own))), len(own) - 1)
-        train += own[: len(own) - count]
-        validation += own[len(own) - count :]
-    return np.array(train, dtype=np.intp), np.array(validation, dtype=np.intp)
+        done = sum(row in held for row in own)
+        for group in dict.fromkeys(unit[row] for row in reversed(own)):
+            part = [row for row in drawn if unit[row] == group and row not in held] if done < count else []
+            taken = Counter(labels[row] for row in part)
+            fits = done == 0 or count - done >= taken[label] / 2
+            if part and fits and all(left[name] > number for name, number in taken.items()):
+                held.update(part)
+                left.subtract(taken)
+                done += taken[label]
+        if done == 0:  # one group has all rows of the class, or its groups have all of another
+            held.update(own[len(own) - count :])
+            left[label] -= count
+    ordered = [row for label in sorted(left) for row in drawn if labels[row] == label]
+    train = [row for row in ordered if row not in held]
+    return np.array(train, dtype=np.intp), np.array([row for row in ordered if row in held], dtype=np.intp)
+
+
+def _slot(groups: Sequence[list[int]], *, number: int, stride: int) -> list[list[int]]:
+    """The groups of slot `number`: slots are filled one after the other, each with two groups and `stride` rows."""
+    slots: list[list[list[int]]] = [[]]
+    for rows in groups:
+        if sum(map(len, slots[-1])) >= stride and len(slots[-1]) > 1:
+            slots.append([])
+        slots[-1].append(rows)
+    return slots[number]
+
+
+def _in_turn(groups: Sequence[list[int]], ids: Sequence[str]) -> list[int]:
+    """Each group's first row, then each one's second, and so on."""
+    ordered = [sorted(rows, key=lambda row: ids[row]) for rows in groups]
+    return [row for turn in zip_longest(*ordered) for row in turn if row is not None]
 
 
 def _members(groups: Sequence[str]) -> dict[str, list[int]]:

@@ -18,6 +18,7 @@ class Contrast:
     seeds: int
     units: int
     rows: int
+    folds: int = 0  # of cross-validation; 0 where there is a test set
 
     @property
     def grouped(self) -> bool:

@@ -128,6 +128,7 @@ class Verdict(Model):
     """The whole of verdict.json. Of values it also has their unit and the contrast on RMSE, exploratory.
 
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
+    folds: of cross-validation, 0 where there is a test set.
     control is null where the control with half the steps was not run, against_source where there is no source entrant.
     opened: how often these test rows were opened, this time included.
     """
@@ -136,6 +137,7 @@ class Verdict(Model):
     metric: Literal["accuracy", "mae"]
     resolution: Number
     seeds: int
+    folds: int = 0
     confidence: Number
     margin: Number
     against_scratch: ContrastVerdict

@@ -28,7 +28,7 @@ def evaluate(
     *,
     predictions: pd.DataFrame,
     cells: pd.DataFrame,
-    labelled: Mapping[tuple[int, int], Collection[str]],
+    labelled: Mapping[tuple[int, int], Sequence[Collection[str]]],
     truth: pd.DataFrame,
     classes: Sequence[str],
     families: Mapping[str, str],
@@ -38,17 +38,20 @@ def evaluate(
     opened: int,
     rounds: Sequence[dict[str, JsonValue]] = (),
     measure: Measure = RATE,
+    folds: int = 0,
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
     predictions: strategy, variant, label_budget, seed, progress, id, prediction, probabilities.
     cells: strategy, variant, label_budget, seed, seconds, compute and pretraining_compute (FLOPs), train_score,
         validation_score, labels; one row a training.
-    labelled: ids of the labelled rows by (label_budget, seed), the same for all strategies.
+    labelled: the labelled rows by (label_budget, seed), the same for all strategies: of each training (one a fold in
+        cross-validation) the unit of each row, its group, or its id where there are none.
     truth: id, label or value, group; the group is the independent unit, the id itself where there are none.
     families: family by strategy, in the order of the tables.
     opened: how often these test rows were opened, this time included.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
+    folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
         DataError: the inputs do not fit together (outcomes.py and verdict.py list how).
@@ -56,7 +59,7 @@ def evaluate(
     outcomes = Outcomes(
         predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes, measure=measure
     )
-    question = Question(chosen=chosen, headline_budget=headline_budget, settings=settings)
+    question = Question(chosen=chosen, headline_budget=headline_budget, settings=settings, folds=folds)
     return Evaluation(
         comparison=comparison_table(outcomes, families),
         predictions=predictions_table(outcomes, families),

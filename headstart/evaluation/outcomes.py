@@ -52,7 +52,7 @@ class Outcomes:
         *,
         predictions: pd.DataFrame,
         cells: pd.DataFrame,
-        labelled: Mapping[tuple[int, int], Collection[str]],
+        labelled: Mapping[tuple[int, int], Sequence[Collection[str]]],
         truth: pd.DataFrame,
         classes: Sequence[str],
         measure: Measure = RATE,

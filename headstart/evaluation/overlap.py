@@ -1,5 +1,6 @@
 """How many labelled rows the seeds have in common, and what that costs the interval."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import combinations
 from math import sqrt
@@ -7,15 +8,25 @@ from math import sqrt
 ALL_SHARED = 1.0
 
 
-def average_overlap(draws: Sequence[Collection[str]]) -> float | None:
-    """Average over the pairs of seeds of |A & B| / sqrt(|A| |B|), the share of labelled rows in common.
+def average_overlap(seeds: Sequence[Sequence[Collection[str]]]) -> float | None:
+    """Average over the pairs of seeds of |A & B| / sqrt(|A| |B|), the share of labels in common.
 
+    seeds: the draws of each seed's trainings, one draw where there is a test set, one a fold in cross-validation; a
+    draw has the unit (row or group) of each of its labels, so that two rows of one group count as the same.
     For two means over sets A and B of independent rows this ratio is exactly their correlation, also when the
     sets differ in size. None with fewer than two seeds; 0 where a draw is empty.
+
+    In cross-validation a seed's score is a mean over its folds' trainings, so A and B become how often each unit was
+    drawn, and the ratio their cosine. Where all labels outside a fold are used that is 1 whatever the seeds do: they
+    differ in their partitions alone. It is taken at most at 1 - 1 / folds, the labels that two such trainings share.
     """
-    sets = [frozenset(draw) for draw in draws]
-    pairs = [_common(a, b) for a, b in combinations(sets, 2)]
-    return sum(pairs) / len(pairs) if pairs else None
+    counted = [Counter(name for draw in draws for name in draw) for draws in seeds]
+    folds = max((len(draws) for draws in seeds), default=1)
+    pairs = [_common(a, b) for a, b in combinations(counted, 2)]
+    if not pairs:
+        return None
+    shared = sum(pairs) / len(pairs)
+    return min(shared, 1 - 1 / folds) if folds > 1 else shared
 
 
 def overlap_factor(overlap: float, *, seeds: int) -> float:
@@ -39,5 +50,10 @@ def overlap_factor(overlap: float, *, seeds: int) -> float:
     return 1.0 + seeds * overlap / (1.0 - overlap)
 
 
-def _common(a: frozenset[str], b: frozenset[str]) -> float:
-    return len(a & b) / sqrt(len(a) * len(b)) if a and b else 0.0
+def _common(a: Counter[str], b: Counter[str]) -> float:
+    size = sqrt(_product(a, a) * _product(b, b))
+    return _product(a, b) / size if size else 0.0
+
+
+def _product(a: Counter[str], b: Counter[str]) -> int:
+    return sum(number * b[name] for name, number in a.items())

@@ -56,13 +56,16 @@ def resolution(
     )
 
 
-def planned_resolution(settings: EvaluationSettings, *, units: int, seeds: int, measure: Measure = RATE) -> Resolution:
+def planned_resolution(
+    settings: EvaluationSettings, *, units: int, seeds: int, overlap: float = 0.0, measure: Measure = RATE
+) -> Resolution:
     """The resolution under the settings' assumptions: printed with the plan, and kept beside the verdict."""
     return resolution(
         units=units,
         seeds=seeds,
         disagreement=measure.row_variance(settings),
         seed_sd=settings.expected_seed_sd,
+        overlap=overlap,
         confidence=settings.confidence,
         measure=measure,
     )

@@ -50,19 +50,26 @@ def withheld_words(check: ControlCheck, measure: Measure = RATE) -> str:
     )
 
 
-def resolution_line(expected: Resolution, *, unit: str = "rows", measure: Measure = RATE) -> str:
-    """The plan's line, before anything is trained."""
+def resolution_line(expected: Resolution, *, unit: str = "rows", measure: Measure = RATE, folds: int = 0) -> str:
+    """The plan's line, before anything is trained. folds: of cross-validation, 0 where there is a test set."""
     expectation = measure.expectation(expected.disagreement, unit)
     spread = (
         f" and a seed s.d. of {measure.about(expected.seed_sd * measure.scale)}"
         if expected.seeds > 1
         else "; with one seed, of these two models only"
     )
+    tested = f"{expected.units:,} {unit} {in_folds(folds, expected.seeds)}"
+    tested = tested if folds else f"{expected.units:,} test {unit} and {_count(expected.seeds, 'seed')}"
     return (
-        f"resolution: {expected.units:,} test {unit} and {_count(expected.seeds, 'seed')} give a"
+        f"resolution: {tested} give a"
         f" {_percent(expected.confidence)} interval of about +-{measure.about(expected.half_width)}"
         f" ({expectation}{spread})"
     )
+
+
+def in_folds(folds: int, seeds: int) -> str:
+    """How scores came about without a test set: "by 5-fold cross-validation repeated 5 times"."""
+    return f"by {folds}-fold cross-validation{f' repeated {seeds} times' if seeds > 1 else ''}"
 
 
 def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
@@ -114,6 +121,8 @@ def _conditions(measured: Contrast) -> list[str]:
     if measured.overlap == ALL_SHARED:
         conditions.append("for these labels")
     conditions.append("from this W")
+    if measured.folds:
+        conditions.append(in_folds(measured.folds, measured.seeds))
     if measured.overlap and measured.overlap < ALL_SHARED:
         conditions.append(f"seeds share {_share(measured.overlap)} of their labels")
     return conditions
@@ -135,6 +144,8 @@ def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, m
         return f", but p = {ruling.p_holm:.3f} after Holm's correction for two comparisons"
     if measured.seeds == 1:
         return "; more seeds are needed to say more (1 seed now)"
+    if measured.folds:  # seeds share the rows, so that more of them say little
+        return f"; more {noun}s would narrow it most ({measured.units:,} now)"
     if measured.interval.seed_part > measured.interval.row_part:
         return f"; more seeds would narrow it most ({_count(measured.seeds, 'seed')} now)"
     return f"; more test {noun}s would narrow it most ({measured.units:,} now)"

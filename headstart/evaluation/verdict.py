@@ -38,6 +38,7 @@ class Question:
     chosen: str
     headline_budget: int
     settings: EvaluationSettings
+    folds: int = 0
 
     def margin(self, measure: Measure) -> float:
         """Differences below this count as equivalent."""
@@ -64,9 +65,14 @@ def reach_verdict(
         sentence=scratch.sentence,
         metric=measure.kind.metric,
         resolution=planned_resolution(
-            settings, units=max(named[CONTROL].units, 2), seeds=named[CONTROL].seeds, measure=measure
+            settings,
+            units=max(named[CONTROL].units, 2),
+            seeds=named[CONTROL].seeds,
+            overlap=(named[CONTROL].overlap or 0.0) if question.folds else 0.0,
+            measure=measure,
         ).half_width,
         seeds=named[CONTROL].seeds,
+        folds=question.folds,
         confidence=settings.confidence,
         margin=question.margin(measure),
         against_scratch=scratch,
@@ -110,7 +116,7 @@ def _named_contrasts(outcomes: Outcomes, question: Question) -> dict[str, Contra
 def _measure(outcomes: Outcomes, question: Question, entrant: str, opponent: str, budget: int) -> Contrast:
     """The contrast of two entrants over the seeds that both have."""
     seeds = _common_seeds(outcomes, [(entrant, budget), (opponent, budget)])
-    return contrast(
+    measured = contrast(
         outcomes.scores(entrant, budget, seeds),
         outcomes.scores(opponent, budget, seeds),
         units=outcomes.units,
@@ -118,6 +124,7 @@ def _measure(outcomes: Outcomes, question: Question, entrant: str, opponent: str
         confidence=question.settings.confidence,
         measure=outcomes.measure,
     )
+    return replace(measured, folds=question.folds)
 
 
 def _common_seeds(outcomes: Outcomes, runs: Sequence[tuple[str, int]]) -> list[int]:

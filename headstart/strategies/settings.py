@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from headstart.datasets.settings import FEWEST_LABELS, MOST_SEEDS
 from headstart.knobs import Knobs
 from headstart.training.settings import Rate, Recipe
 
-Budget = Annotated[int, Field(ge=2)]
+Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
 
 
 class FinetuneSettings(Knobs):
@@ -22,7 +23,7 @@ class FinetuneSettings(Knobs):
     curve_budgets: tuple[Budget, ...] = (5, 20)
     """further labels a class (values: in all) at which scratch and the chosen strategy are trained, for the curve"""
 
-    seeds: int = Field(5, ge=1, le=100)
+    seeds: int = Field(5, ge=1, le=MOST_SEEDS)
     """repeats of each cell; each seed draws its own labels, initial weights and data order"""
 
     validation_fraction: float = Field(0.2, gt=0, lt=0.5)

@@ -94,6 +94,8 @@ def predict(
     network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator, objective: Objective = CLASSES
 ) -> Tensor:
     """Class probabilities (rows, classes), or values (rows, 1), on the CPU, the network in evaluation mode."""
+    if not len(rows):  # not every backbone takes an empty batch
+        return objective.predict(torch.zeros(0, network.head.out_features))
     accelerator.prepare(network)
     network.eval()
     parts = [

@@ -27,6 +27,8 @@ class WeightsCard:
     normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
     without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
     pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
+    label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
+    fitted once more to all labelled rows and its score is not its own.
     target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std.
     """
 
@@ -47,6 +49,7 @@ class WeightsCard:
     target_mean: float = 0.0
     target_std: float = 1.0
     pack: str = ""
+    trained_on: str = ""
 
     @property
     def outputs(self) -> int:

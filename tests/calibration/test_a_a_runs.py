@@ -73,7 +73,7 @@ def run_arms(folder: Path, run: int) -> Verdict:
     return evaluate(
         predictions=predictions,
         cells=cells_table(jobs, summaries).assign(strategy=names),
-        labelled={(8, job.seed): summary["labelled"] for job, summary in zip(jobs, summaries, strict=True)},
+        labelled={(8, job.seed): [summary["labelled"]] for job, summary in zip(jobs, summaries, strict=True)},
         truth=read_test_labels(places.pack),
         classes=CLASSES,
         families={"scratch": "control", TWIN: "twin"},

@@ -105,7 +105,7 @@ def against_scratch(root: Path, w: str, strategy: str) -> ContrastVerdict:
     return evaluate(
         predictions=pd.concat(named),
         cells=cells_table(jobs, summaries),
-        labelled={(10, job.seed): summary["labelled"] for job, summary in zip(jobs, summaries, strict=True)},
+        labelled={(10, job.seed): [summary["labelled"]] for job, summary in zip(jobs, summaries, strict=True)},
         truth=read_test_labels(places.pack),
         classes=Pack(places.pack).card.classes,
         families={"scratch": "control", strategy: "fine-tuning"},

@@ -32,7 +32,7 @@ SETTINGS = {
     "source": {"data": ["source"]},
     "target": {"data": "target"},
     "built_in": [],
-    "data": {"image_size": 12},
+    "data": {"image_size": 12, "smallest_test": 0},
     "pretrain": {"epochs": 2, "batch_size": 16},
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 1},

@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "source": {"data": ["shapes"]},
     "target": {"data": MATCHING},
     "built_in": [],
-    "data": {"image_size": 12},
+    "data": {"image_size": 12, "smallest_test": 0},
     "pretrain": {"epochs": 6, "batch_size": 16},
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 2},

@@ -85,7 +85,7 @@ def test_predictions_and_history_come_back_with_their_cell(run, published):
 
 def test_labelled_ids_come_back_by_budget_and_seed(run, published):
     _, summaries = run
-    assert read_labelled(published[0]) == {(4, 0): summaries[0]["labelled"], (4, 1): summaries[1]["labelled"]}
+    assert read_labelled(published[0]) == {(4, 0): [summaries[0]["labelled"]], (4, 1): [summaries[1]["labelled"]]}
 
 
 def test_a_cell_without_a_rate_comes_back_without_one(domain, tmp_path):

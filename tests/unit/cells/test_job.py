@@ -37,6 +37,7 @@ MATTERS = {
     "backbone": "resnet14",
     "levels": 2,
     "snapshots": False,
+    "fold": 0,
 }
 DOES_NOT = {
     "variant": "half_steps",

@@ -14,7 +14,7 @@ from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError
 
-SETTINGS = DataSettings(image_size=12)
+SETTINGS = DataSettings(image_size=12, smallest_test=0)
 
 
 @pytest.fixture
@@ -221,3 +221,49 @@ def test_gray_and_transparent_pictures_of_one_class_are_one_array(ingest, draw_p
     for row in gray.rows("pool")[:6]:
         with Image.open(folder / gray.examples["path"][row]) as file:
             assert (gray.images[row, 0] == np.asarray(file.convert("L"))).all()
+
+
+class TestTooFewRowsForATestSet:
+    """All labelled rows stay in the pool, in folds; the default asks for 150 test rows."""
+
+    FOLDS = {"smallest_test": 150}
+
+    def test_groups_are_in_one_fold_and_are_what_is_counted(self, ingest, table):
+        pack = ingest(table(label=label_of, group=lambda number, _: f"p{number // 2}"), **self.FOLDS)
+        assert (pack.card.folds, pack.card.splits, pack.card.test_units) == (5, {"pool": 30}, 15)
+        for repeat in range(3):
+            for fold in range(5):
+                outside, inside = (set(pack.examples["group"].iloc[rows]) for rows in pack.fold(repeat, fold))
+                assert not outside & inside
+
+    def test_values_are_in_folds_that_cover_their_range(self, ingest, table):
+        pack = ingest(table(value=lambda number, _: float(number)), label_column="", **self.FOLDS)
+        assert (pack.card.kind, pack.card.folds, pack.card.largest_label_budget) == ("value", 5, 24)
+        truth = read_test_labels(pack.directory).set_index("id")["value"]
+        assert sorted(truth) == [float(number) for number in range(30)]
+        for fold in range(5):
+            found = truth[pack.ids(pack.fold(0, fold)[1])]
+            assert found.min() < 15 < found.max()
+
+    def test_unlabelled_rows_of_a_labelled_rows_group_leave(self, ingest, table):
+        pack = ingest(
+            table(
+                label=lambda _, label: "" if label == "disc" else label,
+                group=lambda number, _: "p" if number in (0, 25) else "",
+            ),
+            **self.FOLDS,
+        )
+        assert pack.card.splits == {"pool": 20, "unlabelled": 9}
+        assert pack.card.removed_overlap == 1
+
+    def test_a_class_of_one_group_is_refused(self, ingest, table):
+        folder = table(label=label_of, group=lambda number, label: "p" if label == "disc" else "")
+        with pytest.raises(DataError) as caught:
+            ingest(folder, **self.FOLDS)
+        assert "class 'disc' has 0 rows outside a fold of cross-validation, at least 2 are needed" in str(caught.value)
+        assert "nor of one group, or remove the class" in str(caught.value)
+
+    def test_own_test_rows_are_kept_however_few(self, ingest, splits):
+        pack = ingest(splits, **self.FOLDS)
+        assert (pack.card.folds, pack.card.own_test, pack.card.splits["test"]) == (0, True, 15)
+        assert pack.card.test_units == 15

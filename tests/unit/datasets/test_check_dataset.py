@@ -16,7 +16,7 @@ def run(decoder):
     def run(path, *, budgets=(2, 4), seeds=2, **settings):
         return check(
             path,
-            settings=DataSettings(image_size=12).model_copy(update=settings),
+            settings=DataSettings(image_size=12, smallest_test=0).model_copy(update=settings),
             seed=0,
             budgets=budgets,
             seeds=seeds,

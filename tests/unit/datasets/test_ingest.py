@@ -14,7 +14,7 @@ from headstart.datasets.rows import CHUNK, Chunk, decode_chunk
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError
 
-SETTINGS = DataSettings(image_size=12)
+SETTINGS = DataSettings(image_size=12, smallest_test=0)
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def split(rows, fraction=0.4, seed=0):
     return split_test([label for _, label in rows], [f"g{group}" for group, _ in rows], fraction=fraction, seed=seed)
 
 
-def draw(ids, labels, *, budget=3, stride=3, seed=0, number=0):
-    return draw_labels(ids, labels, budget=budget, stride=stride, seed=seed, draw=number)
+def draw(ids, labels, *, budget=3, stride=3, seed=0, number=0, groups=None):
+    return draw_labels(ids, labels, budget=budget, stride=stride, seed=seed, draw=number, groups=groups)
 
 
 class TestTestRows:
@@ -194,3 +194,103 @@ class TestHoldOut:
         assert [part.tolist() for part in hold_out(rows, blind, fraction=0.2)] == [
             part.tolist() for part in hold_out(rows, labels, fraction=0.2)
         ]
+
+
+class TestWithoutGroupsTheDrawsAreWhatTheyWere:
+    """Written down before groups came: another order would change every figure of every run."""
+
+    ids = [f"id{number}" for number in range(26)]
+    labels = ["a"] * 13 + ["b"] * 9 + ["c"] * 4
+    DRAWS = [
+        [10, 3, 9, 17, 15, 20, 25, 22, 24],
+        [1, 11, 7, 18, 16, 21, 24, 23, 25],
+        [6, 12, 2, 13, 17, 14, 24, 22, 23],
+        [11, 1, 6, 20, 19, 15, 24, 22, 23],
+    ]
+
+    @pytest.mark.parametrize("number", range(4))
+    @pytest.mark.parametrize("groups", [None, [f"g{number}" for number in range(26)]])
+    def test_the_rows(self, number, groups):
+        found = draw(self.ids, self.labels, budget=3, stride=4, seed=7, number=number, groups=groups)
+        assert found.tolist() == self.DRAWS[number]
+
+    def test_of_values(self):
+        found = draw(self.ids, [""] * 26, budget=10, stride=10, seed=3, number=1)
+        assert found.tolist() == [16, 2, 8, 11, 22, 10, 15, 0, 6, 21]
+
+    @pytest.mark.parametrize("groups", [None, [f"g{number}" for number in range(26)]])
+    def test_what_is_held_out(self, groups):
+        rows = draw(self.ids, self.labels, budget=4, stride=4, seed=7, number=1)
+        train, validation = hold_out(rows, self.labels, fraction=0.3, groups=groups)
+        assert train.tolist() == [1, 11, 7, 18, 16, 21, 24, 23, 25]
+        assert validation.tolist() == [5, 19, 22]
+
+
+# rows as (group, label), groups of several sizes, some of them with rows of several classes
+GROUPED = st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab")), min_size=8, max_size=60)
+
+
+class TestGroups:
+    @staticmethod
+    def pool(sizes):
+        """One class whose groups have these sizes."""
+        groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+        return [f"id{row}" for row in range(len(groups))], ["a"] * len(groups), groups
+
+    @quick
+    @given(st.lists(st.integers(1, 6), min_size=4, max_size=30), st.integers(2, 6), SEEDS)
+    def test_seeds_share_no_group_while_the_pool_allows(self, sizes, stride, seed):
+        ids, labels, groups = self.pool(sizes)
+        assume(len(ids) >= stride)
+        slots = max(1, len(ids) // max(stride - 1 + max(sizes), 2 * max(sizes)))
+        drawn = [
+            {groups[row] for row in draw(ids, labels, budget=stride, stride=stride, seed=seed, number=n, groups=groups)}
+            for n in range(slots)
+        ]
+        assert sum(map(len, drawn)) == len(set().union(*drawn))
+
+    @quick
+    @given(st.lists(st.integers(1, 9), min_size=2, max_size=20), st.integers(2, 12), SEEDS)
+    def test_a_budget_is_so_many_rows_of_two_groups_or_more(self, sizes, budget, seed):
+        ids, labels, groups = self.pool(sizes)
+        assume(len(ids) >= budget)
+        rows = draw(ids, labels, budget=budget, stride=budget, seed=seed, groups=groups)
+        assert len(set(rows)) == budget
+        assert len({groups[row] for row in rows}) >= 2
+
+    @quick
+    @given(st.lists(st.integers(1, 9), min_size=2, max_size=20), SEEDS)
+    def test_budgets_are_nested(self, sizes, seed):
+        ids, labels, groups = self.pool(sizes)
+        assume(len(ids) >= 6)
+        small, large = (draw(ids, labels, budget=b, stride=6, seed=seed, groups=groups).tolist() for b in (3, 6))
+        assert large[:3] == small
+
+    @quick
+    @given(GROUPED, st.floats(0.05, 0.45))
+    def test_no_group_is_on_both_sides_unless_its_class_cannot_be_parted(self, rows, fraction):
+        labels, groups = [label for _, label in rows], [f"g{group}" for group, _ in rows]
+        assume(min(Counter(labels).values()) >= 2 and len(set(labels)) == 2)
+        drawn = np.arange(len(rows))
+        train, validation = hold_out(drawn, labels, fraction=fraction, groups=groups)
+        assert sorted([*train, *validation]) == list(range(len(rows)))
+        for name in "ab":
+            assert any(labels[row] == name for row in train)
+            assert any(labels[row] == name for row in validation)
+        both = {groups[row] for row in train} & {groups[row] for row in validation}
+        pure = all(len({labels[r] for r in drawn if groups[r] == group}) == 1 for group in set(groups))
+        if pure:
+            of_class = {name: {groups[row] for row in drawn if labels[row] == name} for name in "ab"}
+            assert both <= {group for found in of_class.values() if len(found) == 1 for group in found}
+
+    def test_held_out_by_hand(self):
+        """Of ten rows a fifth is wanted, two: the last group has them."""
+        _, labels, groups = self.pool([4, 4, 2])
+        train, validation = hold_out(np.arange(10), labels, fraction=0.2, groups=groups)
+        assert validation.tolist() == [8, 9]
+        assert len(train) == 8
+
+    def test_a_class_of_one_group_is_parted_by_row(self):
+        _, labels, groups = self.pool([5])
+        train, validation = hold_out(np.arange(5), labels, fraction=0.2, groups=groups)
+        assert (train.tolist(), validation.tolist()) == ([0, 1, 2, 3], [4])

@@ -99,7 +99,7 @@ def run_frames(correct: dict[tuple[str, str, int, float], np.ndarray], groups: n
     return {
         "predictions": predictions,
         "cells": pd.DataFrame([_cell(*key) for key in dict.fromkeys(key[:4] for key in keys)]),
-        "labelled": {(b, s): [f"l{s}-{b}-{i}" for i in range(3 * b)] for _, _, b, s, _ in keys},
+        "labelled": {(b, s): [[f"l{s}-{b}-{i}" for i in range(3 * b)]] for _, _, b, s, _ in keys},
         "truth": truth,
         "classes": CLASSES,
         "families": FAMILIES,

@@ -169,7 +169,7 @@ def test_a_cell_twice():
 
 def test_labelled_rows_that_are_not_given():
     with pytest.raises(DataError) as error:
-        outcomes(labelled={(10, 0): ["a"]}).overlap(10, [0, 1])
+        outcomes(labelled={(10, 0): [["a"]]}).overlap(10, [0, 1])
     assert str(error.value) == (
         "labelled rows are missing for (label_budget, seed) [(10, 1)]; they are written where labels are drawn"
     )

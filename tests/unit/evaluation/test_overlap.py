@@ -8,18 +8,37 @@ from headstart.evaluation.overlap import average_overlap, overlap_factor
 
 def test_overlap_is_averaged_over_pairs():
     # pairs: 2 of 4 in common, 0, 1 of 4
-    assert average_overlap(["abcd", "abef", "ghie"]) == pytest.approx((0.5 + 0.0 + 0.25) / 3)
+    assert average_overlap([["abcd"], ["abef"], ["ghie"]]) == pytest.approx((0.5 + 0.0 + 0.25) / 3)
 
 
 def test_overlap_of_draws_of_different_size_is_the_correlation_of_their_means():
-    assert average_overlap([list("abcd"), list("a")]) == pytest.approx(0.5)
+    assert average_overlap([["abcd"], ["a"]]) == pytest.approx(0.5)
     means = np.random.default_rng(0).normal(size=(200_000, 4))
     assert np.corrcoef(means.mean(axis=1), means[:, 0])[0, 1] == pytest.approx(0.5, abs=0.01)
 
 
+def test_two_rows_of_one_group_are_the_same_label():
+    assert average_overlap([["aab"], ["aac"]]) == pytest.approx(4 / 5)
+
+
+def test_in_cross_validation_it_is_the_correlation_of_the_means_over_folds():
+    """Two folds a seed: A has a twice, b and c once; B has a and d once, b twice. 2 + 2 over sqrt(6 * 6)."""
+    assert average_overlap([["ab", "ac"], ["ab", "bd"]]) == 0.5  # at most 1 - 1 / 2
+    assert average_overlap([["ab", "ac", ""], ["ab", "bd", ""]]) == pytest.approx(4 / 6)
+    values = np.random.default_rng(0).normal(size=(400_000, 4))
+    own, other = values[:, :3] @ [2, 1, 1], values @ [1, 2, 0, 1]
+    assert np.corrcoef(own, other)[0, 1] == pytest.approx(4 / 6, abs=0.01)
+
+
+def test_all_labels_outside_of_each_fold_are_never_all_shared():
+    """For then the factor would be 1, and the seeds' labels no matter at all."""
+    seeds = [["cdef", "abef", "abcd"], ["bdef", "acef", "abcd"]]
+    assert average_overlap(seeds) == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize(
     ("draws", "expected"),
-    [([["a", "b"]], None), ([], None), ([["a"], ["a"], ["a"]], 1.0), ([["a"], ["b"]], 0.0), ([[], []], 0.0)],
+    [([["ab"]], None), ([], None), ([["a"], ["a"], ["a"]], 1.0), ([["a"], ["b"]], 0.0), ([[""], [""]], 0.0)],
 )
 def test_ends_of_the_scale(draws, expected):
     assert average_overlap(draws) == expected

@@ -236,3 +236,19 @@ def test_resolution_line():
         "resolution: 40 test groups and 1 seed give a 90% interval of about +-4.4 points"
         " (expecting 10% of the groups to differ; with one seed, of these two models only)"
     )
+
+
+def test_cross_validation_is_said():
+    contrast = measured(-0.05, 0.01, 0.07, folds=5)
+    assert "from this W, by 5-fold cross-validation repeated 5 times)" in sentence(contrast, "not settled", "wide")
+    assert sentence(contrast, "not settled", "wide").endswith("; more rows would narrow it most (800 now)")
+    assert "by 5-fold cross-validation)" in sentence(
+        measured(-0.05, 0.01, 0.07, folds=5, seeds=1, overlap=None), "not settled", "wide"
+    )
+
+
+def test_resolution_line_of_cross_validation():
+    line = resolution_line(resolution(units=60, seeds=5, overlap=0.5), folds=5)
+    assert line.startswith(
+        "resolution: 60 rows by 5-fold cross-validation repeated 5 times give a 95% interval of about +-"
+    )

@@ -145,7 +145,7 @@ def test_labels_saved_hold_the_true_ratio():
 
 def test_the_simulated_overlap_is_the_overlap_asked_for():
     draws = labelled_draws(np.random.default_rng(0), Design(seeds=10, overlap=0.25))
-    assert average_overlap([[str(label) for label in draw] for draw in draws]) == pytest.approx(0.25, abs=0.05)
+    assert average_overlap([[[str(label) for label in draw]] for draw in draws]) == pytest.approx(0.25, abs=0.05)
 
 
 RUNS = 2000

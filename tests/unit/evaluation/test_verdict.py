@@ -235,14 +235,14 @@ def test_two_seeds_are_a_warning():
 
 
 def test_labels_that_all_seeds_share():
-    labelled = {(budget, seed): ["a", "b"] for budget in (5, 10, 20) for seed in range(5)}
+    labelled = {(budget, seed): [["a", "b"]] for budget in (5, 10, 20) for seed in range(5)}
     scratch = verdict(labelled=labelled).against_scratch
     assert scratch.overlap == 1.0
     assert "; for these labels, from this W)" in scratch.sentence
 
 
 def test_overlapping_labels_widen_the_seed_part(helped):
-    labelled = {(b, s): [*"abc", *(f"{s}-{i}" for i in range(9))] for b in (5, 10, 20) for s in range(5)}
+    labelled = {(b, s): [[*"abc", *(f"{s}-{i}" for i in range(9))]] for b in (5, 10, 20) for s in range(5)}
     apart, overlapping = helped.verdict.against_scratch, verdict(labelled=labelled).against_scratch
     assert overlapping.overlap == 0.25
     assert overlapping.seed_part == pytest.approx(apart.seed_part * (1 + 5 * 0.25 / 0.75))
@@ -282,7 +282,7 @@ def test_rounds_are_handed_through():
 def test_equal_inputs_in_any_order_give_equal_bytes(helped):
     given = run_frames(tables())
     shuffled = {name: given[name].sample(frac=1, random_state=3) for name in ("predictions", "cells", "truth")}
-    labelled = {key: list(reversed(ids)) for key, ids in reversed(given["labelled"].items())}
+    labelled = {key: [list(reversed(ids)) for ids in draws] for key, draws in reversed(given["labelled"].items())}
     one, other = helped, evaluate(**run(**shuffled, labelled=labelled))
     assert as_json(one) == as_json(other)
     pd.testing.assert_frame_equal(one.comparison, other.comparison)

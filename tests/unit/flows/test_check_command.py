@@ -13,7 +13,16 @@ from headstart.settings import load, write_default
 from tasks.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
-SMALL = ["--finetune.label_budget", "4", "--finetune.curve_budgets", "2", "--data.image_size", "12"]
+SMALL = [
+    "--finetune.label_budget",
+    "4",
+    "--finetune.curve_budgets",
+    "2",
+    "--data.image_size",
+    "12",
+    "--data.smallest_test",
+    "0",
+]
 
 
 @pytest.fixture
@@ -65,12 +74,35 @@ def test_json_holds_the_same(workspace, pets, capsys) -> None:
 
 
 def test_what_a_run_would_refuse_exits_with_2_after_the_findings(workspace, pets, capsys) -> None:
-    assert run_command(["check", str(pets)]) == 2
+    assert run_command(["check", str(pets), "--data.smallest_test", "0"]) == 2
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{pets}: 30 rows in 3 classes\n")
     assert captured.err.startswith("error: a label budget of 20 a class needs 20 labelled rows")
-    assert run_command(["check", str(pets), "--json"]) == 2
+    assert run_command(["check", str(pets), "--json", "--data.smallest_test", "0"]) == 2
     assert json.loads(capsys.readouterr().out)["accepted"] is False
+
+
+def test_too_few_rows_for_a_test_set_are_said_to_be_cross_validated(workspace, pets, capsys) -> None:
+    """With the settings as they are: budgets are lowered to what a class of 10 has outside of a fold."""
+    assert run_command(["check", str(pets)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:8] == [
+        "split: too few rows for a test set (40% of 30 rows are fewer than data.smallest_test, 150): each is predicted"
+        " by 5-fold cross-validation repeated 5 times, and what is delivered is trained once more on all of them",
+        "split: label budget 5 instead of 10: two thirds of the 8 rows that every class has outside each fold, so that"
+        " seeds differ in their labels",
+        "split: left out of the curve: 5, 20 (finetune.curve_budgets)",
+        "class bar: 10",
+        "class cross: 10",
+        "class disc: 10",
+        "label budget: at most 8 a class",
+    ]
+    assert lines[8].startswith(
+        "resolution: 30 rows by 5-fold cross-validation repeated 5 times give a 95% interval of about +-"
+    )
+    assert run_command(["check", str(pets), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["folds"], found["test_rows"], found["largest_label_budget"]) == (5, 30, 8)
 
 
 @pytest.mark.parametrize(

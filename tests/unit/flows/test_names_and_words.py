@@ -22,7 +22,7 @@ from tasks.devices import Device
 )
 def test_task_runs_read_as_the_articles_steps(monkeypatch, name, item, expected) -> None:
     monkeypatch.setattr(naming, "available", lambda: (Device("cpu", 0, "a chip"),))
-    assert naming.step_name(Settings(), name, item) == expected
+    assert naming.step_name(Settings(), name, item, "10 labels a class, 5 seeds") == expected
 
 
 def test_a_line_goes_to_standard_error_once_and_only_inside_the_block(capsys) -> None:

@@ -42,7 +42,7 @@ test_directory.__test__ = False  # it only sounds like one
 def settings() -> Settings:
     return validate(
         {
-            "data": {"image_size": 12},
+            "data": {"image_size": 12, "smallest_test": 0},
             "pretrain": STILL | {"epochs": 4, "batch_size": 32},
             "extract": {"views": 2},
             "finetune": {"label_budget": 15, "curve_budgets": [], "seeds": 2},
