@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.datasets.pack import Pack
 
-TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
+TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
 def loss(scores: Tensor, labels: Tensor) -> Tensor:
