@@ -51,7 +51,8 @@ def study(root: Path) -> dict[str, object]:
     outcomes = confirm(DESIGNS, search(DESIGNS, cells), cells)
     tested = {pair.name: _tested(pair, root, outcomes, range(DRAWS)) for pair in PAIRS}
     tested |= {pair.name: _tested(pair, root, outcomes, CONFIRMED) for pair in SHOWN}
-    return document(outcomes, tested, seconds=time.perf_counter() - start)
+    _say(start, "done")
+    return document(outcomes, tested)
 
 
 def _tested(pair: Pair, root: Path, outcomes: dict[str, Outcome], draws: Sequence[int]) -> dict[str, Shown]:

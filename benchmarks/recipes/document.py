@@ -14,11 +14,10 @@ from headstart.evaluation.intervals import Floats
 DECIMALS = 5
 
 
-def document(outcomes: dict[str, Outcome], tested: dict[str, dict[str, Shown]], *, seconds: float) -> dict[str, Any]:
+def document(outcomes: dict[str, Outcome], tested: dict[str, dict[str, Shown]]) -> dict[str, Any]:
     """Everything as plain numbers: scores are fractions, or of values the error in their unit."""
     return {
         "command": "make recipes",
-        "minutes": round(seconds / 60, 1),
         "versions": {name: version(name) for name in ("torch", "torchvision", "scikit-learn", "mlxtend", "matplotlib")},
         "pairs": [{"name": pair.name, "line": pair.line, "label_budget": pair.label_budget} for pair in PAIRS],
         "shown": [{"name": pair.name, "line": pair.line, "label_budget": pair.label_budget} for pair in SHOWN],

@@ -1,12 +1,13 @@
 """The study: one factor at a time on validation scores, then a confirmation on labels that the search never saw.
 
 The search goes from factor to factor, keeping the best value of each by the mean validation score over the pairs (ties:
-the lower validation loss). That chases noise as well, so what it found is compared with where it began once more, on
-fresh draws of labels, and a default changes only if that interval lies above 0. Test rows have no part in any of it.
+the lower validation loss). That chases noise as well, so what it found, where it is ahead by more than the margin, is
+compared with where it began once more, on fresh draws of labels, and a default changes only if that interval lies
+above 0. Test rows have no part in any of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from scipy.stats import t as student
 
 from benchmarks.recipes.pairs import Recipe
 from headstart.evaluation.intervals import Floats
+from headstart.evaluation.settings import EvaluationSettings
 
 SEARCHED, CONFIRMED = (0, 1, 2), (3, 4, 5)  # draws of labels
+MARGIN = EvaluationSettings().margin  # differences below it count as equivalent, here as in the verdict
 
 Scores = tuple[Floats, Floats]  # validation scores and losses, (pairs, seeds)
 Cells = Callable[[Sequence[tuple[str, Recipe]], Sequence[int]], list[Scores]]
@@ -138,8 +141,8 @@ def mean_difference(ours: Floats, theirs: Floats) -> Difference:
 class Outcome:
     """What became of a strategy: every trial, what was found, how far it was ahead on fresh draws, what is kept.
 
-    gain: of validation scores on CONFIRMED, loss: of validation losses (lower is better); None where the search ended
-    where it began.
+    gain: of validation scores on CONFIRMED, loss: of validation losses (lower is better); None where the search got
+    ahead of its beginning by no more than the margin.
     """
 
     trials: list[Trial]
@@ -151,13 +154,13 @@ class Outcome:
 
 def confirm(designs: dict[str, Design], trials: dict[str, list[Trial]], cells: Cells) -> dict[str, Outcome]:
     """Keeps what was found only where it is better than the start on fresh draws, by more than noise."""
-    found = {name: best(own).recipe for name, own in trials.items()}
-    moved = [name for name, design in designs.items() if found[name] != design.start]
-    scored = cells([(name, recipe) for name in moved for recipe in (found[name], designs[name].start)], CONFIRMED)
-    outcomes = {name: Outcome(trials[name], designs[name].start, None, None, designs[name].start) for name in designs}
-    for place, name in enumerate(moved):
+    outcomes = {name: Outcome(own, best(own).recipe, None, None, designs[name].start) for name, own in trials.items()}
+    ahead = [name for name, own in trials.items() if (best(own).scores - own[0].scores).mean() > MARGIN]
+    pairs = [(name, recipe) for name in ahead for recipe in (outcomes[name].found, designs[name].start)]
+    scored = cells(pairs, CONFIRMED)
+    for place, name in enumerate(ahead):
         (ours, our_loss), (theirs, their_loss) = scored[2 * place : 2 * place + 2]
         gain, loss = mean_difference(ours, theirs), mean_difference(our_loss, their_loss)
-        kept = found[name] if gain.low > 0 else designs[name].start
-        outcomes[name] = Outcome(trials[name], found[name], gain, loss, kept)
+        kept = outcomes[name].found if gain.low > 0 else designs[name].start
+        outcomes[name] = replace(outcomes[name], gain=gain, loss=loss, kept=kept)
     return outcomes

@@ -41,8 +41,8 @@ def _trials(document: Document) -> str:
     """Every recipe against where its search began, on the draws of the search."""
     draws = _list(document["draws"]["searched"])
     lines = [
-        f"Tried in {document['minutes']:g} minutes, on draws {draws} of the labels. Validation accuracy, mean over the",
-        "pairs and draws; against the start: points of accuracy, nats of validation loss (lower is better).",
+        f"What was tried, on draws {draws} of the labels. Validation accuracy, mean over the pairs and draws; against",
+        "the start: points of accuracy, nats of validation loss (lower is better).",
         "",
         "| strategy | recipe | accuracy, % | against the start | loss |",
         "|---|---|---|---|---|",
@@ -71,8 +71,8 @@ def _confirmations(document: Document) -> str:
     ]
     for name, own in document["strategies"].items():
         kept = "what was found" if own["kept"] != own["start"] else "as it was"
-        found = _changed({"recipe": own["found"]}, own["start"]) if own["gain"] else "the same"
-        gain = _points(own["gain"]) if own["gain"] else ""
+        found = _changed({"recipe": own["found"]}, own["start"]) or "the same"
+        gain = _points(own["gain"]) if own["gain"] else "within the margin" * (own["found"] != own["start"])
         loss = _interval(own["loss"], "+.3f") if own["loss"] else ""
         lines.append(f"| `{name}` | {_recipe(own['start'])} | {found} | {gain} | {loss} | {kept} |")
     return "\n".join(lines)

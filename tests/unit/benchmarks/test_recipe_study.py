@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from benchmarks.recipes.study import CONFIRMED, DESIGNS, SEARCHED, Design, confirm, mean_difference, search
+from benchmarks.recipes.study import CONFIRMED, DESIGNS, MARGIN, SEARCHED, Design, confirm, mean_difference, search
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
@@ -83,6 +83,14 @@ def test_where_the_search_ends_where_it_began_nothing_is_run_again():
     outcome = confirm(design, search(design, surface), surface)["probe"]
     assert (outcome.gain, outcome.loss, outcome.kept) == (None, None, {"levels": 1})
     assert surface.asked[-1] == ([], CONFIRMED)
+
+
+def test_what_is_ahead_by_no_more_than_the_margin_is_not_confirmed():
+    surface = Surface(lambda recipe: 0.9 + (0.999 * MARGIN if recipe == {"levels": 2} else 0.0))
+    design = {"probe": DESIGN["probe"]}
+    outcome = confirm(design, search(design, surface), surface)["probe"]
+    assert (outcome.found, outcome.gain, outcome.kept) == ({"levels": 2}, None, {"levels": 1})
+    assert MARGIN == 0.01
 
 
 def test_of_one_pair_the_interval_is_the_paired_t_tests():
