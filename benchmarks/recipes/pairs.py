@@ -54,7 +54,7 @@ class Pair:
         recipes[strategy or "scratch"] = recipes.get(strategy, {}) | (recipe or {})
         return validate(
             {
-                "data": {"test_fraction": self.test_fraction},
+                "data": {"test_fraction": self.test_fraction, "smallest_test": 0},
                 "pretrain": {"augment": self.augment},
                 "extract": {"levels": depth},
                 "finetune": {"label_budget": self.label_budget, "curve_budgets": [], "seeds": DRAWS},

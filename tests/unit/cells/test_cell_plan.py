@@ -64,7 +64,7 @@ def test_more_fixed_blocks_than_there_are_is_refused_before_anything_is_trained(
 
 def test_each_fold_is_a_training_and_each_strategy_one_more(timed):
     settings = validate({"finetune": {"curve_budgets": [5]}}, where="test")
-    sizes = {"source_rows": 5000, "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
+    sizes = {"source_rows": [5000], "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
     found, one = plan(settings, folds=5, **sizes), plan(settings, **sizes)
     assert one.cells == 5 * (5 + 2 + 2)
     assert found.cells == 5 * 5 * (5 + 2 + 2) + 5
@@ -75,6 +75,6 @@ def test_each_fold_is_a_training_and_each_strategy_one_more(timed):
 def test_each_fold_predicts_its_own_rows_alone(monkeypatch):
     monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.0, 1.0, 0))
     settings = validate({"finetune": {"curve_budgets": [], "strategies": ["scratch", "linear_probe"]}}, where="test")
-    sizes = {"source_rows": 0, "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
+    sizes = {"source_rows": [0], "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
     # 60 rows a seed: 4 cells, and 3 more looks at scratch; the two that are delivered are counted as a fold each
     assert plan(settings, folds=5, **sizes).seconds - 60 * 9 == pytest.approx(60 * 5 * (4 + 3) + 12 * 2)

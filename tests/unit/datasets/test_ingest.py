@@ -204,7 +204,7 @@ def test_all_rows_of_a_source_may_be_learned_from(ingest_as_source, pictures):
     assert pack.card.splits == {"pool": 30}
     assert pack.card.counts == {"bar": 10, "cross": 10, "disc": 10}
     assert pack.examples["label"].notna().all()
-    assert read_test_labels(pack.directory).empty
+    assert not pack.directory.with_name(f"{pack.directory.name}.test").exists()
 
 
 def test_the_targets_test_rows_leave_the_source_and_are_counted(ingest, ingest_as_source, pictures, draw_pictures):
