@@ -48,6 +48,7 @@ class Versioning:
         self.root = root
         self._repo = _open(root)
         self._at_start = fingerprint(root)
+        self._data: dict[Path, str] = {}  # DVC's digests of datasets, which take it half a second to find
 
     def stages(self) -> list[str]:
         """Names of all steps of the pipeline, in an order that they can run in."""
@@ -142,6 +143,7 @@ class Versioning:
         from dvc.exceptions import DvcException
 
         self._reload()
+        self._data.pop(path, None)
         path.parent.mkdir(parents=True, exist_ok=True)
         place_file = _link if self._may_link(path.parent) else _copy
         try:
@@ -181,10 +183,10 @@ class Versioning:
 
     def data_digest(self, path: Path) -> str:
         """DVC's digest of a tracked file or folder, "" where DVC has none yet."""
-        for out in self._repo.index.outs:
-            if Path(out.fs_path) == path and out.hash_info:
-                return str(out.hash_info.value)
-        return ""
+        if path not in self._data:
+            found = [out for out in self._repo.index.outs if Path(out.fs_path) == path and out.hash_info]
+            self._data[path] = str(found[0].hash_info.value) if found else ""
+        return self._data[path]
 
     def _restore(self, stage: "PipelineStage") -> bool:
         from dvc.stage.cache import RunCacheNotFoundError
@@ -202,6 +204,8 @@ class Versioning:
         stage.save()
         stage.commit()
         stage.dump(update_pipeline=False)
+        for out in stage.outs:
+            self._data.pop(Path(out.fs_path), None)
 
     def _load(self, name: str) -> "PipelineStage":
         from dvc.exceptions import DvcException

@@ -1,7 +1,7 @@
 """GoogLeNet of torchvision as ordered blocks: stem, then the inception modules up to each pooling.
 
 It is built without its auxiliary heads; torchvision's pretrained weights expect input scaled to [-1, 1]
-(headstart/backbones/pretrained.py).
+(headstart/training/matching.py).
 """
 
 from torch import nn

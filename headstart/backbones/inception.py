@@ -1,7 +1,7 @@
 """Inception v3 of torchvision as ordered blocks: the convolutions up to each pooling, then the mixed modules by size.
 
 It is built without its auxiliary head; torchvision's pretrained weights expect input scaled to [-1, 1]
-(headstart/backbones/pretrained.py).
+(headstart/training/matching.py).
 """
 
 from torch import nn

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from headstart.backbones.network import build, check_image_size
-from headstart.backbones.pretrained import Match, load_matching
 from headstart.datasets.weights_folder import About, find_weights, read_about
 from headstart.errors import DataError
 from headstart.storage.publish import publishing
+from headstart.training.matching import Match, load_matching
 from headstart.training.rows import Normalisation
 from headstart.training.weights import WeightsCard, write_weights
 

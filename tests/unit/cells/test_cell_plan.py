@@ -66,10 +66,12 @@ def test_each_fold_is_a_training_and_each_strategy_one_more(timed):
     settings = validate({"finetune": {"curve_budgets": [5]}}, where="test")
     sizes = {"source_rows": [5000], "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
     found, one = plan(settings, folds=5, **sizes), plan(settings, **sizes)
-    assert one.cells == 5 * (5 + 2 + 2)
-    assert found.cells == 5 * 5 * (5 + 2 + 2) + 5
+    assert one.cells == 5 * (6 + 2 + 2)
+    assert found.cells == 5 * 5 * (6 + 2 + 2) + 6
     pretraining = 0.01 * 8 * 78 * 2
-    assert found.seconds - pretraining == pytest.approx(5 * (one.seconds - pretraining) + 0.01 * (600 + 200 + 200))
+    assert found.seconds - pretraining == pytest.approx(
+        5 * (one.seconds - pretraining) + 0.01 * (600 + 200 + 200 + 100)
+    )
 
 
 def test_each_fold_predicts_its_own_rows_alone(monkeypatch):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from headstart.backbones.network import build
-from headstart.backbones.pretrained import adapt_input, load_matching
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.published import torchvision_normalisation
+from headstart.training.matching import adapt_input, load_matching
 
 AUXILIARY = ["googlenet", "inception_v3"]
 SIDE = {"googlenet": 32, "inception_v3": 80, "maxvit_t": 224}
