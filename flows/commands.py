@@ -171,10 +171,12 @@ def _run_flow(workspace: Workspace, settings: Settings) -> int:
     os.chdir(workspace.root)
     for dataset in versioning_of(workspace.root).record_datasets():
         show(f"{dataset} was edited: {dataset}.dvc now names its new version")
-    with start_prefect(workspace.state), log_to_terminal():
+    with start_prefect(workspace.state) as server, log_to_terminal():
         from flows.transfer import transfer
 
         Thread(target=_open_early, args=(workspace,), daemon=True).start()
+        if server:
+            server.wait()
         registered = transfer(settings)
     if registered:
         show(f"registered with MLflow: {registered}")

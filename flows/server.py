@@ -1,11 +1,19 @@
 """Prefect's surroundings: its home in the project's state, quiet, on loopback, without a word to the outside."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+
+from headstart.errors import HeadstartError
 
 OWNER = "HEADSTART_PID"  # set in a server's environment: the process that started it
 
@@ -21,21 +29,107 @@ DEFAULTS = {
     "PREFECT_CLI_PROMPT": "false",
 }
 
+TEMPORARY = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}  # as Prefect does
 
-@contextmanager
-def start_prefect(state: Path) -> Iterator[None]:
-    """Sets Prefect up before its first import; what the user set in the environment stands.
 
-    Without PREFECT_API_URL a server is started for this run and ends with it; those that killed runs left are swept.
+class Server:
+    """The Prefect server of one run, in a process of its own on loopback; the same command as Prefect's temporary one.
+
+    Prefect starts that one when the flow is called, in 8 to 20 s of waiting; this one comes up while we import.
     """
+
+    def __init__(self, home: Path):
+        self.log = home / "server.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]  # not imported yet
+        application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
+        address = ["--host", "127.0.0.1", "--port", str(self.port)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error", "--lifespan", "on"],
+                env=os.environ
+                | {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def wait(self) -> None:
+        """Returns when it answers.
+
+        Raises:
+            HeadstartError: it ended, or does not answer in time; its log is named.
+        """
+        seconds = float(os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"])
+        end = time.monotonic() + seconds
+        while not self._answers():
+            if self.process.poll() is not None:
+                raise HeadstartError(f"Prefect's server ended while it started; {self.log} says why")
+            if time.monotonic() > end:
+                raise HeadstartError(
+                    f"Prefect's server did not answer within {seconds:g} s ({self.log} may say why); give it more by "
+                    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or stop what else is running"
+                )
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Ends it; it has five seconds for what it has not written yet."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)  # no proxy comes between
+        try:
+            connection.request("GET", "/api/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+def set_up(state: Path) -> None:
+    """Prefect's environment, before its first import; what the user set there stands."""
     home = state / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_HOME", str(home))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     os.environ[OWNER] = str(os.getpid())
+
+
+@contextmanager
+def start_prefect(state: Path) -> Iterator[Server | None]:
+    """Starts a server for this run, which ends with it; those that killed runs left are swept.
+
+    None where the user has a server (PREFECT_API_URL) or a home with profiles that may name one (PREFECT_HOME).
+    """
+    elsewhere = {"PREFECT_API_URL", "PREFECT_HOME"} & set(os.environ)
+    set_up(state)
     sweep_servers(os.environ["PREFECT_HOME"])
-    yield
+    if elsewhere:
+        yield None
+        return
+    server = Server(Path(os.environ["PREFECT_HOME"]))
+    os.environ["PREFECT_API_URL"] = server.api_url
+    try:
+        yield server
+    finally:
+        server.stop()
+        del os.environ["PREFECT_API_URL"]
 
 
 def sweep_servers(home: str) -> list[int]:

@@ -339,8 +339,10 @@ import os, signal
 from pathlib import Path
 from flows.server import start_prefect
 
-with start_prefect(Path(".headstart").resolve()):
+with start_prefect(Path(".headstart").resolve()) as server:
     from prefect import flow
+
+    server.wait()
 
     @flow(persist_result=False)
     def doomed():
