@@ -53,8 +53,7 @@ class Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error", "--lifespan", "on"],
-                env=os.environ
-                | {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
+                env=os.environ | TEMPORARY,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
