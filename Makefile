@@ -29,7 +29,7 @@ plan: $(STAMP) ## say what a run would do, how long it takes and how sure its ve
 	@$(BIN)/headstart run --plan
 
 test: $(STAMP) ## the test suite, in two processes of one thread each
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own data: minutes of real git and DVC
 	@$(BIN)/python -m pytest -m scenario

@@ -34,13 +34,20 @@ TINY = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes: those in whole projects share one, the others stay together by file."""
-    for item in items:
-        place = item.path.relative_to(ROOT / "tests")
-        group = str(place) if place.parts[0] == "unit" else "projects"
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where tests run in several processes: those in whole projects share one, the others stay together by file.
+
+    The scheduler of --dist loadgroup does not group under this pytest: it renames items, and they keep their names.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPlace(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            return path if path.startswith("tests/unit/") else "projects"
+
+    return ByPlace(config, log)  # type: ignore[arg-type]
 
 
 def pytest_configure(config: pytest.Config) -> None:
