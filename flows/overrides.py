@@ -7,10 +7,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.error import YAMLError
 
 from flows.console import show
 from flows.register import EXTRAS, WEIGHTS, Registration, look_up, register
 from flows.weights import look_up_weights
+from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import SettingsError, UserError
 from headstart.registry import nearest
@@ -65,9 +67,10 @@ def apply_overrides(
             "run with the weights first; then they are a dataset of the project, and --source.data A,B names both"
         )
     coming = _look_up_datasets(workspace, document, overrides)
-    _fetch_what_is_used(document, overrides)
+    _fetch_what_is_used(document, overrides, before)
     settings = validate(document, where="flags")
     _check_datasets(workspace, settings, [registration.name for registration in coming if registration.files])
+    _check_library(settings, overrides)
     for registration in coming:
         register(workspace, registration)
     for name, value in further(settings).items():
@@ -132,7 +135,7 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
         sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone)]
     if "source.data" in overrides:
         text = overrides["source.data"]
-        parts = [text] if Path(text).expanduser().exists() else _parts(text)
+        parts = [text] if not text.strip() or Path(text).exists() else _parts(text)
         sources = [look_up(workspace, part, how.data) for part in parts]
     if "target.data" in overrides:
         targets = [look_up(workspace, overrides["target.data"], how.data, **extras)]
@@ -152,14 +155,30 @@ def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str])
         if not is_built_in(name) and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
-                f"{nearest(name, sorted({*known, *there}))}, or give the path of a folder of class folders"
+                f"{nearest(name, sorted({*known, *there}))} Or give the path of a folder of class folders"
             )
 
 
-def _fetch_what_is_used(document: Any, overrides: dict[str, str]) -> None:
+def _check_library(settings: Settings, overrides: dict[str, str]) -> None:
+    """Refuses a network of timm that is unknown, or does not take these images; of ours the table says so at once.
+
+    Raises:
+        SettingsError: see check_image_size; timm's nearest names are listed.
+    """
+    if settings.backbone in BACKBONES or not {"backbone", "data.image_size", "data.channels"} & set(overrides):
+        return
+    from headstart.backbones.network import check_image_size
+
+    check_image_size(settings.backbone, channels=settings.data.channels, image_size=settings.data.image_size)
+
+
+def _fetch_what_is_used(document: Any, overrides: dict[str, str], before: dict[str, Knob]) -> None:
     """Where a flag names another dataset, built_in becomes the built-ins that are used now."""
     if {"source.data", "target.data", WEIGHTS} & set(overrides) and "built_in" not in overrides:
-        used = [*document["source"]["data"], document["target"]["data"]]
+        sources, target = (
+            document.get(role, {}).get("data", before[f"{role}.data"].value) for role in ("source", "target")
+        )
+        used = [*sources, target]
         document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 
@@ -189,7 +208,15 @@ def _parts(text: str) -> list[str]:
 
 
 def _yaml_scalar(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+    """A flag's value as YAML reads it.
+
+    Raises:
+        SettingsError: it is not YAML.
+    """
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        raise SettingsError(f"{text!r} is not a value; give a number, true or false, or a word") from None
 
 
 def _yaml() -> YAML:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.console import show
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.settings import DataSettings, check_name
 from headstart.datasets.table import is_built_in, torchvision_name
 from headstart.errors import UserError
 from tasks.workspace import Workspace
@@ -40,7 +40,9 @@ def look_up(
     Raises:
         UserError: a path is no folder or table, its name is taken, or an own test set comes without a path.
     """
-    path = Path(text).expanduser()
+    path = _expanded(text)
+    if workspace.root.is_relative_to(path.resolve()) and path.is_dir():
+        raise UserError(f"{text or 'an empty path'} is a folder that holds this project; give the folder of the images")
     name = torchvision_name(text)
     inside = path.resolve().parent == workspace.root / "data"
     is_name = path.parent == Path(".") and not path.is_dir() and not (path.is_file() and path.suffix)
@@ -61,11 +63,15 @@ def look_up(
 
 
 def check_free(workspace: Workspace, name: str, text: str) -> None:
-    """Refuses a name under which there is a dataset.
+    """Refuses a name under which there is a dataset, and one that none can have.
 
     Raises:
-        UserError: a built-in or another dataset of the project has it.
+        UserError: a built-in or another dataset of the project has it, or it has characters that it may not have.
     """
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise UserError(f"{text}: {error}; rename it, or give a link of another name") from None
     if is_built_in(name):
         raise UserError(f"{text}: {name} is the name of a built-in dataset; give it another name")
     if workspace.data(name).exists() or workspace.data(f"{name}.dvc").exists():
@@ -89,8 +95,22 @@ def register(workspace: Workspace, registration: Registration) -> None:
     )
 
 
+def _expanded(text: str) -> Path:
+    """A path with ~ in it as the shell would have it.
+
+    Raises:
+        UserError: it is empty, or of a user that is not known.
+    """
+    if not text.strip():
+        raise UserError("the name or path of a dataset is empty; is a variable of the shell not set?")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{text}: {error}") from None
+
+
 def _path(workspace: Workspace, text: str) -> Path | None:
     """A path, or the place of a dataset of the project; None where nothing is given."""
-    path = Path(text).expanduser()
+    path = _expanded(text) if text else Path()
     named = path.parent == Path(".") and not path.exists() and workspace.data(text).is_dir()
     return None if not text else workspace.data(text) if named else path

@@ -56,6 +56,7 @@ class Server:
                 env=os.environ | TEMPORARY,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the run, which still tells the server how it ended
             )
 
     @property

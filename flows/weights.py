@@ -51,6 +51,12 @@ def _about(path: Path) -> dict[str, Any] | None:
         read_about(path.parent)
         return dict(json.loads(beside.read_text(encoding="utf-8")))
     if path.name == "weights.safetensors" and card.is_file():
-        fields = json.loads(card.read_text(encoding="utf-8"))
-        return fields["normalisation"] | {"classes": fields["classes"], "image_size": fields["image_size"]}
+        try:
+            fields = json.loads(card.read_text(encoding="utf-8"))
+            return fields["normalisation"] | {"classes": fields["classes"], "image_size": fields["image_size"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{card} is not the card of weights that Headstart trained ({error}); give the file itself, {path}, "
+                f"with an {ABOUT} beside it that says their normalisation"
+            ) from None
     return None

@@ -60,6 +60,12 @@ class Settings(Knobs):
         self._datasets_differ()
         for name in self.finetune.strategies:
             STRATEGIES.get(name)
+        if not any(STRATEGIES.get(name).role == "transfer" for name in self.finetune.strategies):
+            ways = ", ".join(entry.name for entry in STRATEGIES if entry.role == "transfer")
+            raise SettingsError(
+                "finetune.strategies names no way to transfer, so there is nothing to compare with scratch; add one of "
+                f"{ways}"
+            )
         self._built_ins_are_fetched()
         self._control_is_strong()
         return self
@@ -122,6 +128,8 @@ def read(path: Path) -> CommentedMap:
         document = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path} is missing; `headstart run --preset default` writes it anew") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, CommentedMap):

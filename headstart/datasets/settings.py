@@ -1,12 +1,32 @@
 """Knobs of ingest: how files become rows of a pack."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from headstart.knobs import Knobs
 
-Dataset = Annotated[str, Field(min_length=1)]
+NAME = re.compile(r"\w[\w .+-]*")  # of a dataset: it becomes part of paths, commands and stages of dvc.yaml
+
+
+def check_name(name: str) -> str:
+    """Refuses what cannot be the name of a dataset.
+
+    Raises:
+        ValueError: a character that a command or a stage would take for something else, or packs' own ending.
+    """
+    if not name:
+        raise ValueError("a dataset needs a name of at least 1 character")
+    if not NAME.fullmatch(name) or name.endswith((".test", ".dvc", " ")):
+        raise ValueError(
+            f"{name!r} cannot be the name of a dataset: letters, digits, spaces and . _ + - can be in it, it begins "
+            "with a letter or digit, and does not end in .test or .dvc"
+        )
+    return name
+
+
+Dataset = Annotated[str, AfterValidator(check_name)]
 FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
 MOST_FOLDS = 20
 MOST_SEEDS = 100  # of a run; a pack holds as many partitions into folds

@@ -17,6 +17,7 @@ from headstart.errors import DataError
 from headstart.registry import nearest
 
 SUFFIXES = (".csv", ".parquet")
+SHOWN = 200  # characters of a path in a reason
 SEPARATORS = (",", ";", "\t")
 
 
@@ -157,6 +158,14 @@ def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
     return "class" if has_label else "value"
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is one; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _unusable(
     folder: Path, place: str, target: str, split: str, *, kind: Kind, seen: set[str], anywhere: bool
 ) -> str | None:
@@ -167,8 +176,8 @@ def _unusable(
         return f"OUTSIDE: {place} lies outside of the dataset's folder; register the table: --target.data TABLE"
     if place in seen:
         return f"REPEATED: file {place} has a row already"
-    if not (folder / place).is_file():
-        return f"MISSING: file {place} is missing"
+    if not _is_file(folder / place):
+        return f"MISSING: file {place[:SHOWN]} is missing"
     if split and split.lower() not in SPLITS:
         return f"BAD_SPLIT: {split!r} is none of train, val, test"
     if kind == "value" and target and not _is_number(target):

@@ -368,7 +368,7 @@ def test_params_are_flattened_cut_and_kept_at_their_first_value(tracking, parent
     tracking.log_params(parent, {**many, **nested, "long": "x" * 7000})
     params = run_of(tracking, parent).data.params
     assert len(params) == 155
-    assert params["source.data"] == "['mnist5k']"
+    assert params["source.data"] == "mnist5k"
     assert params["source.budgets"] == "[5, 10]"
     assert params["finetune/full.lr"] == "0.1"
     assert params["none"] == "null"

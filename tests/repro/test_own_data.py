@@ -136,7 +136,7 @@ def test_an_unknown_dataset_leaves_the_settings_alone(project, headstart):
     assert (code, out) == (2, "")
     assert err == (
         "error: target.data is 'sketchs', which is neither a built-in dataset nor a folder below data/; "
-        "did you mean sketches?, or give the path of a folder of class folders\n"
+        "did you mean sketches? Or give the path of a folder of class folders\n"
     )
     assert (project.root / "params.yaml").read_bytes() == before
 

@@ -121,6 +121,8 @@ def test_a_bound_is_inside_where_it_says_so_and_outside_where_it_does_not(name):
         ("finetune.keep_weights", "some", "Input should be 'chosen' or 'all'"),
         ("pretrain.augment", "perhaps", "valid boolean"),
         ("source.data", [""], "at least 1 character"),
+        ("source.data", ["a;b"], "cannot be the name of a dataset"),
+        ("target.data", "mine.test", "cannot be the name of a dataset"),
         ("source.data", "mnist5k", "a list of datasets, such as [mnist5k]"),
         ("strategies.scratch.learning_rates", [], "at least 1 item"),
         ("finetune.strategies", "full", "valid tuple"),
@@ -261,7 +263,7 @@ def test_a_control_with_fewer_trials_than_an_entrant_is_refused(name):
 
 
 def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
-    values = {"strategies": {"full": {"learning_rates": [0.1, 0.2]}}, "finetune": {"strategies": ["scratch", "source"]}}
+    values = {"strategies": {"full": {"learning_rates": [0.1, 0.2]}}, "finetune": {"strategies": ["scratch", "linear_probe"]}}
     assert validate(values, where="x")
 
 
