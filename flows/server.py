@@ -29,6 +29,7 @@ DEFAULTS = {
     "PREFECT_CLI_PROMPT": "false",
 }
 
+DELIVERY_SECONDS = 10.0
 TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -128,8 +129,20 @@ def start_prefect(state: Path) -> Iterator[Server | None]:
     try:
         yield server
     finally:
+        _deliver()
         server.stop()
         del os.environ["PREFECT_API_URL"]
+
+
+def _deliver() -> None:
+    """Waits until the server has the logs and events that Prefect has left; after its end, exit would try for a minute."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for service in (APILogWorker, EventsWorker):
+        service.drain_all(timeout=DELIVERY_SECONDS)
 
 
 def sweep_servers(home: str) -> list[int]:

@@ -263,7 +263,10 @@ def test_a_control_with_fewer_trials_than_an_entrant_is_refused(name):
 
 
 def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
-    values = {"strategies": {"full": {"learning_rates": [0.1, 0.2]}}, "finetune": {"strategies": ["scratch", "linear_probe"]}}
+    values = {
+        "strategies": {"full": {"learning_rates": [0.1, 0.2]}},
+        "finetune": {"strategies": ["scratch", "linear_probe"]},
+    }
     assert validate(values, where="x")
 
 
