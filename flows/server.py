@@ -135,7 +135,7 @@ def start_prefect(state: Path) -> Iterator[Server | None]:
 
 
 def _deliver() -> None:
-    """Waits until the server has the logs and events that Prefect has left; after its end, exit would try for a minute."""
+    """Waits until the server has the logs and events that Prefect has left; without it, exit would try for a minute."""
     if "prefect" not in sys.modules:
         return
     from prefect.events.worker import EventsWorker
