@@ -12,10 +12,9 @@ import torch
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.ridge import Solved, solve_head
-from headstart.cells.tuning import Inputs, tune
+from headstart.cells.tuning import image_inputs, tune
 from headstart.features.files import POOLED
 from headstart.training.flops import forward_flops
-from headstart.training.rows import ImageRows
 
 
 def fit(cell: Cell) -> Fitted:
@@ -23,16 +22,10 @@ def fit(cell: Cell) -> Fitted:
     card = cell.source_card
     normalisation = card.normalisation
     head = _probe(cell)
-
-    inputs = Inputs(
-        train=ImageRows(cell.images(cell.train_rows), normalisation, cell.recipe.augment),
-        validation=ImageRows(cell.images(cell.validation_rows), normalisation),
-        test=ImageRows(cell.images(cell.test_rows), normalisation),
-    )
     return tune(
         cell,
         _from_probe(cell, head),
-        inputs,
+        image_inputs(cell, normalisation),
         normalisation=normalisation,
         layer_decay=cell.recipe.layer_decay,
         extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + head.compute,

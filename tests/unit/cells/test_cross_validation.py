@@ -1,13 +1,12 @@
 """Cells in folds: what they may see, what they fit, what is delivered, and how a seed's folds become one training."""
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hidden_labels import without_labels
 from PIL import Image
 
 from headstart.cells.cell import Cell
@@ -24,7 +23,6 @@ from headstart.features.extract import extract
 from headstart.objectives.kinds import CLASS, VALUE
 from headstart.prediction import load
 from headstart.settings import validate
-from headstart.storage.publish import write_json, write_manifest
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 
@@ -207,7 +205,7 @@ def test_labels_that_a_cell_did_not_draw_have_no_influence(settings, places, pac
     job = first(settings, places, strategy, fold=2, label_budget=5, cells=str(tmp_path / "first"))
     summary = run_cell(job, Accelerator())
     labels = dict(zip(pack.examples["id"], pack.examples["label"], strict=True))
-    blind = _without_labels(pack.directory, tmp_path, keep=summary["labelled"])
+    blind = without_labels(pack.directory, tmp_path, keep=summary["labelled"], hidden=21)
 
     def annotate(ids, _, **options):
         return draw_labels(ids, [labels[row] for row in ids], **options)
@@ -217,25 +215,6 @@ def test_labels_that_a_cell_did_not_draw_have_no_influence(settings, places, pac
     assert run_cell(again, Accelerator()) | {"seconds": 0} == summary | {"seconds": 0}
     for name in FILES:
         assert (again.directory / name).read_bytes() == (job.directory / name).read_bytes(), name
-
-
-def _without_labels(pack: Path, into: Path, *, keep: list[str]) -> Path:
-    blind = into / pack.name
-    shutil.copytree(pack, blind)
-    examples = pd.read_parquet(blind / "examples.parquet")
-    classes = sorted(set(examples["label"]))
-    hidden = np.flatnonzero(~examples["id"].isin(keep))
-    assert len(hidden) == 21
-    turned = {name: classes[place - 1] for place, name in enumerate(classes)}
-    column = examples.columns.get_loc("label")
-    examples.iloc[hidden[::2], column] = None
-    examples.iloc[hidden[1::2], column] = examples["label"].iloc[hidden[1::2]].map(turned)
-    examples.to_parquet(blind / "examples.parquet", index=False)
-    card = json.loads((blind / "card.json").read_text())
-    card["pack"]["counts"] = {}
-    write_json(blind / "card.json", card)
-    write_manifest(blind)
-    return blind
 
 
 def test_the_inputs_of_a_fold_fit_nothing(settings, places, pack):

@@ -1,6 +1,5 @@
 """The contract that each registered strategy holds to, on a target with the source's classes and on one with others."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hidden_labels import without_labels
 
 from headstart.cells import cell as cell_module
 from headstart.cells.cell import Cell, Fitted
@@ -18,7 +18,7 @@ from headstart.datasets.pack import read_test_labels, test_directory
 from headstart.datasets.splits import draw_labels
 from headstart.knobs import Knobs
 from headstart.prediction import load
-from headstart.storage.publish import write_json, write_manifest
+from headstart.storage.publish import write_manifest
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from headstart.training.rows import Normalisation
@@ -150,7 +150,7 @@ def test_the_labels_outside_its_budget_have_no_influence(cells, domains, tmp_pat
     job, _ = cells[strategy, target]
     pack = domains[target].pack
     labels = dict(zip(pack.examples["id"], pack.examples["label"], strict=True))
-    blind = _without_labels(pack.directory, tmp_path, keep=read_summary(job)["labelled"])
+    blind = without_labels(pack.directory, tmp_path, keep=read_summary(job)["labelled"], hidden=30)
 
     def annotate(ids, _, **settings):
         """Which rows get labelled is decided by who labels them, that is, by the truth."""
@@ -214,25 +214,6 @@ def _final(job) -> pd.DataFrame:
 
 def _bytes(directory: Path) -> dict[str, bytes]:
     return {name: (directory / name).read_bytes() for name in FILES}
-
-
-def _without_labels(pack: Path, into: Path, *, keep: list[str]) -> Path:
-    blind = into / pack.name
-    shutil.copytree(pack, blind)
-    examples = pd.read_parquet(blind / "examples.parquet")
-    classes = sorted(set(examples["label"].dropna()))
-    hidden = np.flatnonzero(~examples["id"].isin(keep) & (examples["split"] == "pool"))
-    assert len(hidden) == 30
-    turned = {name: classes[place - 1] for place, name in enumerate(classes)}
-    column = examples.columns.get_loc("label")
-    examples.iloc[hidden[::2], column] = None
-    examples.iloc[hidden[1::2], column] = examples["label"].iloc[hidden[1::2]].map(turned)
-    examples.to_parquet(blind / "examples.parquet", index=False)
-    card = json.loads((blind / "card.json").read_text())
-    card["pack"]["counts"] = {}
-    write_json(blind / "card.json", card)
-    write_manifest(blind)
-    return blind
 
 
 def _only(features: Path, into: Path, names: list[str]) -> Path:
