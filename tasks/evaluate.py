@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from headstart.cells.effective import effective
+from headstart.cells.effective import settings_for
 from headstart.cells.job import PREDICTIONS
 from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
-from headstart.datasets.pack import Pack, read_pack_card, read_test_labels
+from headstart.datasets.pack import Pack, read_test_labels
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
 from headstart.evaluation.measures import measure_of
@@ -22,15 +22,14 @@ from tasks.workspace import Workspace
 def evaluate(context: Context) -> Outcome:
     """Writes reports/comparison.csv, predictions.parquet, snapshots.csv, cells.csv and verdict.json."""
     workspace = context.workspace
-    card = read_pack_card(workspace.pack(context.settings.target.data))
-    settings = effective(context.settings, largest=card.largest_label_budget)
+    pack = Pack(workspace.pack(context.settings.target.data))
+    settings = settings_for(context.settings, pack.directory)
     folders = [workspace.model(name) for name in settings.finetune.strategies] + [workspace.selection]
     cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
-    pack = Pack(workspace.pack(settings.target.data))
     unit = dict(zip(pack.examples["id"], pack.examples["group"], strict=True))
     predicted = digest([read_manifest(folder)[PREDICTIONS]["sha256"] for folder in folders])
     opened = count_opening(workspace.state / "opened.json", settings.target.data, predicted)
-    measure = measure_of(card)
+    measure = measure_of(pack.card)
     evaluation = compare(
         predictions=pd.concat([read_predictions(folder) for folder in folders], ignore_index=True),
         cells=cells,
@@ -40,14 +39,14 @@ def evaluate(context: Context) -> Outcome:
             for key, draws in read_labelled(folder).items()
         },
         truth=read_test_labels(pack.directory),
-        classes=card.classes,
+        classes=pack.card.classes,
         families={name: STRATEGIES.get(name).family for name in settings.finetune.strategies},
         chosen=read_selection(workspace.selection)["entrant"],
         headline_budget=settings.finetune.label_budget,
         settings=settings.evaluate,
         opened=opened,
         measure=measure,
-        folds=card.folds,
+        folds=pack.card.folds,
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict, measure):

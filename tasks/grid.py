@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from headstart.cells.effective import effective
+from headstart.cells.effective import settings_for
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
 from headstart.cells.run import is_finished, read_summary, run_cell
@@ -45,8 +45,7 @@ def places(context: Context, source: str) -> Places:
 
 def grid_settings(context: Context) -> Settings:
     """The settings with the label budgets that the target has."""
-    card = read_pack_card(context.workspace.pack(context.settings.target.data))
-    return effective(context.settings, largest=card.largest_label_budget)
+    return settings_for(context.settings, context.workspace.pack(context.settings.target.data))
 
 
 def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headstart.cells.effective import effective
+from headstart.cells.effective import settings_for
 from headstart.cells.results import read_selection
-from headstart.datasets.pack import TARGETS, Card, Pack, pack_digest, read_pack_card
+from headstart.datasets.pack import TARGETS, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.measures import measure_of
 from headstart.features.files import POOLED
@@ -26,14 +26,13 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "prefect", "mlflow"
 def report(context: Context) -> Outcome:
     """Writes reports/report.html and reports/figures/."""
     workspace = context.workspace
-    card = read_pack_card(workspace.pack(context.settings.target.data))
-    settings = effective(context.settings, largest=card.largest_label_budget)
+    target = Pack(workspace.pack(context.settings.target.data))
+    settings = settings_for(context.settings, target.directory)
     selection = read_selection(workspace.selection)
     sources = [Pack(workspace.pack(name)) for name in settings.source.data]
-    target = Pack(workspace.pack(settings.target.data))
     predictions = pd.read_parquet(workspace.predictions)
     truth = predictions.drop_duplicates("id").set_index("id")["truth"]
-    rows = target.rows(card.scored)
+    rows = target.rows(target.card.scored)
     features = workspace.features(selection["source"] or settings.source.data[0], settings.target.data)
     verify(features)
     verdict = workspace.read_verdict()

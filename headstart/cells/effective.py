@@ -1,5 +1,8 @@
 """The label budgets that a target in folds really has: the one place that lowers what the settings ask for."""
 
+from pathlib import Path
+
+from headstart.datasets.pack import read_pack_card
 from headstart.datasets.settings import FEWEST_LABELS
 from headstart.objectives.kinds import Kind
 from headstart.settings import Settings
@@ -26,6 +29,11 @@ def effective(settings: Settings, *, largest: int) -> Settings:
         curve = tuple(budget for budget in curve if max(budget, headline) >= APART * min(budget, headline))
     changes = {"label_budget": headline, "curve_budgets": curve}
     return settings.model_copy(update={"finetune": grid.model_copy(update=changes)})
+
+
+def settings_for(settings: Settings, pack: Path) -> Settings:
+    """The settings with the label budgets of the target that lies packed there: what all steps after ingest go by."""
+    return effective(settings, largest=read_pack_card(pack).largest_label_budget)
 
 
 def lowered(asked: Settings, kind: Kind, *, largest: int) -> list[str]:

@@ -6,7 +6,6 @@ import pandas as pd
 
 from headstart.cells.results import rank_entrants
 from headstart.entrants import CONTROL, Entrant
-from headstart.errors import SettingsError
 from headstart.objectives.kinds import CLASS, Kind
 from headstart.strategies.table import STRATEGIES
 
@@ -15,19 +14,12 @@ def choose(cells: pd.DataFrame, strategies: tuple[str, ...], kind: Kind = CLASS)
     """Names the way to transfer with the best mean validation score over the seeds at the headline budget.
 
     cells: rows of all strategies' cells; where there are several sources, a strategy enters once from each. Ties go to
-    the lower validation loss, then to the strategy listed first, then to the source whose cells come first.
-
-    Raises:
-        SettingsError: no way to transfer is among the strategies.
+    the lower validation loss, then to the strategy listed first, then to the source whose cells come first. The
+    settings see to it that a way to transfer is among the strategies.
     """
     ways = [name for name in strategies if STRATEGIES.get(name).role == "transfer"]
     strategy = cells["strategy"].map(lambda name: Entrant.parse(str(name)).strategy)
     candidates = cells[(cells["variant"] == "") & strategy.isin(ways)]
-    if candidates.empty:
-        raise SettingsError(
-            "finetune.strategies names no way to transfer, so there is nothing to compare with scratch; add one of "
-            + ", ".join(entry.name for entry in STRATEGIES if entry.role == "transfer")
-        )
     chosen = Entrant.parse(rank_entrants(candidates, strategies)[0])
     means = candidates.groupby("strategy", sort=False)[["validation_score", "validation_loss"]].mean()
     return {

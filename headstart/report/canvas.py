@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headstart.entrants import source_as_it_is
-from headstart.report.summary import SCRATCH
+from headstart.entrants import CONTROL, source_as_it_is
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +93,7 @@ def looks(strategies: Sequence[str], chosen: str) -> dict[str, Look]:
     """Gives each strategy its look: the three that matter always have the same one."""
     fixed = {
         source_as_it_is(chosen): Look(COLOURS["green"], "^"),
-        SCRATCH: Look(COLOURS["vermillion"], "s"),
+        CONTROL: Look(COLOURS["vermillion"], "s"),
         chosen: Look(COLOURS["blue"], "o"),
     }
     colours = [COLOURS[name] for name in ("purple", "orange", "sky", "ink", "muted")]

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from headstart.entrants import CONTROL
 from headstart.report import words
 from headstart.report.amounts import Amounts
 from headstart.report.canvas import COLOURS, HALF, PHONE, Drawing, Look, draw, looks, tip
 from headstart.report.inputs import ReportInputs
-from headstart.report.summary import SCRATCH, curve, label, order, test_scores
+from headstart.report.summary import curve, label, order, test_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,7 +151,7 @@ def _paths(inputs: ReportInputs) -> list[tuple[str, str, pd.DataFrame]]:
     here = table[table["label_budget"] == inputs.headline_budget]
     table = here if len(here) else table
     found = []
-    for strategy in dict.fromkeys((SCRATCH, inputs.chosen)):
+    for strategy in dict.fromkeys((CONTROL, inputs.chosen)):
         own = table[table["strategy"] == strategy]
         for variant, part in own.groupby(own["variant"].fillna(""), sort=True):  # "" first: the strategy itself
             steps = part.groupby("progress").agg(

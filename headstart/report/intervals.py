@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headstart.entrants import CONTROL
 from headstart.report import words
 from headstart.report.amounts import Amounts
 from headstart.report.canvas import COLOURS, HALF, PHONE, Drawing, Look, draw, looks, tip
 from headstart.report.inputs import ReportInputs
-from headstart.report.summary import SCRATCH, contrasts, label, order
+from headstart.report.summary import contrasts, label, order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def contrast_figure(inputs: ReportInputs) -> Drawing | None:
             contrast.low,
             contrast.high,
             look,
-            strong=contrast.against == SCRATCH,
+            strong=contrast.against == CONTROL,
             amounts=inputs.amounts,
         )
         for contrast, look in zip(contrasts(inputs), _CONTRAST_LOOKS, strict=False)
@@ -61,7 +62,7 @@ def contrast_figure(inputs: ReportInputs) -> Drawing | None:
 def difference_figure(inputs: ReportInputs) -> Drawing | None:
     """Forest plot of every strategy minus scratch, the best on top; None without any."""
     table = inputs.differences.dropna(subset=["difference"])
-    table = table[table["strategy"] != SCRATCH].sort_values("difference", ascending=False, kind="stable")
+    table = table[table["strategy"] != CONTROL].sort_values("difference", ascending=False, kind="stable")
     look = looks(order(inputs), inputs.chosen)
     rows = [
         _Row(

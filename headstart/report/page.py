@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from headstart.entrants import CONTROL
 from headstart.report import words
 from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
@@ -20,7 +21,6 @@ from headstart.report.intervals import contrast_figure, difference_figure
 from headstart.report.maps import make_map, make_value_map
 from headstart.report.pictures import samples, won_and_lost
 from headstart.report.summary import (
-    SCRATCH,
     comparison_rows,
     confusion,
     contrasts,
@@ -145,7 +145,7 @@ def _badge(inputs: ReportInputs) -> tuple[str, str]:
 
 def _errors(inputs: ReportInputs) -> list[ErrorPanel]:
     """Source, scratch and chosen, as far as there are predictions of them."""
-    shown = dict.fromkeys((inputs.source, SCRATCH, inputs.chosen))
+    shown = dict.fromkeys((inputs.source, CONTROL, inputs.chosen))
     tables = {strategy: predicted(inputs, strategy) for strategy in shown}
     panel = _confusion_panel if inputs.classes else _scatter_panel
     return [panel(inputs, strategy, table) for strategy, table in tables.items() if len(table)]

@@ -15,8 +15,6 @@ from headstart.entrants import CONTROL, Entrant
 from headstart.report import words
 from headstart.report.inputs import ReportInputs
 
-SCRATCH = CONTROL
-
 
 @dataclass(frozen=True)
 class Contrast:
@@ -50,7 +48,7 @@ def order(inputs: ReportInputs) -> list[str]:
     """Strategies as every figure and table lists them: source, scratch, chosen, then as they come."""
     every = [str(name) for name in pd.unique(inputs.comparison["strategy"])]
     names = [name for name in every if not Entrant.parse(name).variant]
-    first = [name for name in (inputs.source, SCRATCH, inputs.chosen) if name in names]
+    first = [name for name in (inputs.source, CONTROL, inputs.chosen) if name in names]
     return list(dict.fromkeys(first + names))
 
 
@@ -197,7 +195,7 @@ def _with_variants(inputs: ReportInputs) -> list[str]:
 def _role(inputs: ReportInputs, strategy: str, budget: int) -> str:
     if budget == inputs.headline_budget and strategy == inputs.chosen:
         return "pre-named contrast"
-    return "control" if Entrant.parse(strategy).strategy == SCRATCH else "exploratory"
+    return "control" if Entrant.parse(strategy).strategy == CONTROL else "exploratory"
 
 
 # ---- cost ----------------------------------------------------------------------------------------------
@@ -273,7 +271,7 @@ def flips(inputs: ReportInputs) -> pd.DataFrame:
     Columns: id, seed, truth, scratch, chosen, gain (of the chosen one, in the measure's scores), won (only the chosen
     one is right, or it is nearer to a value), lost (the reverse).
     """
-    before = predicted(inputs, SCRATCH).rename(columns={"prediction": "scratch"})
+    before = predicted(inputs, CONTROL).rename(columns={"prediction": "scratch"})
     after = predicted(inputs, inputs.chosen).rename(columns={"prediction": "chosen"})
     both = before.merge(after.drop(columns="truth"), on=["id", "seed"])
     truth, scratch, chosen = (both[name].to_numpy() for name in ("truth", "scratch", "chosen"))

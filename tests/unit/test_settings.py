@@ -274,6 +274,10 @@ def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
     ("finetune", "stated"),
     [
         ({"strategies": ["full"]}, "finetune: strategies must include scratch: it is the control"),
+        (
+            {"strategies": ["scratch", "source"]},
+            "names no way to transfer, so there is nothing to compare with scratch",
+        ),
         ({"strategies": ["scratch", "full", "full"]}, "finetune: strategies must not name one twice"),
         ({"curve_budgets": [10]}, "finetune: curve_budgets must be distinct and must not repeat label_budget"),
         ({"curve_budgets": [5, 5]}, "finetune: curve_budgets must be distinct and must not repeat label_budget"),

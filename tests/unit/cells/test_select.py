@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headstart.cells.select import choose
-from headstart.errors import SettingsError
 
 ALL = ("source", "scratch", "linear_probe", "frozen_blocks", "full")
 
@@ -67,9 +66,15 @@ def test_variants_of_the_control_have_no_say():
     assert choose(cells, ("scratch", "linear_probe", "full"))["strategy"] == "full"
 
 
-def test_without_a_way_to_transfer_there_is_nothing_to_choose():
-    with pytest.raises(SettingsError) as caught:
-        choose(table(source=[1.0], scratch=[1.0]), ("source", "scratch"))
-    message = str(caught.value)
-    assert "finetune.strategies names no way to transfer" in message
-    assert "add one of linear_probe, frozen_blocks, full" in message
+def test_each_source_enters_for_itself():
+    """The best pair of strategy and source; a strategy is not helped or held back by what it does from another W."""
+    cells = table(**{"scratch": [0.5], "full@a": [0.9, 0.7], "full@b": [0.9, 0.9], "linear_probe@a": [0.85, 0.85]})
+    found = choose(cells, ("scratch", "linear_probe", "full"))
+    assert (found["entrant"], found["strategy"], found["source"]) == ("full@b", "full", "b")
+    assert set(found["validation_accuracy"]) == {"full@a", "full@b", "linear_probe@a"}
+
+
+def test_equal_pairs_go_by_the_strategies_order_then_by_the_sources():
+    cells = table(**{"scratch": [0.5], "full@b": [0.9], "full@a": [0.9], "linear_probe@a": [0.9]})
+    assert choose(cells, ("scratch", "full", "linear_probe"))["entrant"] == "full@b"
+    assert choose(cells, ("scratch", "linear_probe", "full"))["entrant"] == "linear_probe@a"
