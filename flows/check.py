@@ -6,9 +6,10 @@ from typing import Any
 
 from flows.console import show
 from flows.overrides import overridden
-from flows.plan import Size, expected_resolution, small_data_lines
+from flows.plan import expected_resolution, small_data_lines
 from headstart.datasets.check import check as check_dataset
 from headstart.datasets.pack import POOL, TEST
+from headstart.datasets.size import Size
 from headstart.datasets.table import is_built_in, torchvision_name, unit_of
 from headstart.errors import HeadstartError, UserError
 from headstart.evaluation.measures import RATE, Error, Measure

@@ -1,20 +1,14 @@
 """The plan in words: printed before anything is trained, and all that `headstart run --plan` does."""
 
-from dataclasses import dataclass
-
-import pandas as pd
-
 from flows.console import show
 from flows.overrides import as_text
 from headstart.cells.budget import fit
-from headstart.cells.effective import effective, lowered
+from headstart.cells.effective import effective, lowered, settings_for
 from headstart.cells.plan import estimate, measure_speed, plan
-from headstart.datasets.folds import make_folds, too_few
-from headstart.datasets.listing import Listing
-from headstart.datasets.pack import TEST, UNLABELLED, read_pack_card
+from headstart.datasets.pack import read_pack_card
 from headstart.datasets.read import list_dataset
+from headstart.datasets.size import Size, size_of_files, size_of_pack
 from headstart.datasets.table import get_built_in, is_built_in
-from headstart.datasets.units import join_units
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.measures import RATE, Measure, measure_of
 from headstart.evaluation.resolution import Resolution, planned_resolution
@@ -25,29 +19,6 @@ from tasks.devices import Device, available
 from tasks.versioning import versioning_of
 from tasks.workers import cores
 from tasks.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much there is of a dataset, as far as it is known.
-
-    test_rows: that are scored, all of them in cross-validation; units: independent ones among those. folds: 0 where
-    there is a test set; largest_label_budget: rows that every class has outside each fold, 0 where there is one.
-    """
-
-    rows: int
-    test_rows: int
-    units: int
-    folds: int = 0
-    largest_label_budget: int = 0
-
-    @property
-    def unit(self) -> str:
-        return "rows" if self.units == self.test_rows else "groups"
-
-    def overlap(self, budget: int) -> float:
-        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation."""
-        return min(budget / self.largest_label_budget, 1 - 1 / self.folds) if self.folds else 0.0
 
 
 def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
@@ -108,7 +79,7 @@ def grid_words(workspace: Workspace, settings: Settings) -> str:
     """A strategy's headline cells in words: "10 labels a class, 5 seeds", "9 labels a class, 5 seeds of 5 folds"."""
     pack = workspace.pack(settings.target.data)
     card = read_pack_card(pack) if pack.is_dir() else None
-    grid = effective(settings, largest=card.largest_label_budget if card else 0).finetune
+    grid = (settings_for(settings, pack) if card else settings).finetune
     folds = f" of {card.folds} folds" if card and card.folds else ""
     kind = measure_of(card).kind if card else RATE.kind
     return f"{kind.labels(grid.label_budget)}, {grid.seeds} seeds{folds}"
@@ -168,39 +139,14 @@ def size_of(workspace: Workspace, dataset: str, settings: Settings) -> Size:
     """Of a dataset: from its pack, its files, or what a built-in is known to have."""
     data = settings.data
     if workspace.pack(dataset).is_dir():
-        card = read_pack_card(workspace.pack(dataset))
-        rows = sum(count for split, count in card.splits.items() if split != UNLABELLED)
-        test = card.splits.get(card.scored, 0)
-        return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget)
+        return size_of_pack(read_pack_card(workspace.pack(dataset)))
     if workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
         return Size(0, 0, 0)
     if is_built_in(dataset) and not workspace.data(dataset).is_dir():
         entry = get_built_in(dataset)
         test = entry.test_rows or round(entry.rows * data.test_fraction)
         return Size(entry.rows, test, test)
-    return _size_of_files(list_dataset(workspace.data(dataset), data), settings)
-
-
-def _size_of_files(listing: Listing, settings: Settings) -> Size:
-    """As ingest will have it, but for files that cannot be read and for exact duplicates, which nobody knows yet."""
-    table = pd.DataFrame(
-        {
-            "label": listing.labels,
-            "value": listing.values,
-            "group": join_units(listing.paths, listing.groups),
-            "split": listing.splits,
-        }
-    )
-    table = table[table["split"] != UNLABELLED]
-    test = table[table["split"] == TEST]
-    units = table["group"].nunique()
-    if len(test):
-        return Size(len(table), len(test), test["group"].nunique())
-    if too_few(units, settings.data):
-        folds = make_folds(table, kind=listing.kind, settings=settings.data, seed=settings.seed)
-        return Size(len(table), len(table), units, folds.count, folds.largest_label_budget)
-    share = settings.data.test_fraction
-    return Size(len(table), round(len(table) * share), round(units * share))
+    return size_of_files(list_dataset(workspace.data(dataset), data), settings=data, seed=settings.seed)
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,63 @@
+"""How much there is of a dataset, before it is read and after: what a plan counts with."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from headstart.datasets.folds import make_folds, too_few
+from headstart.datasets.listing import Listing
+from headstart.datasets.pack import TEST, UNLABELLED, Card
+from headstart.datasets.settings import DataSettings
+from headstart.datasets.units import join_units
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is of a dataset, as far as it is known.
+
+    test_rows: that are scored, all of them in cross-validation; units: independent ones among those. folds: 0 where
+    there is a test set; largest_label_budget: rows that every class has outside each fold, 0 where there is one.
+    """
+
+    rows: int
+    test_rows: int
+    units: int
+    folds: int = 0
+    largest_label_budget: int = 0
+
+    @property
+    def unit(self) -> str:
+        return "rows" if self.units == self.test_rows else "groups"
+
+    def overlap(self, budget: int) -> float:
+        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation."""
+        return min(budget / self.largest_label_budget, 1 - 1 / self.folds) if self.folds else 0.0
+
+
+def size_of_pack(card: Card) -> Size:
+    """As ingest found it."""
+    rows = sum(count for split, count in card.splits.items() if split != UNLABELLED)
+    test = card.splits.get(card.scored, 0)
+    return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget)
+
+
+def size_of_files(listing: Listing, *, settings: DataSettings, seed: int) -> Size:
+    """As ingest will have it, but for files that cannot be read and for exact duplicates, which nobody knows yet."""
+    table = pd.DataFrame(
+        {
+            "label": listing.labels,
+            "value": listing.values,
+            "group": join_units(listing.paths, listing.groups),
+            "split": listing.splits,
+        }
+    )
+    table = table[table["split"] != UNLABELLED]
+    test = table[table["split"] == TEST]
+    units = table["group"].nunique()
+    if len(test):
+        return Size(len(table), len(test), test["group"].nunique())
+    if too_few(units, settings):
+        folds = make_folds(table, kind=listing.kind, settings=settings, seed=seed)
+        return Size(len(table), len(table), units, folds.count, folds.largest_label_budget)
+    share = settings.test_fraction
+    return Size(len(table), round(len(table) * share), round(units * share))
