@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,28 +38,36 @@ TEMPORARY = {
 }  # as Prefect does
 
 
+@dataclass(frozen=True)
 class Server:
     """The Prefect server of one run, in a process of its own on loopback; the same command as Prefect's temporary one.
 
     Prefect starts that one when the flow is called, in 8 to 20 s of waiting; this one comes up while we import.
     """
 
-    def __init__(self, home: Path):
-        self.log = home / "server.log"
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    @staticmethod
+    def start(home: Path) -> "Server":
+        """Starts it on a port that is free; what it prints goes to a file in Prefect's home."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+            port = free.getsockname()[1]
         site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]  # not imported yet
         application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
-        address = ["--host", "127.0.0.1", "--port", str(self.port)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
+        address = ["--host", "127.0.0.1", "--port", str(port)]
+        path = home / "server.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error", "--lifespan", "on"],
                 env=os.environ | TEMPORARY,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the run, which still tells the server how it ended
             )
+        return Server(process, port, path)
 
     @property
     def api_url(self) -> str:
@@ -124,7 +133,7 @@ def start_prefect(state: Path) -> Iterator[Server | None]:
     if elsewhere:
         yield None
         return
-    server = Server(Path(os.environ["PREFECT_HOME"]))
+    server = Server.start(Path(os.environ["PREFECT_HOME"]))
     os.environ["PREFECT_API_URL"] = server.api_url
     try:
         yield server

@@ -3,6 +3,7 @@
 Only tensors are loaded (weights_only), and whatever a crafted file does to this process, the run survives it.
 """
 
+import re
 import sys
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "module", "model_ema", "ema", "teacher", "weights")
@@ -15,7 +16,7 @@ def main(path: str, out: str) -> int:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the file holds, it is said in one line
-        print(" ".join(str(error).split())[:300])
+        print(_cause(error))
         return 2
     for _ in range(3):
         inner = next((content[key] for key in WRAPPERS if isinstance(content, dict) and key in content), None)
@@ -32,6 +33,15 @@ def main(path: str, out: str) -> int:
         return 2
     save_file(tensors, out)
     return 0
+
+
+def _cause(error: Exception) -> str:
+    """What is wrong with the file, without torch's colours and its advice to load the file in a less safe way."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+    _, refused, what = text.partition("Unsupported global: GLOBAL ")
+    if refused:
+        return f"it holds {what.split()[0]}"
+    return "it is not a whole file of torch.save" if isinstance(error, KeyError | EOFError) else text.partition(". ")[0]
 
 
 if __name__ == "__main__":

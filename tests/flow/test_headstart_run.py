@@ -4,6 +4,7 @@ The first run is shared with tests/repro; a copy of its project then goes throug
 stopped.
 """
 
+import os
 import re
 import signal
 import sqlite3
@@ -229,6 +230,7 @@ def start(project, *flags: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a process group of its own, as a terminal gives one
     )
 
 
@@ -275,7 +277,15 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
 
 
 @pytest.mark.scenario
-def test_a_run_that_is_told_to_stop_stops_at_once(project, client_of):
+@pytest.mark.parametrize(
+    ("send", "code"),
+    [
+        (lambda process: process.send_signal(signal.SIGTERM), 143),
+        (lambda process: os.killpg(process.pid, signal.SIGINT), 130),  # Ctrl-C: the whole group is told
+    ],
+    ids=["SIGTERM", "Ctrl-C"],
+)
+def test_a_run_that_is_told_to_stop_stops_at_once(project, client_of, send, code):
     client = client_of(project)
     stopped = start(project, "--strategies.scratch.steps", "20000")
     database = project.root / ".headstart" / "mlflow.db"
@@ -283,12 +293,12 @@ def test_a_run_that_is_told_to_stop_stops_at_once(project, client_of):
         wait_until(lambda: running_steps(database) == ["finetune@scratch"], process=stopped)
         wait_until(lambda: len(processes_of(project)) > 4, process=stopped)  # server, workers and what starts them
         time.sleep(1)
-        stopped.send_signal(signal.SIGTERM)
+        send(stopped)
         begun = time.monotonic()
         out, err = stopped.communicate(timeout=120)
     finally:
         stopped.kill()
-    assert stopped.returncode == 143
+    assert stopped.returncode == code
     assert time.monotonic() - begun < 25  # it does not wait for the cells that are at work, which take minutes
     *log, last = err.splitlines()
     assert last == "stopped; finished cells and steps are kept, run again to go on"

@@ -108,6 +108,19 @@ def test_all_weights_are_kept_on_demand(run, tmp_path):
         ).read_bytes()
 
 
+def test_of_several_sources_the_best_on_average_is_delivered(run, tmp_path):
+    """The best single seed is another source's; select goes by means, and so does what is delivered."""
+    (first, second), cells = run[0][:2], run[1][:2]
+    jobs = [replace(job, source=source) for source in ("photos", "drawings") for job in (first, second)]
+    scores = (0.9, 0.5, 0.8, 0.8)
+    summaries = [own | {"validation_score": score} for own, score in zip([*cells, *cells], scores, strict=True)]
+    delivered = publish_strategy(tmp_path / "scratch", jobs, summaries, keep="all")
+    assert (delivered.source, delivered.entrant) == ("drawings", "scratch@drawings")
+    assert read_cells(tmp_path / "scratch")["strategy"].tolist() == ["scratch@photos"] * 2 + ["scratch@drawings"] * 2
+    kept = {path.name for path in (tmp_path / "scratch" / "cells").iterdir()}
+    assert kept == {f"4-{seed}-from-{source}" for seed in (0, 1) for source in ("photos", "drawings")}
+
+
 def test_publishing_again_gives_the_same_bytes(run, published, tmp_path):
     jobs, summaries = run
     publish_strategy(tmp_path / "again", jobs, summaries, keep="chosen")

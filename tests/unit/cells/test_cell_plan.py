@@ -14,10 +14,10 @@ def timed(monkeypatch):
     monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.01, 0.0, 1000))
 
 
-def ask(workers: int = 1, **values):
+def ask(workers: int = 1, source_rows: tuple[int, ...] = (5000,), **values):
     return plan(
         validate(values, where="test"),
-        source_rows=[5000],
+        source_rows=source_rows,
         target_rows=1797,
         test_rows=700,
         workers=workers,
@@ -33,6 +33,12 @@ def test_the_embedded_default(timed):
     # 2 x (600 + 200) on the curve; pretraining: 8 epochs of 78 batches of 64
     assert found.seconds == pytest.approx(0.01 * (5 * (600 + 200 + 200 + 100 + 300 + 300 + 1600) + 8 * 78 * 2))
     assert found.disk == (5000 + 1797 * 9) * 28 * 28 + 60 * 4000
+
+
+def test_each_source_is_pretrained_on_and_entered_from_and_the_control_is_trained_once(timed):
+    one, two = ask(), ask(source_rows=(5000, 640))
+    assert two.cells - one.cells == 5 * 5  # seeds x strategies that read something of W
+    assert two.seconds - one.seconds == pytest.approx(0.01 * (5 * (200 + 200 + 100) + 8 * 10 * 2))
 
 
 def test_workers_share_the_cells_and_not_the_pretraining(timed):

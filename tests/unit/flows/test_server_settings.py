@@ -51,7 +51,7 @@ def server_that(monkeypatch, environment, tmp_path):
         set_up(tmp_path / ".headstart")
         real = subprocess.Popen
         monkeypatch.setattr(subprocess, "Popen", lambda words, **how: real([sys.executable, "-c", code], **how))
-        started.append(Server(tmp_path))
+        started.append(Server.start(tmp_path))
         return started[-1]
 
     started: list[Server] = []

@@ -138,8 +138,12 @@ def test_what_is_no_file_of_tensors_is_refused_in_one_line(tmp_path, content, ca
 
 def test_a_whole_pickled_model_is_refused_with_what_to_do(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
-    with pytest.raises(DataError, match=r"save model.state_dict\(\)"):
+    with pytest.raises(DataError) as refused:
         read_state(tmp_path / "model.pth")
+    assert str(refused.value) == (
+        f"{tmp_path / 'model.pth'} cannot be read as weights: it holds torch.nn.modules.linear.Linear. Only tensors "
+        "are loaded, never other pickled objects: save model.state_dict() with torch.save or safetensors"
+    )
 
 
 def test_two_files_of_weights_in_a_folder_are_refused(tmp_path):
