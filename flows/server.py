@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from flows import empty_database
 from headstart.errors import HeadstartError
 
 OWNER = "HEADSTART_PID"  # set in a server's environment: the process that started it
@@ -52,12 +53,13 @@ class Server:
     @staticmethod
     def start(home: Path) -> "Server":
         """Starts it on a port that is free; what it prints goes to a file in Prefect's home."""
+        empty_database.copy_to(home)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]  # not imported yet
         application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
-        address = ["--host", "127.0.0.1", "--port", str(port)]
+        address = ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "1"]
         path = home / "server.log"
         with path.open("wb") as log:
             process = subprocess.Popen(

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headstart.datasets.listing import Kind, Listing
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
-from headstart.errors import DataError
+from headstart.errors import DataError, HeadstartError
 from headstart.modalities.image import Decoded, decode
 
 CHUNK = 64  # files a worker decodes before it reports
@@ -149,14 +149,23 @@ def _decoded(
 
 
 def _in_order(workers: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """Results in the order of the items, with a bounded number under way: Executor.map would take all at once."""
+    """Results in the order of the items, with a bounded number under way: Executor.map would take all at once.
+
+    Raises:
+        HeadstartError: a worker died.
+    """
     waiting: deque[Future[B]] = deque()
-    for item in items:
-        waiting.append(workers.submit(work, item))
-        if len(waiting) >= AHEAD:
+    try:
+        for item in items:
+            waiting.append(workers.submit(work, item))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    except BrokenExecutor:
+        raise HeadstartError(
+            "a process that decodes images died (killed, or out of memory); nothing was written, run again"
+        ) from None
 
 
 def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSettings) -> None:

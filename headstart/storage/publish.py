@@ -87,11 +87,16 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(content)
         _fsync(draft)
         os.replace(draft, path)
         _fsync(path.parent)

@@ -1,6 +1,9 @@
 """Ingest: bad files are set aside, duplicates stay together, and the target's test rows leave the source."""
 
+import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.rows import CHUNK, Chunk, decode_chunk
 from headstart.datasets.settings import DataSettings
-from headstart.errors import DataError
+from headstart.errors import DataError, HeadstartError
 
 SETTINGS = DataSettings(image_size=12, smallest_test=0)
 
@@ -197,6 +200,18 @@ def test_nothing_is_published_where_ingest_fails(ingest, pictures, tmp_path):
     with pytest.raises(DataError):
         ingest(pictures)
     assert list((tmp_path / "packs").iterdir()) == []
+
+
+def test_a_decoder_that_dies_is_an_error_of_ours_and_nothing_is_published(pictures, tmp_path):
+    """A decoding library may be killed by what it reads, or for lack of memory."""
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os._exit, initargs=(9,)) as dying,
+        pytest.raises(HeadstartError, match=r"decodes images died \(killed, or out of memory\)"),
+    ):
+        ingest_target(
+            pictures, tmp_path / "pack", settings=SETTINGS, seed=0, workers=dying, progress=lambda done, of: None
+        )
+    assert not (tmp_path / "pack").exists()
 
 
 def test_all_rows_of_a_source_may_be_learned_from(ingest_as_source, pictures):
