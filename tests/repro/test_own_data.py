@@ -10,6 +10,7 @@ import torch
 from torchvision import models
 
 from headstart.errors import UserError
+from headstart.settings import load
 
 pytestmark = pytest.mark.scenario
 
@@ -108,12 +109,12 @@ def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
     code, out, err = headstart("--plan")
     assert (code, err) == (0, "")
     steps, cells, resolution = out.splitlines()
-    assert steps.startswith("plan: up to 12 of 12 steps to run: ")
+    assert steps.startswith("plan: up to 13 of 13 steps to run: ")
     names = steps.split(": ")[2].split(", ")
     order = [names.index(name) for name in ("ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract")]
     assert order == sorted(order)
     assert names[-3:] == ["select", "evaluate", "report"]
-    assert cells.startswith("plan: at most 18 cells on ")
+    assert cells.startswith("plan: at most 20 cells on ")
     for words in (" at a time; about ", " of training and ", " MiB on disk, if none is cached"):
         assert words in cells
     assert resolution.startswith("plan: resolution: 29 test rows and 2 seeds give a 95% interval of about +-")
@@ -122,12 +123,12 @@ def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
 
 
 def test_the_way_back_of_an_empty_list_works_too(project, apply):
-    before = (project.root / "params.yaml").read_text()
+    before = load(project.root / "params.yaml")
     lines = apply("--source.data", "mnist5k")
     assert "params.yaml: built_in:  -> mnist5k" in lines
     back = next(line for line in lines if line.startswith("back: "))
     apply(*shlex.split(back.removeprefix("back: headstart run ")))
-    assert (project.root / "params.yaml").read_text() == before
+    assert load(project.root / "params.yaml") == before
 
 
 def test_an_unknown_dataset_leaves_the_settings_alone(project, headstart):

@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.scenario
 
-ENTRANTS = ["source", "linear_probe", "frozen_blocks", "full"]
+ENTRANTS = ["source", "linear_probe", "frozen_blocks", "full", "lp_ft"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_verdict_names_whose_w_it_is(two):
     project, _, _ = two
     selection = json.loads((project.root / "models" / "selection" / "selection.json").read_text())
     assert selection["entrant"] == f"{selection['strategy']}@{selection['source']}"
-    assert len(selection["validation_accuracy"]) == 6
+    assert len(selection["validation_accuracy"]) == 8
     verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
     assert verdict["against_scratch"]["strategy"] == selection["entrant"]
     assert verdict["against_source"]["against"] == "source"
