@@ -63,7 +63,9 @@ def _check(path: Path, settings: Settings) -> dict[str, Any]:
         )
     measure = _measure(path.name, found, settings)
     largest = found["largest_label_budget"] if found["folds"] else 0
-    size = Size(sum(found["splits"].values()), found["test_rows"], found["test_units"], found["folds"], largest)
+    classes = tuple(rows[POOL] for rows in found.get("classes", {}).values())
+    rows = sum(found["splits"].values())
+    size = Size(rows, found["test_rows"], found["test_units"], found["folds"], largest, classes)
     expected, line = expected_resolution(settings, size, measure)
     return found | {
         "resolution": {"half_width": expected.half_width, "line": line},

@@ -17,6 +17,7 @@ class Size:
 
     test_rows: that are scored, all of them in cross-validation; units: independent ones among those. folds: 0 where
     there is a test set; largest_label_budget: rows that every class has outside each fold, 0 where there is one.
+    classes: rows of each class, or of all values as one.
     """
 
     rows: int
@@ -24,21 +25,30 @@ class Size:
     units: int
     folds: int = 0
     largest_label_budget: int = 0
+    classes: tuple[int, ...] = ()
 
     @property
     def unit(self) -> str:
         return "rows" if self.units == self.test_rows else "groups"
 
     def overlap(self, budget: int) -> float:
-        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation."""
-        return min(budget / self.largest_label_budget, 1 - 1 / self.folds) if self.folds else 0.0
+        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation.
+
+        Of a class that has few rows outside a fold, seeds share more.
+        """
+        if not self.folds:
+            return 0.0
+        kept = 1 - 1 / self.folds
+        counts = self.classes or (self.largest_label_budget / kept,)
+        return sum(min(budget / (count * kept), kept) for count in counts) / len(counts)
 
 
 def size_of_pack(card: Card) -> Size:
     """As ingest found it."""
     rows = sum(count for split, count in card.splits.items() if split != UNLABELLED)
     test = card.splits.get(card.scored, 0)
-    return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget)
+    classes = tuple(card.counts.values()) or (test,)
+    return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget, classes)
 
 
 def size_of_files(listing: Listing, *, settings: DataSettings, seed: int) -> Size:
@@ -58,6 +68,7 @@ def size_of_files(listing: Listing, *, settings: DataSettings, seed: int) -> Siz
         return Size(len(table), len(test), test["group"].nunique())
     if too_few(units, settings):
         folds = make_folds(table, kind=listing.kind, settings=settings, seed=seed)
-        return Size(len(table), len(table), units, folds.count, folds.largest_label_budget)
+        classes = tuple(table["label"].value_counts()) or (len(table),)
+        return Size(len(table), len(table), units, folds.count, folds.largest_label_budget, classes)
     share = settings.test_fraction
     return Size(len(table), round(len(table) * share), round(units * share))

@@ -18,6 +18,9 @@ from headstart.objectives.kinds import CLASS, VALUE, Described, Kind, kind_of
 Numbers = NDArray[Any]  # class indices, or values
 
 
+UNEVEN = 1.5  # times an even share from which on the largest class is worth a warning
+
+
 class Measure(Protocol):
     """One kind of target in numbers and words.
 
@@ -57,6 +60,10 @@ class Measure(Protocol):
 
     def written(self, numbers: Numbers, classes: Sequence[str]) -> NDArray[Any]:
         """The same as the tables have them."""
+        ...
+
+    def best_constant(self, truth: Numbers, classes: Sequence[str]) -> tuple[str, float] | None:
+        """An answer that needs no model and scores well because classes are uneven, and its score; None if none does."""
         ...
 
     def row_scores(self, truth: Numbers, prediction: Numbers) -> Floats:
@@ -125,6 +132,12 @@ class Rate:
 
     def written(self, numbers: Numbers, classes: Sequence[str]) -> NDArray[Any]:
         return np.array(classes, dtype=object)[numbers]
+
+    def best_constant(self, truth: Numbers, classes: Sequence[str]) -> tuple[str, float] | None:
+        """The most frequent class and its share, where that is far from an even one."""
+        counts = np.bincount(truth, minlength=len(classes))
+        share = float(counts.max() / counts.sum())
+        return (classes[int(counts.argmax())], share) if share >= UNEVEN / len(classes) else None
 
     def row_scores(self, truth: Numbers, prediction: Numbers) -> Floats:
         """1 where the prediction is the truth, else 0."""
@@ -195,6 +208,10 @@ class Error:
 
     def written(self, numbers: Numbers, classes: Sequence[str]) -> NDArray[Any]:
         return numbers
+
+    def best_constant(self, truth: Numbers, classes: Sequence[str]) -> tuple[str, float] | None:
+        """None: the error of the mean is what R2 is measured from."""
+        return None
 
     def row_scores(self, truth: Numbers, prediction: Numbers) -> Floats:
         """Minus the absolute error."""

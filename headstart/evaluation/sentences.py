@@ -91,15 +91,15 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
 def saving_words(saving: Saving) -> str:
     """A saving with its interval: "4.1x (2.2x..7.9x)", "at least 2.0x (1.4x or more)", "at most 0.5x"."""
     if saving.ratio is None:
-        return f"below {saving.high:.2g}x" if saving.high is not None else "unknown"
+        return f"below {_times(saving.high)}" if saving.high is not None else "unknown"
     # a bound that is the curve's end says nothing that "at least" has not said
-    low = "" if saving.low is None or (saving.censored and saving.low == saving.ratio) else f"{saving.low:.2g}x"
-    high = "" if saving.high is None or (saving.censored and saving.high == saving.ratio) else f"{saving.high:.2g}x"
+    low = "" if saving.low is None or (saving.censored and saving.low == saving.ratio) else _times(saving.low)
+    high = "" if saving.high is None or (saving.censored and saving.high == saving.ratio) else _times(saving.high)
     if low and high:
         interval = f" ({low}..{high})"
     else:
         interval = f" ({low} or more)" if low else f" ({high} or less)" if high else ""
-    return f"{_bound(saving)}{saving.ratio:.2g}x{interval}"
+    return f"{_bound(saving)}{_times(saving.ratio)}{interval}"
 
 
 def _difference(strategy: str, against: str, measured: Contrast, confidence: float, measure: Measure) -> str:
@@ -161,7 +161,7 @@ def _as_good_as(saving: Saving | None, measure: Measure) -> str:
     if saving is None or saving.ratio is None or saving.ratio > 1 / NOTABLE or saving.bound == ">=":
         return ""
     word = measure.kind.word
-    return f", an {word} that training from scratch reaches with {_bound(saving)}{saving.ratio:.2g}x the labels"
+    return f", an {word} that training from scratch reaches with {_bound(saving)}{_times(saving.ratio)} the labels"
 
 
 def _flips_line(contrast: ContrastVerdict) -> str:
@@ -203,6 +203,11 @@ def _rmse_line(look: Exploratory, confidence: float, measure: Measure) -> str:
 
 def _bound(saving: Saving) -> str:
     return {"=": "", ">=": "at least ", "<=": "at most "}[saving.bound]
+
+
+def _times(ratio: float) -> str:
+    """Two digits that count: 0.36x, 4.1x, 1,200x."""
+    return f"{float(f'{ratio:.2g}'):,.10g}x"
 
 
 def _percent(fraction: float) -> str:

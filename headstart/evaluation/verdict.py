@@ -400,6 +400,11 @@ def _warnings(
         yield tell_tale
     if measured.seeds == 2:
         yield "two seeds hardly show how much seeds differ: the interval is wide for that reason; use five"
+    if constant := measure.best_constant(outcomes.truth, outcomes.classes):
+        yield (
+            f"classes are uneven: always answering {constant[0]!r} is right in {measure.level(constant[1])} of the test"
+            " rows, and labels are drawn evenly; look at macro_f1 in reports/comparison.csv too"
+        )
     if opened > 1:
         yield (
             f"these test rows were opened {opened} times; each look makes a chance result likelier:"

@@ -215,6 +215,7 @@ def test_points_keep_their_sign(fraction, expected):
     [
         (Saving(ratio=4.1, low=2.2, high=7.9, censored=False, bound="="), "4.1x (2.2x..7.9x)"),
         (Saving(ratio=4.1, low=None, high=None, censored=False, bound="="), "4.1x"),
+        (Saving(ratio=1240, low=None, high=12_600, censored=False, bound="="), "1,200x (13,000x or less)"),
         (Saving(ratio=2, low=1.4, high=None, censored=True, bound=">="), "at least 2x (1.4x or more)"),
         (Saving(ratio=2, low=2, high=None, censored=True, bound=">="), "at least 2x"),
         (Saving(ratio=0.5, low=None, high=0.8, censored=True, bound="<="), "at most 0.5x (0.8x or less)"),

@@ -11,6 +11,7 @@ from evaluation_simulator import Design, entrants, run_frames
 from headstart.errors import DataError
 from headstart.evaluation.document import Verdict
 from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.evaluation.measures import RATE
 from headstart.evaluation.outcomes import Outcomes
 from headstart.evaluation.sentences import lines
 from headstart.evaluation.settings import EvaluationSettings
@@ -273,6 +274,24 @@ def test_an_opened_test_set_is_counted_and_warned_about():
     assert document.warnings == (
         "these test rows were opened 3 times; each look makes a chance result likelier: confirm on fresh rows",
     )
+
+
+def test_classes_that_are_uneven_are_a_warning():
+    """A model that has learned nothing but the largest class scores well then."""
+    given = run()
+    given["truth"]["label"] = ["cat"] * 120 + ["owl"] * (ROWS - 120)
+    inputs = {name: given[name] for name in ("predictions", "cells", "labelled", "truth", "classes")}
+    found = reach_verdict(Outcomes(**inputs), Question("full", 10, EvaluationSettings()), opened=1)
+    assert found.warnings[-1] == (
+        "classes are uneven: always answering 'cat' is right in 60.0% of the test rows, and labels are drawn evenly;"
+        " look at macro_f1 in reports/comparison.csv too"
+    )
+
+
+@pytest.mark.parametrize(("counts", "found"), [([30, 30, 40], None), ([10, 50, 40], ("b", 0.5)), ([40, 60], None)])
+def test_an_even_share_and_a_half_more_is_uneven(counts, found):
+    truth = np.repeat(np.arange(len(counts)), counts)
+    assert RATE.best_constant(truth, "abc"[: len(counts)]) == found
 
 
 def test_rounds_are_handed_through():

@@ -45,6 +45,15 @@ def test_few_rows_are_in_folds(workspace):
     assert 0.08 < expected_resolution(settings(), size, RATE)[0].half_width < 0.12
 
 
+def test_seeds_share_more_of_a_class_that_has_few_rows(workspace):
+    """As the verdict counts it, so that it repeats what the plan expected."""
+    write(workspace, 100, label=["rare" if row < 15 else "common" for row in range(100)])
+    size = size_of(workspace, "pets", settings())
+    assert (size.folds, size.largest_label_budget) == (5, 12)
+    assert size.overlap(8) == pytest.approx((8 / 12 + 8 / 68) / 2)
+    assert size.overlap(12) == pytest.approx((0.8 + 12 / 68) / 2)
+
+
 def test_few_groups_of_many_rows_are_in_folds(workspace):
     write(workspace, 1000, group=50)
     size = size_of(workspace, "pets", settings())
