@@ -63,7 +63,7 @@ class Measure(Protocol):
         ...
 
     def best_constant(self, truth: Numbers, classes: Sequence[str]) -> tuple[str, float] | None:
-        """An answer that needs no model and scores well because classes are uneven, and its score; None if none does."""
+        """An answer that needs no model and scores well, as classes are uneven, and its score; None if none does."""
         ...
 
     def row_scores(self, truth: Numbers, prediction: Numbers) -> Floats:
