@@ -6,6 +6,7 @@ from headstart.datasets.folder import UNLABELLED_FOLDERS, list_folder, list_imag
 from headstart.datasets.listing import Listing, of_unlabelled
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.split_folders import is_split, list_split_folders
+from headstart.datasets.table import is_built_in
 from headstart.datasets.tabular import find_table, list_table
 from headstart.errors import DataError
 
@@ -30,6 +31,8 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
             for image in list_images(path / name)
         ]
     )
+    if is_built_in(path.name):
+        settings = settings.of_built_in()
     table = find_table(path, settings)
     if table is not None:
         return list_table(table, settings, anywhere=anywhere).joined(unlabelled)

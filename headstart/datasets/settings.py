@@ -103,3 +103,8 @@ class DataSettings(Knobs):
 
     group_column: str = "group"
     """column of a table that says which rows belong together, on one side of a split; it may be missing"""
+
+    def of_built_in(self) -> "DataSettings":
+        """The same for a built-in, whose table has the default columns whatever a user's own has."""
+        ours = ("table", "path_column", "label_column", "value_column", "split_column", "group_column")
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in ours})

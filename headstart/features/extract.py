@@ -125,10 +125,13 @@ def _write_boundary(
     def run(batch: Tensor) -> np.ndarray:
         return network.run(accelerator.place(batch), 0, boundary).cpu().contiguous().numpy()
 
-    plain = [run(rows.plain(part)) for part in torch.split(torch.arange(len(rows)), BATCH)]
-    np.save(draft / BOUNDARY, np.concatenate(plain))
+    shape = run(rows.plain(torch.arange(1))).shape[1:]
+    plain = open_memmap(draft / BOUNDARY, mode="w+", dtype=np.float32, shape=(len(rows), *shape))
+    for part in torch.split(torch.arange(len(rows)), BATCH):
+        plain[part.numpy()] = run(rows.plain(part))
+    plain.flush()
     pool = torch.from_numpy(pack.rows(POOL))
-    file = open_memmap(draft / VIEWS, mode="w+", dtype=np.float32, shape=(len(pool), views, *plain[0].shape[1:]))
+    file = open_memmap(draft / VIEWS, mode="w+", dtype=np.float32, shape=(len(pool), views, *shape))
     for view in range(views):
         for number, part in enumerate(torch.split(torch.arange(len(pool)), BATCH)):
             batch = rows.batch(pool[part], generator(seed, "view", view, number))

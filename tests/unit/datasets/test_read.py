@@ -29,6 +29,15 @@ def test_class_folders(touch):
     assert (found.labels, found.splits) == (("a", "b"), (None, None))
 
 
+def test_a_built_ins_table_is_read_whatever_the_users_own_columns_are_called(tmp_path):
+    (tmp_path / "digits_angle").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "digits_angle" / name).touch()
+    (tmp_path / "digits_angle" / "labels.csv").write_text("path,value\n1.png,10.5\n2.png,-3\n")
+    own = DataSettings(table="mine.csv", path_column="file", value_column="degrees", group_column="")
+    assert list_dataset(tmp_path / "digits_angle", own).values == (10.5, -3.0)
+
+
 def test_split_folders(touch):
     found = list_dataset(
         touch("train/a/1.png", "train/b/x/1.png", "valid/a/2.png", "test/b/3.png", "notes.txt"), SETTINGS
