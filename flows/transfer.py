@@ -10,6 +10,7 @@ from flows.console import say
 from flows.naming import step_name
 from flows.plan import grid_words, plan_lines
 from headstart.settings import Settings
+from tasks.grid import check_meaning
 from tasks.warm import Run, open_run
 from tasks.workspace import here
 
@@ -46,6 +47,7 @@ def transfer(settings: Settings) -> str | None:
         step("ingest_target")
         for source in settings.source.data:
             step("ingest_source", source)
+        check_meaning(run.workspace, settings, settings.finetune.strategies)
         say(*plan_lines(run.workspace, settings))
         for source in settings.source.data:
             step("pretrain", source)

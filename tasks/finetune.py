@@ -7,13 +7,14 @@ from headstart.cells.job import Job
 from headstart.cells.outputs import publish_strategy
 from headstart.cells.results import read_cells
 from headstart.objectives.kinds import KINDS
-from tasks.grid import grid_settings, inputs_of, places, run_cells, sources_of
+from tasks.grid import check_meaning, grid_settings, inputs_of, places, run_cells, sources_of
 from tasks.step import Context, Outcome
 
 
 def finetune(context: Context, strategy: str) -> Outcome:
     """Publishes models/target/<strategy>: its cells from every source, and the weights of the best."""
     workspace, settings = context.workspace, grid_settings(context)
+    check_meaning(workspace, settings, [strategy])
     jobs: list[Job] = []
     for source in sources_of(settings, strategy):
         own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from headstart.cells.combinations import check_combination
 from headstart.cells.effective import settings_for
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
@@ -18,6 +19,7 @@ from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
 from tasks.step import Context, log
 from tasks.workers import cores, run_all
+from tasks.workspace import Workspace
 
 
 def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
@@ -40,7 +42,20 @@ def places(context: Context, source: str) -> Places:
         source=source if len(context.settings.source.data) > 1 else "",
         folds=card.folds,
         largest_label_budget=card.largest_label_budget,
+        source_pack=workspace.pack(source),
     )
+
+
+def check_meaning(workspace: Workspace, settings: Settings, strategies: Sequence[str]) -> None:
+    """Refuses strategies that have no meaning for this target and the sources they enter from.
+
+    Raises:
+        SettingsError: the first of them, and why.
+    """
+    target = read_pack_card(workspace.pack(settings.target.data))
+    for name in strategies:
+        sources = {source: read_pack_card(workspace.pack(source)) for source in sources_of(settings, name)}
+        check_combination(name, target, sources)
 
 
 def grid_settings(context: Context) -> Settings:

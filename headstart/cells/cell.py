@@ -16,7 +16,7 @@ from torch import Tensor
 from headstart.backbones.network import Network, build
 from headstart.cells.job import ALL_ROWS, Job
 from headstart.datasets.moments import pixel_moments
-from headstart.datasets.pack import BLOCK, POOL, TEST, Pack
+from headstart.datasets.pack import BLOCK, POOL, TEST, UNLABELLED, Pack
 from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import verify
@@ -136,6 +136,18 @@ class Cell:
     @cached_property
     def _source(self) -> tuple[WeightsCard, Network]:
         return read_network(Path(self.job.weights))
+
+    @cached_property
+    def source_pack(self) -> Pack:
+        """The source's rows with their labels, for a strategy that reads "rows"."""
+        return Pack(Path(self.job.source_pack))
+
+    @cached_property
+    def unlabelled_rows(self) -> NDArray[np.intp]:
+        """Rows whose inputs may be learned from without a label: all that this cell neither has labels of nor scores."""
+        pool, _ = self._pool_and_test()
+        own = np.concatenate([self.train_rows, self.validation_rows])
+        return np.sort(np.concatenate([np.setdiff1d(pool, own), self.pack.rows(UNLABELLED)]))
 
     @property
     def source_network(self) -> Network:

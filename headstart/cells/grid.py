@@ -33,6 +33,7 @@ class Places:
     source: str = ""
     folds: int = 0
     largest_label_budget: int = 0
+    source_pack: Path = Path()
 
 
 def headline_jobs(settings: Settings, strategy: str, places: Places, inputs: dict[str, Any]) -> list[Job]:
@@ -74,6 +75,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             kind=places.kind,
             source=places.source if reads else "",
             fold=fold,
+            source_pack=str(places.source_pack) if "rows" in reads else "",
         )
         for seed in range(finetune.seeds)
         for fold in (range(places.folds) if places.folds else (None,))

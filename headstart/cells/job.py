@@ -29,6 +29,7 @@ class Job:
     inputs: digests of all that the cell reads; with the settings they are its key.
     snapshots: whether the test rows are also predicted on the way.
     kind: of the target, for the words alone: the pack says it too.
+    source_pack: the source's rows, for strategies that learn from them.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
@@ -54,6 +55,7 @@ class Job:
     kind: str = "class"
     source: str = ""
     fold: int | None = None
+    source_pack: str = ""
 
     @property
     def entrant(self) -> str:

@@ -1,5 +1,6 @@
 """What the strategies whose head is solved for share: ridge regression in closed form, and its calibration."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,25 @@ def ridge(features: Tensor, targets: Tensor, *, smallest: float, largest: float)
             best = (error, weight, left_out)
     assert best is not None
     return best[1], middle - best[1] @ centre, best[2]
+
+
+def weighted_ridge(
+    features: Tensor, targets: Tensor, weights: Tensor, *, smallest: float, largest: float
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ridge regression of weighted rows: weight (outputs, d) and bias (outputs,) at each of `PENALTIES` penalties.
+
+    features: (rows, d) float64, targets: (rows, outputs) float64, weights: (rows,), 1 in all. Penalties are relative
+    to the mean eigenvalue, the intercept is unpenalised. One eigendecomposition of the features' scatter serves all.
+    """
+    centre, middle = weights @ features, weights @ targets
+    x, y = features - centre, targets - middle
+    values, vectors = torch.linalg.eigh(x.T @ (weights[:, None] * x))  # (d,), (d, d)
+    values = values.clamp_min(0)
+    scale = values.mean().clamp_min(1e-12)
+    projected = vectors.T @ (x.T @ (weights[:, None] * y))  # (d, outputs)
+    for exponent in np.linspace(np.log10(smallest), np.log10(largest), PENALTIES):
+        weight = (vectors @ (projected / (values + scale * 10.0**exponent)[:, None])).T
+        yield weight, middle - weight @ centre
 
 
 def ridge_flops(rows: int, width: int, *, outputs: int) -> float:

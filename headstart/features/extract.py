@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from headstart.backbones.network import Network
-from headstart.datasets.pack import POOL, Pack
+from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.errors import SettingsError
 from headstart.features.files import BOUNDARY, POOLED, VIEWS
 from headstart.features.pooled import pooled
@@ -46,7 +46,7 @@ def extract(
 ) -> dict[str, str]:
     """Writes the features of source and target under W to `directories`, in that order.
 
-    Returns the digests of what may be read of W: its weights, the source's features, and the target's files.
+    Returns the digests of what may be read of a source: W's weights, its features, the target's, and its rows.
 
     Raises:
         SettingsError: the boundary lies outside the network.
@@ -72,7 +72,8 @@ def extract(
             draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance
         )
     own = {name: sha256(directories[1] / name) for name in (POOLED, BOUNDARY, VIEWS)}
-    return {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)} | own
+    read = {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)}
+    return read | own | {"rows": pack_digest(source.directory)}
 
 
 def check_boundary(boundary: int, network: Network) -> None:
@@ -149,6 +150,7 @@ def reads_of(digests: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, di
         "weights": ("weights",),
         "pooled": ("source", POOLED),
         "boundary": (BOUNDARY, VIEWS),
+        "rows": ("rows",),
     }
     found = {}
     for strategy in STRATEGIES:

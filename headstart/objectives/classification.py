@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.datasets.pack import Pack
 
+UNSEEN = 0.01  # vote of a class that none of the neighbours has
 TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
@@ -102,6 +103,13 @@ class Classification:
     def targets(self, pack: "Pack", rows: "NDArray[np.intp]") -> Tensor:
         return torch.from_numpy(pack.class_numbers(rows))
 
+    def shared(self, source: "Pack") -> "tuple[NDArray[np.intp], Tensor]":
+        """Rows of classes of the same names."""
+        number = {name: index for index, name in enumerate(self.classes)}
+        found = source.examples["label"].map(number)
+        rows = np.flatnonzero(found.notna().to_numpy())
+        return rows, torch.from_numpy(found.to_numpy(dtype=np.float64)[rows].astype(np.int64))
+
     def fitted(self, targets: Tensor) -> "Classification":
         """Itself: classes have no scale."""
         return self
@@ -143,6 +151,14 @@ class Classification:
 
     def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
         return nearness(features, prototypes["means"]) / prototypes["temperature"]
+
+    def vote_targets(self, targets: Tensor) -> Tensor:
+        """1 for the row's class, 0 for the others."""
+        return functional.one_hot(targets, len(self.classes)).double()
+
+    def from_votes(self, votes: Tensor) -> Tensor:
+        """Their logarithm; a class without a vote stays possible."""
+        return ((votes + UNSEEN) / (1 + UNSEEN * len(self.classes))).log()
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:
         return {

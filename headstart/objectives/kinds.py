@@ -33,6 +33,7 @@ class Kind:
     """metric, word: what a validation score says, in tables and in sentences. Scores are higher where better.
 
     each: what a label budget is counted by: " a class", or nothing where it is all the labelled rows there are.
+    targets: what rows have, in words.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Kind:
     word: str
     sign: int
     each: str
+    targets: str
 
     def value(self, score: float) -> float:
         """The metric's own value: 0.9 for an accuracy of 0.9, 3.2 for the score -3.2 of a mean absolute error."""
@@ -50,8 +52,8 @@ class Kind:
         return f"{budget} labels{self.each}"
 
 
-CLASS = Kind("class", "accuracy", "accuracy", 1, " a class")
-VALUE = Kind("value", "mae", "MAE", -1, "")
+CLASS = Kind("class", "accuracy", "accuracy", 1, " a class", "classes")
+VALUE = Kind("value", "mae", "MAE", -1, "", "values")
 KINDS = {kind.name: kind for kind in (CLASS, VALUE)}
 
 

@@ -42,6 +42,10 @@ class Objective(Protocol):
         """Targets of labelled rows."""
         ...
 
+    def shared(self, source: Pack) -> tuple[NDArray[np.intp], Tensor]:
+        """A source's rows whose targets mean the same as these, and their targets: none where they mean another thing."""
+        ...
+
     def fitted(self, targets: Tensor) -> "Objective":
         """The same with its scale taken from the training rows' targets."""
         ...
@@ -84,6 +88,14 @@ class Objective(Protocol):
 
     def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
         """Scores of features (rows, d) of unit length by their nearness to prototypes."""
+        ...
+
+    def vote_targets(self, targets: Tensor) -> Tensor:
+        """(rows, outputs) float64: what nearest neighbours average."""
+        ...
+
+    def from_votes(self, votes: Tensor) -> Tensor:
+        """Scores of the averages (rows, outputs) that neighbours gave."""
         ...
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:

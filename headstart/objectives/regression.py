@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headstart.objectives import neighbours
 from headstart.objectives.kinds import VALUE, Described, Kind
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
     from headstart.datasets.pack import Pack
 
-NEIGHBOURS = 10  # with the temperature as Wu 2018 (1805.01978) and METHODS have them
-TEMPERATURE = 0.07
+NEIGHBOURS = 10  # whose values are averaged where nothing is chosen
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ class Regression:
 
     def targets(self, pack: "Pack", rows: "NDArray[np.intp]") -> Tensor:
         return torch.from_numpy(pack.values(rows)).float()
+
+    def shared(self, source: "Pack") -> "tuple[NDArray[np.intp], Tensor]":
+        """Rows with values in the same named unit."""
+        known = source.examples["value"].notna().to_numpy() & self._same(source.card)
+        rows = np.flatnonzero(known)
+        return rows, self.targets(source, rows)
 
     def fitted(self, targets: Tensor) -> "Regression":
         """With the mean and s.d. of these targets; values that are all the same keep an s.d. of 1."""
@@ -92,14 +98,23 @@ class Regression:
 
     def prototypes(self, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """All labelled rows with their standardised values: the analogue of class means is nearest neighbours."""
-        return {"features": features, "values": self._standardised(targets)[:, None].float()}
+        return {
+            "features": features,
+            "targets": self.vote_targets(targets).to(features),
+            "count": torch.tensor([NEIGHBOURS]),
+            "temperature": torch.ones(1),
+        }
 
     def from_prototypes(self, features: Tensor, prototypes: dict[str, Tensor]) -> Tensor:
-        """The nearest rows' values, averaged by softmax(cosine / temperature): (rows, d) -> (rows, 1)."""
-        cosine = features @ prototypes["features"].T  # (rows, labelled rows)
-        near, places = cosine.topk(min(NEIGHBOURS, cosine.shape[1]), dim=1)
-        weights = functional.softmax(near / TEMPERATURE, dim=1)
-        return (weights * prototypes["values"][places, 0]).sum(1, keepdim=True)
+        return neighbours.score(features, prototypes, self.from_votes)
+
+    def vote_targets(self, targets: Tensor) -> Tensor:
+        """Standardised values."""
+        return self._standardised(targets.double())[:, None]
+
+    def from_votes(self, votes: Tensor) -> Tensor:
+        """The votes themselves: a mean of values is a value."""
+        return votes
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:
         """A value has no probabilities: null."""

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from headstart.backbones.network import Network, build
 from headstart.errors import DataError
 from headstart.features.pooled import pooled
+from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
@@ -106,7 +107,7 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
         return Model(card, where.prepare(network.eval()), where, batch_size)
     body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
     network.load_state_dict(body, strict=False)  # the head is another: it follows below
-    score = _probe if card.kind == "probe" else _nearest
+    score = {"probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
     return Model(card, score(where.prepare(network.eval()), head, card), where, batch_size)
 
@@ -116,13 +117,22 @@ def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> C
     return lambda images: pooled(network, images, boundary=0, levels=card.levels) @ weight.T + bias
 
 
-def _nearest(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
-    objective = objective_of(card)
-    kept = {name.removeprefix(f"{card.kind}."): t for name, t in tensors.items() if name.startswith(f"{card.kind}.")}
-    centre = kept.pop("centre")
+def _means(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+    objective, kept = objective_of(card), _under(f"{card.kind}.", tensors)
+    vectors = _centred(network, card, kept.pop("centre"))
+    return lambda images: objective.from_prototypes(vectors(images), kept)
 
-    def score(images: Tensor) -> Tensor:
-        features = pooled(network, images, boundary=0, levels=card.levels)
-        return objective.from_prototypes(normalize(features - centre, dim=1), kept)
 
-    return score
+def _neighbours(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+    objective, kept = objective_of(card), _under(f"{card.kind}.", tensors)
+    vectors = _centred(network, card, kept.pop("centre"))
+    return lambda images: neighbours.score(vectors(images), kept, objective.from_votes)
+
+
+def _centred(network: Network, card: WeightsCard, centre: Tensor) -> Callable[[Tensor], Tensor]:
+    """Images as vectors of unit length, centred as the labelled rows were."""
+    return lambda images: normalize(pooled(network, images, boundary=0, levels=card.levels) - centre, dim=1)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -9,6 +9,8 @@ from headstart.knobs import Knobs
 from headstart.training.settings import Rate, Recipe
 
 Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FinetuneSettings(Knobs):
@@ -101,3 +103,17 @@ class ProbeTuneRecipe(FullRecipe, ProbeRecipe):
 
     learning_rates: tuple[Rate, ...] = Field((0.001,), min_length=1)
     """peak rates to try, the best on validation is kept"""
+
+
+class NeighboursRecipe(Knobs):
+    """Nearest labelled rows."""
+
+    neighbours: tuple[Count, ...] = Field((1, 3, 10, 20, 100), min_length=1)
+    """numbers of neighbours to try, the best on training rows left out is kept; those beyond the rows count as all"""
+
+
+class CoralRecipe(ProbeRecipe):
+    """Source vectors mapped into the target's space, and a ridge head on both domains."""
+
+    target_shares: tuple[Share, ...] = Field((0.0, 0.5, 0.9), min_length=1)
+    """shares of the rows' weight to try for the target's labels, the best on validation is kept; 0: none is fitted to"""

@@ -5,9 +5,18 @@ from typing import Literal
 
 from headstart.knobs import Knobs
 from headstart.registry import Entry, Registry
-from headstart.strategies.settings import FrozenRecipe, FullRecipe, NoKnobs, ProbeRecipe, ProbeTuneRecipe, TuneRecipe
+from headstart.strategies.settings import (
+    CoralRecipe,
+    FrozenRecipe,
+    FullRecipe,
+    NeighboursRecipe,
+    NoKnobs,
+    ProbeRecipe,
+    ProbeTuneRecipe,
+    TuneRecipe,
+)
 
-Read = Literal["weights", "pooled", "boundary"]
+Read = Literal["weights", "pooled", "boundary", "rows"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +26,18 @@ class Strategy(Entry):
     family: which of the families of transfer it belongs to, as the report groups them.
     role: the control, the source as it is, or a way to transfer that may be chosen.
     recipe: the model of its knobs in params.yaml.
-    reads: what it reads of W; a change of anything else of the source does not rerun it.
+    reads: what it reads of a source: of W, or "rows", what W was trained on; a change of anything else does not rerun
+    it.
+    kinds: of the targets that it has a meaning for.
+    needs_shared: whether the source's targets must mean the same as the target's, for one class at least.
     """
 
     family: str
     role: Literal["control", "source", "transfer"]
     recipe: type[Knobs]
     reads: tuple[Read, ...]
+    kinds: tuple[str, ...] = ("class", "value")
+    needs_shared: bool = False
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -82,6 +96,45 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             ProbeTuneRecipe,
             ("pooled", "weights"),
+        ),
+        Strategy(
+            "nearest_mean",
+            "the class whose mean vector under W is nearest; no task model",
+            "headstart.strategies.nearest_mean:fit",
+            "feature vector",
+            "transfer",
+            NoKnobs,
+            ("pooled", "weights"),
+            kinds=("class",),
+        ),
+        Strategy(
+            "knn",
+            "the labelled rows whose vectors under W are nearest; no task model",
+            "headstart.strategies.knn:fit",
+            "feature vector",
+            "transfer",
+            NeighboursRecipe,
+            ("pooled", "weights"),
+        ),
+        Strategy(
+            "lda",
+            "linear discriminants of W's vectors under a shrunk covariance",
+            "headstart.strategies.lda:fit",
+            "feature vector",
+            "transfer",
+            NoKnobs,
+            ("pooled", "weights"),
+            kinds=("class",),
+        ),
+        Strategy(
+            "coral",
+            "the source's vectors mapped into the target's space, and a ridge head on both",
+            "headstart.strategies.coral:fit",
+            "feature vector",
+            "transfer",
+            CoralRecipe,
+            ("pooled", "weights", "rows"),
+            needs_shared=True,
         ),
     ],
 )

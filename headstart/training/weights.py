@@ -23,7 +23,7 @@ class WeightsCard:
 
     kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels),
     "means" (blocks, and class means of centred, normalised features) or "neighbours" (the same with labelled rows
-    and their values). strategy: which way of training made them.
+    and their targets). strategy: which way of training made them.
     normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
     without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
     pack: digest of the pack that W was trained on, empty where it was trained elsewhere.

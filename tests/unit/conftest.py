@@ -54,6 +54,7 @@ class Domain:
             weights=self.root / "models" / "shapes",
             features=self.root / "features" / self.target,
             source_features=self.root / "features" / f"shapes-for-{self.target}",
+            source_pack=self.root / "packs" / "shapes",
             cells=self.root / "cells",
         )
 

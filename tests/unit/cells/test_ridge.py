@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge, RidgeCV
 
-from headstart.cells.ridge import PENALTIES, ridge, ridge_flops, solve_head
+from headstart.cells.ridge import PENALTIES, ridge, ridge_flops, solve_head, weighted_ridge
 from headstart.objectives import classification
 from headstart.objectives.classification import Classification
 from headstart.objectives.regression import Regression
@@ -110,3 +110,18 @@ def test_the_arithmetic_of_the_solution_is_counted_by_hand():
     gram, eigenvectors, projected = 2 * 10**2 * 4, 9 * 10**3, 2 * 10**2 * 3
     fits, weight = 17 * (2 * 10**2 * 3 + 2 * 10**2), 2 * 10 * 10 * 3 + 2 * 10 * 4 * 3
     assert ridge_flops(10, 4, outputs=3) == gram + eigenvectors + projected + fits + weight
+
+
+def test_weighted_ridge_is_scikit_learns_with_sample_weights():
+    draw = np.random.default_rng(5)
+    features, targets = draw.normal(size=(60, 4)) + 2, draw.normal(size=(60, 2))
+    weights = draw.uniform(size=60)
+    weights /= weights.sum()
+    centred = features - weights @ features
+    scale = np.linalg.eigvalsh(centred.T @ (weights[:, None] * centred)).mean()
+    found = list(weighted_ridge(*map(torch.from_numpy, (features, targets, weights)), smallest=1e-3, largest=10))
+    assert len(found) == PENALTIES
+    for (weight, bias), penalty in zip(found, np.logspace(-3, 1, PENALTIES), strict=True):
+        theirs = Ridge(penalty * scale).fit(features, targets, sample_weight=weights)
+        assert np.allclose(weight.numpy(), theirs.coef_)
+        assert np.allclose(bias.numpy(), theirs.intercept_)

@@ -1,0 +1,41 @@
+"""Which strategies have a meaning for a target and its sources: asked before anything is trained. Torch-free."""
+
+from collections.abc import Mapping
+
+from headstart.datasets.pack import Card
+from headstart.errors import SettingsError
+from headstart.objectives.kinds import KINDS
+from headstart.strategies.table import STRATEGIES
+
+
+def check_combination(name: str, target: Card, sources: Mapping[str, Card]) -> None:
+    """Refuses a strategy that the target's kind, or a source that is weights alone, leaves without a meaning.
+
+    sources: by name, of all that it enters from.
+
+    Raises:
+        SettingsError: why, and what to do.
+    """
+    for source, card in sources.items():
+        if why := _why_not(name, target, source, card):
+            raise SettingsError(f"{name} {why}; take {name} out of finetune.strategies")
+
+
+def _why_not(name: str, target: Card, source: str, card: Card) -> str:
+    """Why a strategy has no meaning here; empty where it has one."""
+    entry = STRATEGIES.get(name)
+    if target.kind not in entry.kinds:
+        ours = KINDS[target.kind].targets
+        return f"is for {' and '.join(KINDS[kind].targets for kind in entry.kinds)}, and {target.name} has {ours}"
+    if "rows" in entry.reads and not sum(card.splits.values()):
+        return f"learns from the source's rows, and {source} is weights without any"
+    if entry.needs_shared and target.kind == "class" and not set(target.classes) & set(card.classes):
+        return f"needs classes that both have, and {source} and {target.name} share no name of one"
+    if entry.needs_shared and target.kind == "value" and not card.unit == target.unit != "":
+        units = f"{source} ({_unit(card)}) and {target.name} ({_unit(target)})"
+        return f"needs values of one named unit in both, and those of {units} are not (source.unit, target.unit)"
+    return ""
+
+
+def _unit(card: Card) -> str:
+    return card.unit or "no unit" if card.kind == "value" else "classes"
