@@ -1,5 +1,6 @@
 """What the strategies that train with gradients share: trials of the rate, snapshots, history, compute."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from headstart.cells.cell import Cell, Fitted, Snapshot
 from headstart.strategies.settings import TuneRecipe
 from headstart.training.accelerator import seed_of
 from headstart.training.checkpoint import Checkpoints
-from headstart.training.flops import training_flops
-from headstart.training.loop import Plan, predict, train
+from headstart.training.flops import forward_flops, training_flops
+from headstart.training.loop import Plan, Term, predict, train
 from headstart.training.rows import ImageRows, Normalisation, Rows
 
 SNAPSHOTS = (0.25, 0.5, 0.75)  # shares of the training at which the test rows are predicted, besides its end
@@ -44,19 +45,21 @@ def tune(
     normalisation: Normalisation,
     boundary: int = 0,
     layer_decay: float = 1.0,
+    thaw: int = 0,
+    term: Callable[[Network], Term] | None = None,
     extra_compute: float = 0.0,
     pretraining_compute: float | None = 0.0,
 ) -> Fitted:
     """Trains from `start()` once for each rate of the recipe and keeps the one that validates best.
 
     start: gives the network to begin with, the same each time but for what the global generator draws.
+    boundary, layer_decay, thaw: see training/loop.py's Plan. term: makes what is added to the loss, from that network.
+    extra_compute: FLOPs beside those of training on the labelled rows.
     """
     recipe: TuneRecipe = cell.recipe
-    trials = [
-        _trial(cell, start, inputs, rate, boundary=boundary, layer_decay=layer_decay) for rate in recipe.learning_rates
-    ]
+    shape = Shape(boundary, layer_decay, thaw)
+    trials = [_trial(cell, start, inputs, rate, shape=shape, term=term) for rate in recipe.learning_rates]
     best = max(trials, key=lambda trial: (trial.score, -trial.loss))
-    steps = recipe.steps * min(recipe.batch_size, len(inputs.train))
     return Fitted(
         snapshots=best.snapshots,
         train=_predict(cell, best.network, inputs.train, boundary),
@@ -65,14 +68,34 @@ def tune(
         normalisation=normalisation,
         levels=0,
         history=best.history,
-        compute=extra_compute + training_flops(cell.flops, examples=steps, boundary=boundary),
+        compute=extra_compute + _compute(cell, best.plan, rows=len(inputs.train)),
         pretraining_compute=pretraining_compute,
         learning_rate=best.rate,
     )
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Which blocks are trained, when, and how fast beside each other: see training/loop.py's Plan."""
+
+    boundary: int
+    layer_decay: float
+    thaw: int
+
+
+def _compute(cell: Cell, plan: Plan, *, rows: int) -> float:
+    """FLOPs of the training: blocks that are not trained yet are run forward."""
+    batch, blocks = min(plan.batch_size, rows), len(cell.flops)
+    total = 0.0
+    for frozen, steps in Counter(plan.frozen(step, blocks) for step in range(plan.steps)).items():
+        total += training_flops(cell.flops, examples=steps * batch, boundary=frozen)
+        total += forward_flops(cell.flops[plan.boundary : frozen], examples=steps * batch)
+    return total
+
+
+@dataclass(frozen=True)
 class _Trial:
+    plan: Plan
     rate: float
     network: Network
     snapshots: tuple[Snapshot, ...]
@@ -87,8 +110,8 @@ def _trial(
     inputs: Inputs,
     rate: float,
     *,
-    boundary: int,
-    layer_decay: float,
+    shape: Shape,
+    term: Callable[[Network], Term] | None,
 ) -> _Trial:
     recipe: TuneRecipe = cell.recipe
     marks = {recipe.steps} | (
@@ -100,16 +123,17 @@ def _trial(
         learning_rate=rate,
         weight_decay=recipe.weight_decay,
         warmup=recipe.warmup,
-        boundary=boundary,
-        layer_decay=layer_decay,
+        boundary=shape.boundary,
+        layer_decay=shape.layer_decay,
         marks=tuple(sorted(marks)),
+        thaw=shape.thaw,
     )
     torch.manual_seed(seed_of(cell.job.run_seed, "weights", cell.job.seed))
     network = start()
 
     def observe(step: int, mean_loss: float) -> dict[str, Tensor]:
         records = {
-            split: _predict(cell, network, rows, boundary)
+            split: _predict(cell, network, rows, shape.boundary)
             for split, rows in (("test", inputs.test), ("validation", inputs.validation))
         }
         records["loss"] = torch.tensor([mean_loss], dtype=torch.float64)
@@ -125,6 +149,7 @@ def _trial(
         checkpoints=Checkpoints(cell.job.directory.with_name(f"{cell.job.key}.rate-{rate:g}")),
         observe=observe,
         objective=cell.objective,
+        term=term(network) if term else None,
     )
     return _read_trial(cell, rate, network, state.records, plan)
 
@@ -143,6 +168,7 @@ def _read_trial(cell: Cell, rate: float, network: Network, records: dict[str, Te
         snapshots.append(Snapshot(step / plan.steps, test, validation))
         history += [(step, "train", "loss", float(mean_loss)), (step, "validation", kind.metric, kind.value(score))]
     return _Trial(
+        plan=plan,
         rate=rate,
         network=network,
         snapshots=tuple(snapshots),

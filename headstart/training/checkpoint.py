@@ -42,10 +42,14 @@ class Checkpoints:
         """Whether the time has come; when it comes has no influence on the results."""
         return time.monotonic() - self._last >= self.every
 
-    def save(self, state: State, network: nn.Module, optimizer: optim.Optimizer) -> None:
-        """Publishes step-<n>; the newest two are kept."""
+    def save(
+        self, state: State, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None
+    ) -> None:
+        """Publishes step-<n>; the newest two are kept. beside: what is trained with the network, if anything is."""
         with publishing(self.directory / f"step-{state.step:08d}") as draft:
             tensors = {f"network.{key}": value.contiguous() for key, value in network.state_dict().items()}
+            own = beside.state_dict() if beside is not None else {}
+            tensors |= {f"beside.{key}": value.contiguous() for key, value in own.items()}
             tensors |= {f"optimizer.{key}": value.contiguous() for key, value in _flatten(optimizer).items()}
             tensors |= {f"records.{key}": value.contiguous() for key, value in state.records.items()}
             save_file(tensors, draft / "state.safetensors")
@@ -54,7 +58,9 @@ class Checkpoints:
             shutil.rmtree(old)
         self._last = time.monotonic()
 
-    def restore(self, network: nn.Module, optimizer: optim.Optimizer) -> State:
+    def restore(
+        self, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None
+    ) -> State:
         """Loads the newest checkpoint that verifies into network and optimizer; a fresh state where there is none."""
         for path in self._newest_first():
             try:
@@ -64,6 +70,8 @@ class Checkpoints:
             tensors = load_file(path / "state.safetensors")
             meta = json.loads((path / "meta.json").read_text())
             network.load_state_dict(_under("network.", tensors))
+            if beside is not None:
+                beside.load_state_dict(_under("beside.", tensors))
             _unflatten(optimizer, _under("optimizer.", tensors))
             return State(meta["step"], meta["losses"], _under("records.", tensors))
         return State()

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
 from headstart.backbones.network import Network
 from headstart.errors import HeadstartError
@@ -26,6 +27,7 @@ class Plan:
     boundary: the block that the rows enter at; blocks before it are not run and not trained.
     layer_decay: factor on the rate for each block further from the head.
     marks: steps after which `observe` is called and its records are kept.
+    thaw: steps after which one more block is trained, from the last to the first; 0: all are from the beginning.
     """
 
     steps: int
@@ -36,6 +38,24 @@ class Plan:
     boundary: int = 0
     layer_decay: float = 1.0
     marks: tuple[int, ...] = ()
+    thaw: int = 0
+
+    def frozen(self, step: int, blocks: int) -> int:
+        """How many of the first blocks are not trained at a step."""
+        return max(self.boundary, blocks - step // self.thaw) if self.thaw else self.boundary
+
+
+class Term(Protocol):
+    """What a strategy adds to the loss of each step: of other rows, of the weights, or of another task.
+
+    module: what it trains beside the network, such as a second head; it may be empty.
+    """
+
+    module: nn.Module
+
+    def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
+        """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim)."""
+        ...
 
 
 Observe = Callable[[int, float], dict[str, Tensor]]
@@ -52,10 +72,11 @@ def train(
     checkpoints: Checkpoints,
     observe: Observe,
     objective: Objective = CLASSES,
+    term: Term | None = None,
 ) -> State:
     """Trains `network` in place from boundary `plan.boundary` on, resuming where checkpoints stand.
 
-    rows: as many as labels (rows,), which are the objective's targets.
+    rows: as many as labels (rows,), which are the objective's targets. term: is added to the objective's loss.
     observe(step, mean loss since the last mark) may return tensors to record.
     The same seed, rows and threads give the same bytes, however often it was interrupted.
 
@@ -63,17 +84,23 @@ def train(
         HeadstartError: the loss is not finite; no step is taken and no checkpoint written with it.
     """
     accelerator.prepare(network)
-    optimizer = _optimizer(network, plan)
-    state = checkpoints.restore(network, optimizer)
+    beside = accelerator.prepare(term.module) if term else nn.Module()
+    optimizer = _optimizer(network, beside, plan)
+    state = checkpoints.restore(network, optimizer, beside)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
         batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
         accelerator.seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
         network.train()
+        beside.train()
         inputs = accelerator.place(rows.batch(batch, generator(seed, "augment", state.step)))
+        targets = labels[batch.to(labels.device)]
         optimizer.zero_grad()
-        loss = objective.loss(network.from_boundary(inputs, plan.boundary), labels[batch.to(labels.device)])
+        features = _features(network, inputs, plan, state.step)
+        loss = objective.loss(network.head(features), targets)
+        if term:
+            loss = loss + term.loss(network, features, targets, state.step)
         value = float(accelerator.reduce(loss.detach()))
         _check_finite(value, step=state.step, plan=plan)
         accelerator.backward(loss)
@@ -85,7 +112,7 @@ def train(
             recent = state.losses[since:]
             state.records |= observe(state.step, sum(recent) / len(recent))
         if checkpoints.due() and state.step < plan.steps:
-            checkpoints.save(state, network, optimizer)
+            checkpoints.save(state, network, optimizer, beside)
     return state
 
 
@@ -113,10 +140,23 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
     return permutation[place * size : (place + 1) * size]
 
 
-def _optimizer(network: Network, plan: Plan) -> optim.Optimizer:
-    """AdamW over the trained blocks and the head, a group for each rate and decay; norms and biases are not decayed."""
+def _features(network: Network, inputs: Tensor, plan: Plan, step: int) -> Tensor:
+    """What the last block makes of inputs at the plan's boundary; blocks that are not trained yet are as they were."""
+    frozen = plan.frozen(step, len(network.blocks))
+    for block in network.blocks[plan.boundary : frozen]:
+        block.eval()
+    with torch.no_grad():
+        inputs = network.run(inputs, plan.boundary, frozen)
+    return network.run(inputs, frozen, len(network.blocks))
+
+
+def _optimizer(network: Network, beside: nn.Module, plan: Plan) -> optim.Optimizer:
+    """AdamW over the trained blocks, the head and what a term trains, a group for each rate and decay.
+
+    Norms and biases are not decayed.
+    """
     groups: dict[tuple[float, float], list[Tensor]] = {}
-    trained = [*network.blocks[plan.boundary :], network.head]
+    trained = [*network.blocks[plan.boundary :], nn.ModuleList([network.head, beside])]
     for depth, block in enumerate(reversed(trained)):
         scale = plan.layer_decay**depth
         for parameter in block.parameters():

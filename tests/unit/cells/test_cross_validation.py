@@ -44,8 +44,8 @@ def root(domain, draw_pictures, decoder, settings, tmp_path_factory) -> Path:
     """Twelve pictures a class, ingested and extracted under the W of the other tests."""
     root = tmp_path_factory.mktemp("folds")
     draw_pictures(root / "data" / "few", per_class=PER_CLASS, seed=5, ink=150)
-    for folder in sorted((root / "data" / "few").iterdir()):
-        folder.rename(folder.with_name(f"new {folder.name}"))  # so that W's own head knows none of them
+    for folder in sorted((root / "data" / "few").iterdir())[1:]:
+        folder.rename(folder.with_name(f"new {folder.name}"))  # so that W's own head does not know all of them
     ingest_target(
         root / "data" / "few",
         root / "packs" / "few",

@@ -48,6 +48,7 @@ DOES_NOT = {
     "cells": "/c",
     "kind": "value",
     "source": "another",
+    "source_pack": "/r",
 }
 
 

@@ -118,8 +118,8 @@ def test_moments_come_back_in_the_layout_of_their_parameters(saved):
     looked = []
 
     class Look(Checkpoints):
-        def restore(self, network, optimizer):
-            state = super().restore(network, optimizer)
+        def restore(self, network, optimizer, beside=None):
+            state = super().restore(network, optimizer, beside)
             weight = network.blocks[1][0].weight  # (6, 4, 3, 3)
             looked.append((weight.stride(), optimizer.state[weight]))
             return state
