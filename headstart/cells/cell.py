@@ -144,7 +144,7 @@ class Cell:
 
     @cached_property
     def unlabelled_rows(self) -> NDArray[np.intp]:
-        """Rows whose inputs may be learned from without a label: all that this cell neither has labels of nor scores."""
+        """Rows that may be learned from without a label: this cell has none of them, and does not score them."""
         pool, _ = self._pool_and_test()
         own = np.concatenate([self.train_rows, self.validation_rows])
         return np.sort(np.concatenate([np.setdiff1d(pool, own), self.pack.rows(UNLABELLED)]))

@@ -29,6 +29,8 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
         return f"is for {' and '.join(KINDS[kind].targets for kind in entry.kinds)}, and {target.name} has {ours}"
     if "rows" in entry.reads and not sum(card.splits.values()):
         return f"learns from the source's rows, and {source} is weights without any"
+    if entry.needs_head and not card.classes:
+        return f"needs W's own classes, and {source} has none that are known"
     if entry.needs_shared and target.kind == "class" and not set(target.classes) & set(card.classes):
         return f"needs classes that both have, and {source} and {target.name} share no name of one"
     if entry.needs_shared and target.kind == "value" and not card.unit == target.unit != "":

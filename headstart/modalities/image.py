@@ -92,6 +92,27 @@ def augment(images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tens
     return grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
+def augment_strongly(images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+    """Affine changes twice over, contrast and brightness changed, and a square cut out: FixMatch's strong view.
+
+    images: (batch, channels, height, width), normalised. In the manner of RandAugment with Cutout (Sohn 2020,
+    2001.07685), by operations that a whole batch goes through at once.
+    """
+    import torch
+
+    batch, _, height, width = images.shape
+    bent = augment(augment(images, generator), generator)
+    contrast, brightness, down, right = (
+        torch.rand(4, batch, 1, 1, 1, generator=generator, device=generator.device)
+    ).to(images.device)
+    changed = bent * (0.6 + 0.8 * contrast) + (brightness - 0.5)
+    side = max(1, min(height, width) // 3)
+    rows = torch.arange(height, device=images.device)[None, None, :, None] - (down * (height - side)).round()
+    columns = torch.arange(width, device=images.device)[None, None, None, :] - (right * (width - side)).round()
+    cut = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+    return torch.where(cut, changed.mean((1, 2, 3), keepdim=True), changed)
+
+
 def _grid(matrix: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
     """torch's affine_grid of (batch, 2, 3), as one product for the whole batch: a tenth of its time on a CPU."""
     import torch

@@ -117,6 +117,12 @@ class Classification:
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return loss(scores, targets)
 
+    def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
+        """Cross-entropy against the class that is believed, of the rows where it is believed enough; over all rows."""
+        sure, classes = believed.max(1)
+        each = functional.cross_entropy(scores, classes, reduction="none")
+        return (each * (sure >= threshold)).mean()
+
     def predict(self, scores: Tensor) -> Tensor:
         return probabilities(scores)
 

@@ -43,7 +43,7 @@ class Objective(Protocol):
         ...
 
     def shared(self, source: Pack) -> tuple[NDArray[np.intp], Tensor]:
-        """A source's rows whose targets mean the same as these, and their targets: none where they mean another thing."""
+        """A source's rows whose targets mean the same as these, and their targets; maybe none."""
         ...
 
     def fitted(self, targets: Tensor) -> "Objective":
@@ -52,6 +52,10 @@ class Objective(Protocol):
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """What a training makes small: a scalar."""
+        ...
+
+    def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
+        """The loss of scores against predictions in place of targets: a scalar. threshold: how sure they must be."""
         ...
 
     def predict(self, scores: Tensor) -> Tensor:

@@ -62,6 +62,10 @@ class Regression:
         """Mean squared error of standardised values: scores (batch, 1), targets (batch,) -> scalar."""
         return functional.mse_loss(scores[:, 0], self._standardised(targets))
 
+    def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
+        """Mean squared error of standardised values; no value says how sure it is, so that all count."""
+        return functional.mse_loss(scores, self._standardised(believed))
+
     def predict(self, scores: Tensor) -> Tensor:
         """Values in the unit: (rows, 1) -> (rows, 1)."""
         return scores * self.std + self.mean

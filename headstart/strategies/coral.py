@@ -68,7 +68,8 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     """A power of a symmetric positive matrix; directions without any variance are left out."""
     values, vectors = torch.linalg.eigh(matrix)
     kept = values > values.max() * 1e-10
-    return (vectors[:, kept] * values[kept] ** exponent) @ vectors[:, kept].T
+    raised: Tensor = (vectors[:, kept] * torch.pow(values[kept], exponent)) @ vectors[:, kept].T
+    return raised
 
 
 def _open_vectors(cell: Cell) -> Tensor:

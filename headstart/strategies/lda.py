@@ -36,7 +36,7 @@ def within_class_covariance(vectors: Tensor, labels: Tensor) -> Tensor:
     """(d, d): the shrunk covariance of vectors (rows, d) about the means of their classes, labels (rows,)."""
     from sklearn.covariance import ledoit_wolf
 
-    classes = labels.unique()
+    classes = torch.unique(labels)
     residuals = vectors.clone()
     for label in classes:
         residuals[labels == label] -= vectors[labels == label].mean(0)

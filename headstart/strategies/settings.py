@@ -10,6 +10,7 @@ from headstart.training.settings import Rate, Recipe
 
 Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
 Count = Annotated[int, Field(ge=1)]
+Alpha = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -116,4 +117,83 @@ class CoralRecipe(ProbeRecipe):
     """Source vectors mapped into the target's space, and a ridge head on both domains."""
 
     target_shares: tuple[Share, ...] = Field((0.0, 0.5, 0.9), min_length=1)
-    """shares of the rows' weight to try for the target's labels, the best on validation is kept; 0: none is fitted to"""
+    """shares of the rows' weight to try for the target's labels, the best on validation is kept; 0: none is used"""
+
+
+class StartingPointRecipe(TuneRecipe):
+    """All blocks trained on from W and pulled back to it."""
+
+    steps: int = Field(200, ge=4)
+    """optimizer steps"""
+
+    learning_rates: tuple[Rate, ...] = Field((0.004,), min_length=1)
+    """peak rates to try, the best on validation is kept"""
+
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay; the pull to W takes its place"""
+
+    alpha: float = Field(0.01, ge=0)
+    """weight of the blocks' squared distance from W, halved (Li 2018)"""
+
+    beta: float = Field(0.01, ge=0)
+    """weight of the new head's squared norm, halved (Li 2018)"""
+
+
+class GradualRecipe(FullRecipe):
+    """Blocks thawed one by one."""
+
+    thawed_by: float = Field(0.5, gt=0, le=1)
+    """share of the steps after which all blocks are trained"""
+
+
+class InterpolateRecipe(ProbeTuneRecipe):
+    """Between the probe and what it became."""
+
+    alphas: tuple[Alpha, ...] = Field((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), min_length=1)
+    """places between the probe (0) and the tuned weights (1) to try, the best on validation is kept"""
+
+
+class CoTuneRecipe(FullRecipe):
+    """All blocks trained on from W with W's own head beside the new one."""
+
+    weight: float = Field(2.3, ge=0)
+    """weight of the old head's loss (2.3 as in You 2020)"""
+
+
+class JointRecipe(FullRecipe):
+    """One extractor trained on source and target rows together."""
+
+    source_batch: int = Field(32, ge=2)
+    """source rows a step"""
+
+    source_rows: int = Field(0, ge=0)
+    """source rows that may be used; 0: all"""
+
+    source_weight: float = Field(0.5, ge=0)
+    """weight of the source's loss"""
+
+    align: float = Field(1.0, ge=0)
+    """weight of deep CORAL's distance between the domains' features"""
+
+
+class FixMatchRecipe(FullRecipe):
+    """All blocks trained on from W with rows that have no label."""
+
+    unlabelled_batch: int = Field(64, ge=2)
+    """unlabelled rows a step"""
+
+    weight: float = Field(1.0, ge=0)
+    """weight of their loss"""
+
+    threshold: float = Field(0.95, gt=0, le=1)
+    """probability from which a class is believed; values are always"""
+
+
+class RotationRecipe(FullRecipe):
+    """All blocks trained on from W with another task beside the labels."""
+
+    unlabelled_batch: int = Field(32, ge=2)
+    """rows of the other task a step"""
+
+    weight: float = Field(0.5, ge=0)
+    """weight of its loss"""

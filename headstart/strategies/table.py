@@ -7,12 +7,19 @@ from headstart.knobs import Knobs
 from headstart.registry import Entry, Registry
 from headstart.strategies.settings import (
     CoralRecipe,
+    CoTuneRecipe,
+    FixMatchRecipe,
     FrozenRecipe,
     FullRecipe,
+    GradualRecipe,
+    InterpolateRecipe,
+    JointRecipe,
     NeighboursRecipe,
     NoKnobs,
     ProbeRecipe,
     ProbeTuneRecipe,
+    RotationRecipe,
+    StartingPointRecipe,
     TuneRecipe,
 )
 
@@ -29,6 +36,7 @@ class Strategy(Entry):
     reads: what it reads of a source: of W, or "rows", what W was trained on; a change of anything else does not rerun
     it.
     kinds: of the targets that it has a meaning for.
+    needs_head: whether W must be a classifier, whose head is part of it.
     needs_shared: whether the source's targets must mean the same as the target's, for one class at least.
     """
 
@@ -37,6 +45,7 @@ class Strategy(Entry):
     recipe: type[Knobs]
     reads: tuple[Read, ...]
     kinds: tuple[str, ...] = ("class", "value")
+    needs_head: bool = False
     needs_shared: bool = False
 
 
@@ -96,6 +105,71 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             ProbeTuneRecipe,
             ("pooled", "weights"),
+        ),
+        Strategy(
+            "l2_sp",
+            "all blocks trained on from W and pulled back to it",
+            "headstart.strategies.l2_sp:fit",
+            "fully supervised",
+            "transfer",
+            StartingPointRecipe,
+            ("weights",),
+        ),
+        Strategy(
+            "gradual",
+            "blocks trained on from W one after the other, the last ones first",
+            "headstart.strategies.gradual:fit",
+            "fully supervised",
+            "transfer",
+            GradualRecipe,
+            ("weights",),
+        ),
+        Strategy(
+            "wise_ft",
+            "between the probe and what tuning made of it, as validation says",
+            "headstart.strategies.wise_ft:fit",
+            "fully supervised",
+            "transfer",
+            InterpolateRecipe,
+            ("pooled", "weights"),
+        ),
+        Strategy(
+            "co_tuning",
+            "all blocks trained on from W with W's own head beside the new one",
+            "headstart.strategies.co_tuning:fit",
+            "fully supervised",
+            "transfer",
+            CoTuneRecipe,
+            ("pooled", "weights"),
+            kinds=("class",),
+            needs_head=True,
+        ),
+        Strategy(
+            "joint_supervised",
+            "one extractor trained on source and target rows together, two heads, aligned",
+            "headstart.strategies.joint_supervised:fit",
+            "fully supervised",
+            "transfer",
+            JointRecipe,
+            ("weights", "rows"),
+        ),
+        Strategy(
+            "fixmatch",
+            "all blocks trained on from W, with rows that have no label",
+            "headstart.strategies.fixmatch:fit",
+            "semi-supervised",
+            "transfer",
+            FixMatchRecipe,
+            ("weights",),
+        ),
+        Strategy(
+            "rotation",
+            "all blocks trained on from W, with another task beside: how far a row was turned",
+            "headstart.strategies.rotation:fit",
+            "semi-supervised",
+            "transfer",
+            RotationRecipe,
+            ("weights",),
         ),
         Strategy(
             "nearest_mean",

@@ -58,9 +58,7 @@ class Checkpoints:
             shutil.rmtree(old)
         self._last = time.monotonic()
 
-    def restore(
-        self, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None
-    ) -> State:
+    def restore(self, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None) -> State:
         """Loads the newest checkpoint that verifies into network and optimizer; a fresh state where there is none."""
         for path in self._newest_first():
             try:

@@ -51,7 +51,8 @@ class Term(Protocol):
     module: what it trains beside the network, such as a second head; it may be empty.
     """
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module: ...
 
     def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
         """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim)."""

@@ -23,7 +23,7 @@ def test_every_strategy_has_a_meaning_for_classes_that_are_the_sources(strategy)
     check_combination(strategy, CLASSES, {"photos": CLASSES})
 
 
-@pytest.mark.parametrize("strategy", [entry.name for entry in STRATEGIES if not entry.needs_shared])
+@pytest.mark.parametrize("strategy", [s.name for s in STRATEGIES if not s.needs_shared and not s.needs_head])
 def test_most_have_one_whatever_the_sources_classes_are(strategy):
     check_combination(strategy, CLASSES, {"photos": CLASSES, "trees": OTHERS, "turned": VALUES})
 
@@ -33,6 +33,7 @@ def test_most_have_one_whatever_the_sources_classes_are(strategy):
     [
         ("lda", VALUES, VALUES, r"lda is for classes, and angles has values; take lda out of finetune\.strategies"),
         ("nearest_mean", VALUES, CLASSES, "nearest_mean is for classes, and angles has values"),
+        ("co_tuning", CLASSES, VALUES, "co_tuning needs W's own classes, and w has none that are known"),
         ("coral", CLASSES, WEIGHTS, "coral learns from the source's rows, and w is weights without any"),
         ("coral", CLASSES, OTHERS, "coral needs classes that both have, and w and pets share no name of one"),
         ("coral", CLASSES, VALUES, "share no name"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.datasets.pack import Pack
+from headstart.datasets.pack import Pack, pack_digest
 from headstart.errors import SettingsError
 from headstart.features.extract import check_boundary, extract, reads_of
 from headstart.features.pooled import pooled
@@ -141,7 +141,7 @@ def test_more_views_change_what_reads_the_boundary_and_nothing_else(run, before)
 
 def test_other_levels_change_what_reads_the_pooled_features_and_nothing_else(run, before):
     found = run(levels=1)
-    assert changed(before, found) == {"source", "linear_probe", "lp_ft"}
+    assert changed(before, found) == {entry.name for entry in STRATEGIES if "pooled" in entry.reads}
     assert np.load(found.folder / "pooled.npy").shape == (72, 64)
 
 
@@ -151,11 +151,13 @@ def test_a_strategys_reads_are_what_its_table_entry_says(domain, before):
         "weights": {"weights"},
         "pooled": {"source", "pooled.npy"},
         "boundary": {"boundary.npy", "views.npy"},
+        "rows": {"rows"},
     }
     for strategy in STRATEGIES:
         own = found[strategy.name].get("shapes", {})
         assert set(own) == set().union(*(names[read] for read in strategy.reads))
     assert found["full"] == {"shapes": {"weights": weights_digest(domain.places.weights)}}
+    assert found["coral"]["shapes"]["rows"] == pack_digest(domain.places.source_pack)
     assert found["linear_probe"]["shapes"]["pooled.npy"] == sha256(domain.places.features / "pooled.npy")
     assert found["linear_probe"]["shapes"]["source"] == sha256(domain.places.source_features / "pooled.npy")
 

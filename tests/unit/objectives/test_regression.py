@@ -9,8 +9,8 @@ from torch import nn
 from headstart.errors import IntegrityError
 from headstart.objectives.classification import Classification
 from headstart.objectives.kinds import KINDS, kind_of
-from headstart.objectives.objective import objective_of
 from headstart.objectives.neighbours import TEMPERATURE
+from headstart.objectives.objective import objective_of
 from headstart.objectives.regression import NEIGHBOURS, Regression
 from headstart.training.rows import Normalisation
 from headstart.training.weights import WeightsCard

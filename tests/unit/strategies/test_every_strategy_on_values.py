@@ -36,7 +36,9 @@ TARGETS = {"degrees": 1.0, "turns": 1 / 360}  # unit, and what a degree is in it
 STILL = {"augment": False}
 NAMES = [entry.name for entry in STRATEGIES if "value" in entry.kinds]
 # the source's values are in degrees
-PAIRS = [(name, unit) for unit in TARGETS for name in NAMES if unit == "degrees" or not STRATEGIES.get(name).needs_shared]
+PAIRS = [
+    (name, unit) for unit in TARGETS for name in NAMES if unit == "degrees" or not STRATEGIES.get(name).needs_shared
+]
 EVERYWHERE = pytest.mark.parametrize(("strategy", "unit"), PAIRS)
 
 test_directory.__test__ = False  # it only sounds like one

@@ -123,7 +123,9 @@ def test_coral_without_a_share_fits_its_head_to_no_label_of_the_target(fit, monk
     from headstart.objectives.classification import Classification
 
     real = Classification.targets
-    monkeypatch.setattr(Classification, "targets", lambda *given: real(*given).flip(0) if _many(given) else real(*given))
+    monkeypatch.setattr(
+        Classification, "targets", lambda *given: real(*given).flip(0) if _many(given) else real(*given)
+    )
     cell, other = fit("coral", target_shares=(0.0,))
     assert torch.equal(fitted.tensors["probe.weight"], other.tensors["probe.weight"])
     assert torch.equal(fitted.tensors["probe.bias"], other.tensors["probe.bias"])
