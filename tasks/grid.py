@@ -79,10 +79,10 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     kept = len(jobs) - len(waiting)
     if kept:
         log.info("%d of %d cells are finished already", kept, len(jobs))
-    finished: list[tuple[int, float]] = []
+    finished: list[tuple[float, float]] = []
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
         waiting.remove(job)
-        finished.append((_steps(job), summary["seconds"]))
+        finished.append((_work(job), summary["seconds"]))
         kind = KINDS[job.kind]
         log.info(
             "cell %d/%d: %s: validation %s %.3f in %.1f s%s",
@@ -99,22 +99,23 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [read_summary(job) for job in jobs]
 
 
-def _left(context: Context, finished: list[tuple[int, float]], waiting: list[Job]) -> str:
+def _left(context: Context, finished: list[tuple[float, float]], waiting: list[Job]) -> str:
     assert context.device is not None
     workers = cores() if context.device.kind == "cpu" else 1
-    seconds = time_left(finished, [_steps(job) for job in waiting], workers=workers)
+    seconds = time_left(finished, [_work(job) for job in waiting], workers=workers)
     return f", {in_words(seconds)}" if seconds else ""
 
 
-def _steps(job: Job) -> int:
-    return int(getattr(job.recipe, "steps", 0)) * len(getattr(job.recipe, "learning_rates", (0,)))
+def _work(job: Job) -> float:
+    """How long a cell takes, in steps; 0 where nothing is trained."""
+    return float(getattr(job.recipe, "work", 0.0))
 
 
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
     assert context.device is not None
     accelerator = Accelerator(context.device.torch_name)
     if context.device.kind == "cpu":
-        longest_first = sorted(jobs, key=lambda job: -getattr(job.recipe, "steps", 0))
+        longest_first = sorted(jobs, key=_work, reverse=True)
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
             yield longest_first[position], summary
     else:

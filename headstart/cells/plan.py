@@ -82,10 +82,11 @@ def estimate(
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
     entrances = {name: len(source_rows) if STRATEGIES.get(name).reads else 1 for name in finetune.strategies}
-    steps = sum((trainings + refits) * entrances[name] * _steps(settings, name) for name in trained)
-    control = _steps(settings, "scratch")
-    candidates = [_steps(settings, name) for name in trained if STRATEGIES.get(name).role == "transfer"]
-    steps += trainings * (control // 2 + (budgets - 1) * (control + max(candidates, default=0)) + control // 2)
+    work = {name: settings.recipe(name).work for name in trained}
+    steps = sum((trainings + refits) * entrances[name] * work[name] for name in trained)
+    control = work["scratch"]
+    candidates = [work[name] for name in trained if STRATEGIES.get(name).role == "transfer"]
+    steps += trainings * (control / 2 + (budgets - 1) * (control + max(candidates, default=0)) + control / 2)
     size = settings.pretrain.batch_size
     pretraining = sum(settings.pretrain.epochs * (rows // size) * size / 32 for rows in source_rows)
     cells = trainings * (sum(entrances.values()) + 2 + 2 * (budgets - 1)) + refits * sum(entrances.values())
@@ -99,12 +100,6 @@ def estimate(
         seconds=speed.step * (steps / workers + pretraining) + speed.prediction * (predicted / workers + extracted),
         disk=int(disk + cells * speed.parameters * BYTES_PER_PARAMETER),
     )
-
-
-def _steps(settings: Settings, strategy: str) -> int:
-    """Steps of one cell: each rate that is tried is a training of its own."""
-    recipe = settings.recipe(strategy)
-    return int(recipe.steps) * len(recipe.learning_rates)
 
 
 def measure_speed(settings: Settings, *, device: str) -> Speed:

@@ -58,7 +58,7 @@ class SourceRows:
 
     def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
         draw = generator(self._seed, "source", step)
-        batch = torch.randint(len(self._rows), (min(self._recipe.source_batch, len(self._rows)),), generator=draw)
+        batch = torch.randint(len(self._rows), (self._recipe.source_batch,), generator=draw)
         images = self._accelerator.place(self._rows.batch(batch, draw))
         with without_statistics(network):
             own = network.run(images, 0, len(network.blocks))

@@ -69,6 +69,16 @@ class TuneRecipe(Recipe):
     learning_rates: tuple[Rate, ...] = Field((0.01,), min_length=1)
     """peak rates to try, the best on validation is kept; scratch must try at least as many as the others"""
 
+    @property
+    def work(self) -> float:
+        """How long a cell takes, in steps of labelled rows alone: each rate is a training of its own."""
+        return self.steps * len(self.learning_rates) * (1 + self.rows_beside / self.batch_size)
+
+    @property
+    def rows_beside(self) -> float:
+        """Rows that are trained on in each step beside the labelled ones."""
+        return 0
+
 
 class FrozenRecipe(TuneRecipe):
     """The first blocks fixed to W."""
@@ -175,6 +185,10 @@ class JointRecipe(FullRecipe):
     align: float = Field(1.0, ge=0)
     """weight of deep CORAL's distance between the domains' features"""
 
+    @property
+    def rows_beside(self) -> float:
+        return self.source_batch
+
 
 class FixMatchRecipe(FullRecipe):
     """All blocks trained on from W with rows that have no label."""
@@ -188,6 +202,11 @@ class FixMatchRecipe(FullRecipe):
     threshold: float = Field(0.95, gt=0, le=1)
     """probability from which a class is believed; values are always"""
 
+    @property
+    def rows_beside(self) -> float:
+        """Their weak views are only run forward, a third of the work."""
+        return self.unlabelled_batch * 4 / 3
+
 
 class RotationRecipe(FullRecipe):
     """All blocks trained on from W with another task beside the labels."""
@@ -197,3 +216,7 @@ class RotationRecipe(FullRecipe):
 
     weight: float = Field(0.5, ge=0)
     """weight of its loss"""
+
+    @property
+    def rows_beside(self) -> float:
+        return self.unlabelled_batch

@@ -25,11 +25,21 @@ SETTINGS: dict[str, Any] = {
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 2},
     "strategies": {
-        "scratch": {"steps": 12},
-        "frozen_blocks": {"steps": 8},
-        "full": {"steps": 8},
-        "lp_ft": {"steps": 8},
-    },
+        name: {"steps": 12 if name == "scratch" else 8}
+        for name in (
+            "scratch",
+            "frozen_blocks",
+            "full",
+            "lp_ft",
+            "l2_sp",
+            "gradual",
+            "wise_ft",
+            "co_tuning",
+            "joint_supervised",
+            "fixmatch",
+            "rotation",
+        )
+    },  # fmt: skip
 }
 
 

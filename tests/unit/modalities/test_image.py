@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import affine_grid
 
-from headstart.modalities.image import _grid, augment, decode, fit
+from headstart.modalities.image import _grid, augment, augment_strongly, decode, fit
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -270,3 +270,21 @@ def test_the_grid_is_torchs_affine_grid(height, width):
 def test_edges_are_repeated_outwards():
     """Not zeros, which a network could take for a frame."""
     assert torch.allclose(augment(torch.ones(8, 1, 12, 12) * 3, torch.Generator().manual_seed(0)), torch.tensor(3.0))
+
+
+def test_the_strong_view_is_another_one_of_the_same_shape_and_follows_from_its_generator():
+    images = torch.rand(6, 3, 12, 16)
+    one, same, other = (augment_strongly(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert one.shape == images.shape
+    assert not torch.equal(one, other)
+
+
+def test_a_square_of_the_strong_view_is_cut_out():
+    """A third of the side, of one value in all channels: the image's mean."""
+    images = torch.rand(8, 2, 30, 30, generator=torch.Generator().manual_seed(3))
+    for image in augment_strongly(images, torch.Generator().manual_seed(0)):
+        values, counts = image.flatten().unique(return_counts=True)
+        assert counts.max() >= 2 * 10 * 10
+        square = (image == values[counts.argmax()]).all(0).nonzero()
+        assert (square.max(0).values - square.min(0).values + 1).tolist() == [10, 10]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from training_toy import COUNT, LABELS, fit, images, network, plan, record, same_bytes
 
 from headstart.errors import HeadstartError
@@ -116,6 +117,43 @@ def test_interrupted_after_each_step_weights_losses_and_records_are_the_same(who
     assert same_bytes(net.state_dict(), whole[0])
     assert state.losses == whole[1].losses
     assert same_bytes(state.records, whole[1].records)
+
+
+class OtherHead:
+    """A term with a head of its own, which must come back with the network."""
+
+    def __init__(self):
+        torch.manual_seed(7)
+        self.module = nn.Linear(6, 1)
+
+    def loss(self, network, features, targets, step):
+        return (self.module(features) ** 2).mean() * (1 + step)
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_what_a_term_trains_comes_back_too(tmp_path, stop):
+    alone, expected = network(), OtherHead()
+    losses = fit(alone, term=expected).losses
+
+    def die(step, loss):
+        if step == stop:
+            raise Killed
+        return record(step, loss)
+
+    with pytest.raises(Killed):
+        fit(network(), checkpoints=Checkpoints(tmp_path, every=0.0), observe=die, marks=range(7), term=OtherHead())
+    net, term = network(), OtherHead()
+    assert fit(net, checkpoints=Checkpoints(tmp_path, every=0.0), term=term).losses == losses
+    assert same_bytes(net.state_dict(), alone.state_dict())
+    assert same_bytes(term.module.state_dict(), expected.module.state_dict())
+    assert losses != fit(network()).losses
+
+
+def test_a_plan_thaws_from_the_last_block_to_the_first():
+    assert [plan(thaw=3).frozen(step, 2) for step in range(8)] == [2, 2, 2, 1, 1, 1, 0, 0]
+    assert [plan(thaw=1, boundary=1).frozen(step, 3) for step in range(4)] == [3, 2, 1, 1]
+    assert plan().frozen(0, 2) == 0
+    assert plan(boundary=1).frozen(5, 2) == 1
 
 
 def test_a_finished_step_is_not_done_again(tmp_path):

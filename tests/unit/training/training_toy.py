@@ -49,6 +49,7 @@ def fit(
     seed: int = 0,
     checkpoints: Checkpoints | None = None,
     observe: Any = None,
+    term: Any = None,
     **changes: Any,
 ) -> State:
     """Trains on COUNT rows without checkpoints, unless told otherwise."""
@@ -61,6 +62,7 @@ def fit(
         accelerator=Accelerator(),
         checkpoints=checkpoints or Checkpoints(NOWHERE),
         observe=observe or record,
+        term=term,
     )
 
 
