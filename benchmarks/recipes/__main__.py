@@ -43,7 +43,10 @@ def study(root: Path) -> dict[str, object]:
         _say(start, f"prepared {name}")
 
     def cells(recipes: Sequence[tuple[str, Recipe]], seeds: Sequence[int]) -> list[Scores]:
-        jobs = [[pair.jobs(root, name, recipe, seeds) for pair in PAIRS] for name, recipe in recipes]
+        jobs = [
+            [pair.jobs(root, name, recipe, seeds) for pair in PAIRS if pair.has_meaning(root, name)]
+            for name, recipe in recipes
+        ]
         _run([job for recipe in jobs for own in recipe for job in own])
         _say(start, f"{len(jobs)} recipes on {len(PAIRS)} pairs, draws {list(seeds)}")
         return [_scores(recipe) for recipe in jobs]
@@ -58,7 +61,9 @@ def study(root: Path) -> dict[str, object]:
 def _tested(pair: Pair, root: Path, outcomes: dict[str, Outcome], draws: Sequence[int]) -> dict[str, Shown]:
     """The kept recipes on these draws; the source model as it is beside them."""
     recipes: dict[str, Recipe] = {"source": {}} | {name: outcome.kept for name, outcome in outcomes.items()}
-    jobs = {name: pair.jobs(root, name, recipe, draws) for name, recipe in recipes.items()}
+    jobs = {
+        name: pair.jobs(root, name, recipe, draws) for name, recipe in recipes.items() if pair.has_meaning(root, name)
+    }
     _run([job for own in jobs.values() for job in own])
     return on_test(jobs)
 
@@ -66,7 +71,7 @@ def _tested(pair: Pair, root: Path, outcomes: dict[str, Outcome], draws: Sequenc
 def _run(jobs: list[Job]) -> None:
     """Runs what is not finished, the longest first."""
     waiting = {job.key: job for job in jobs if not is_finished(job)}
-    longest_first = sorted(waiting.values(), key=lambda job: -getattr(job.recipe, "steps", 0))
+    longest_first = sorted(waiting.values(), key=lambda job: -getattr(job.recipe, "work", 0))
     for _ in run_all(partial(run_cell, accelerator=Accelerator()), longest_first):
         pass
 

@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.recipes.glyphs import GREEK, LATIN, write_letters
+from headstart.cells.combinations import check_combination
 from headstart.cells.grid import Places, budget_jobs
 from headstart.cells.job import Job
 from headstart.datasets.builtin import materialise
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import TEST, Pack, pack_digest, read_pack_card
 from headstart.datasets.table import is_built_in, unit_of
+from headstart.errors import SettingsError
 from headstart.features.extract import extract, reads_of
 from headstart.settings import Settings, validate
 from headstart.storage.publish import digest, sha256, write_json
+from headstart.strategies.settings import TuneRecipe
+from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.pretrain import pretrain
 
 DRAWS = 6  # of labels: seeds 0 to 5, disjoint as far as the pool lasts
 DEPTHS = (1, 2, 3)  # features are extracted for each: so many blocks fixed, so many levels pooled
-TRAINED = ("scratch", "frozen_blocks", "full", "lp_ft")
+TRAINED = tuple(entry.name for entry in STRATEGIES if issubclass(entry.recipe, TuneRecipe))
 LETTERS: dict[str, Callable[[Path], int]] = {
     "latin_letters": lambda directory: write_letters(directory, LATIN, most=160),
     "greek_letters": lambda directory: write_letters(directory, GREEK, most=64),
@@ -72,6 +76,16 @@ class Pair:
         inputs = {"pack": pack_digest(places.pack), "reads": reads, "code": _code()}
         return [job for job in budget_jobs(settings, strategy, self.label_budget, places, inputs) if job.seed in seeds]
 
+    def has_meaning(self, root: Path, strategy: str) -> bool:
+        """Whether a strategy is for this pair, whose packs are there: some need classes that both have, or classes."""
+        packs = root / f"{self.source}-{self.target}" / "packs"
+        sources = {self.source: read_pack_card(packs / self.source)}
+        try:
+            check_combination(strategy, read_pack_card(packs / self.target), sources)
+        except SettingsError:
+            return False
+        return True
+
     def places(self, root: Path, depth: int) -> Places:
         """Where `prepare` puts what cells read."""
         own = root / f"{self.source}-{self.target}"
@@ -80,6 +94,7 @@ class Pair:
             weights=own / "weights",
             features=own / f"features-{depth}",
             source_features=own / f"source-features-{depth}",
+            source_pack=own / "packs" / self.source,
             cells=root / "cells",
             kind=read_pack_card(own / "packs" / self.target).kind,
         )

@@ -68,6 +68,23 @@ DESIGNS: dict[str, Design] = {
             ("layer_decay", (0.65, 0.8, 1.0)),
         ),
     ),
+    "l2_sp": Design({"alpha": 0.01}, (("alpha", (0.001, 0.01, 0.1)),)),
+    "gradual": Design({"thawed_by": 0.5}, (("thawed_by", (0.25, 0.5, 1.0)),)),
+    "wise_ft": Design({"learning_rates": (0.001,)}, (("learning_rates", ((0.001,), (0.004,))),)),
+    "co_tuning": Design({"weight": 2.3}, (("weight", (0.5, 2.3)),)),
+    "joint_supervised": Design(
+        {"source_weight": 0.5, "align": 1.0},
+        (
+            ("source_weight", (0.1, 0.5)),
+            ("align", (0.0, 1.0, 10.0)),
+        ),
+    ),
+    "fixmatch": Design({"threshold": 0.95}, (("threshold", (0.8, 0.95)),)),
+    "rotation": Design({"weight": 0.5}, (("weight", (0.1, 0.5)),)),
+    "nearest_mean": Design({}, ()),
+    "knn": Design({}, ()),
+    "lda": Design({}, ()),
+    "coral": Design({}, ()),
 }
 
 

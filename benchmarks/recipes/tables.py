@@ -86,18 +86,20 @@ def _test(document: Document) -> str:
     lines = [
         "Test rows, opened after the choice: the kept recipes, mean of six draws (of values three), and the gain over",
         "`scratch` with its 95% interval (rows and seeds crossed, as in the verdict; exploratory). Positive is better,",
-        "of errors too.",
+        "of errors too. Some have no meaning for a pair: they need classes, or classes that both domains have.",
         "",
         f"| strategy | {' | '.join(heads)} |",
         f"|---|{'---|' * len(heads)}",
     ]
     for name in document["strategies"] | {"source": None}:
-        cells = [_tested(own[name]) for own in document["test"].values()]
+        cells = [_tested(own.get(name)) for own in document["test"].values()]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _tested(shown: dict[str, Any]) -> str:
+def _tested(shown: dict[str, Any] | None) -> str:
+    if shown is None:
+        return "no meaning"
     gain = f" ({_interval(shown['gain'], '+.1f')})" if shown["gain"] else ""
     return f"{shown['score']:.1f}{gain}"
 
