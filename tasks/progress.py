@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 PATIENCE = 2.0  # seconds after which a bar is worth showing
 
 
-def time_left(finished: Sequence[tuple[int, float]], waiting: Sequence[int], *, workers: int) -> float | None:
+def time_left(finished: Sequence[tuple[float, float]], waiting: Sequence[float], *, workers: int) -> float | None:
     """Seconds until the waiting cells are done: the median pace of the finished ones; None where that says nothing.
 
     finished: (steps, seconds) of cells; steps is 0 for one that is solved in closed form. waiting: steps of the others.

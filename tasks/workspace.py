@@ -48,6 +48,10 @@ class Workspace:
         return self.reports / "comparison.csv"
 
     @property
+    def ranking(self) -> Path:
+        return self.reports / "ranking.csv"
+
+    @property
     def predictions(self) -> Path:
         return self.reports / "predictions.parquet"
 

@@ -13,6 +13,7 @@ decision.py      Holm, and helped / hurt / equivalent / not settled
 control.py       is training from scratch a control that can be trusted?
 savings.py       labels and compute saved
 gap.py           the train-test gap
+ranking.py       which source's features tell the target apart best, before anything is trained
 resolution.py    the half-width to expect, before anything is trained
 document.py      verdict.json as frozen models
 sentences.py     the same in words

@@ -126,6 +126,10 @@ class Classification:
     def predict(self, scores: Tensor) -> Tensor:
         return probabilities(scores)
 
+    def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """1 where the most probable class is the label, else 0."""
+        return (predictions.argmax(1) == targets).double()
+
     def score(self, predictions: Tensor, targets: Tensor) -> float:
         return accuracy(predictions, targets)
 

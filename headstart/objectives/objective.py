@@ -62,8 +62,12 @@ class Objective(Protocol):
         """Predictions from scores."""
         ...
 
+    def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """(rows,) float64: how good each prediction is, higher is better."""
+        ...
+
     def score(self, predictions: Tensor, targets: Tensor) -> float:
-        """How good predictions are, higher is better; `kind.value` makes the metric of it."""
+        """Their mean; `kind.value` makes the metric of it."""
         ...
 
     def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:

@@ -70,9 +70,13 @@ class Regression:
         """Values in the unit: (rows, 1) -> (rows, 1)."""
         return scores * self.std + self.mean
 
+    def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """Minus the absolute error, in the unit."""
+        return -(predictions[:, 0].double() - targets.double()).abs()
+
     def score(self, predictions: Tensor, targets: Tensor) -> float:
         """Minus the mean absolute error, in the unit."""
-        return -float((predictions[:, 0].double() - targets.double()).abs().mean())
+        return float(self.row_scores(predictions, targets).mean())
 
     def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
         """The mean squared error, in the unit squared."""

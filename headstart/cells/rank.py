@@ -1,0 +1,87 @@
+"""Which source to fine-tune from: its W's vectors are tried on the labels of the headline budget, left out in turn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from headstart.cells.cell import Cell
+from headstart.cells.job import Job
+from headstart.cells.ridge import ridge
+from headstart.cells.vectors import centre_of_source, centred, vectors
+from headstart.evaluation.ranking import Estimate, logme, mean_of_draws
+from headstart.objectives import neighbours
+from headstart.training.accelerator import Accelerator
+
+RIDGE, KNN, LOGME, SIZE = "ridge", "knn", "logme", "size"
+NEIGHBOURS = 5
+COLUMNS = ["source", "method", "value", "low", "high", "behind", "behind_low", "behind_high", "place"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Of one draw of labels under one W: scores of the rows left out, (rows,), and LogME."""
+
+    ridge: Floats
+    knn: Floats
+    logme: float
+
+
+def rank_sources(
+    jobs: Mapping[str, Sequence[Job]], sizes: Mapping[str, int], *, smallest: float, largest: float, confidence: float
+) -> pd.DataFrame:
+    """One row a source and method, the best first by ridge: value, interval, and how far behind the best of the method.
+
+    jobs: cells of linear_probe, one a draw of labels, the same draws for each source; nothing is trained, and no test
+    row is looked at. sizes: rows of each source, the baseline that needs no look at the target. smallest, largest: the
+    ridge penalties' ends. ridge and knn are mean scores of rows that were left out in turn, with the interval over
+    draws and rows; `behind` is paired on the same rows.
+    """
+    draws = {name: [_look(job, smallest=smallest, largest=largest) for job in own] for name, own in jobs.items()}
+    rows: list[dict[str, object]] = []
+    for method in (RIDGE, KNN):
+        scores = {name: [getattr(draw, method) for draw in own] for name, own in draws.items()}
+        means = {name: mean_of_draws(own, confidence=confidence) for name, own in scores.items()}
+        best = max(means, key=lambda name: means[name].value)
+        for name, found in means.items():
+            gaps = [ours - theirs for ours, theirs in zip(scores[name], scores[best], strict=True)]
+            behind = mean_of_draws(gaps, confidence=confidence) if name != best else Estimate(0.0, 0.0, 0.0)
+            rows.append(_row(name, method, found, behind))
+    for name, own in draws.items():
+        rows.append({"source": name, "method": LOGME, "value": float(np.mean([draw.logme for draw in own]))})
+        rows.append({"source": name, "method": SIZE, "value": float(sizes[name])})
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["place"] = table.groupby("method")["value"].rank(ascending=False, method="min").astype(int)
+    order = table[table["method"] == RIDGE].set_index("source")["place"]
+    return table.sort_values(
+        ["method", "source"], key=lambda column: column.map(order) if column.name == "source" else column, kind="stable"
+    ).reset_index(drop=True)
+
+
+def _row(source: str, method: str, found: Estimate, behind: Estimate) -> dict[str, object]:
+    return {
+        "source": source, "method": method, "value": found.value, "low": found.low, "high": found.high,
+        "behind": behind.value, "behind_low": behind.low, "behind_high": behind.high,
+    }  # fmt: skip
+
+
+def _look(job: Job, *, smallest: float, largest: float) -> _Draw:
+    """All labels of the draw take part: none has to be held out where each is left out in its turn."""
+    cell = Cell(job, Accelerator())
+    found = vectors(cell)
+    features = torch.cat([found.train, found.validation])
+    targets = torch.cat([cell.train_labels, cell.validation_labels])
+    objective = cell.objective.fitted(targets)
+    _, _, left_out = ridge(features, objective.ridge_targets(targets), smallest=smallest, largest=largest)
+    bank, votes = centred(features, centre_of_source(cell)), objective.vote_targets(targets)
+    nearest = neighbours.votes(bank, bank, votes, count=NEIGHBOURS, own=True)
+
+    def scores(outputs: torch.Tensor) -> Floats:
+        return objective.row_scores(objective.predict(outputs), targets).numpy().astype(np.float64)
+
+    return _Draw(scores(left_out), scores(objective.from_votes(nearest)), logme(features.numpy(), votes.numpy()))

@@ -1,0 +1,78 @@
+"""Ranking of sources: LogME against an independent computation of the evidence, and the interval of a mean of draws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+
+from headstart.evaluation.ranking import logme, mean_of_draws
+
+
+def largest_evidence(features: np.ndarray, y: np.ndarray) -> float:
+    """By definition: y is normal with covariance I / beta + X X' / alpha; the largest density over alpha and beta."""
+    gram = features @ features.T
+
+    def minus(logs: np.ndarray) -> float:
+        alpha, beta = np.exp(np.clip(logs, -20, 20))
+        covariance = np.eye(len(y)) / beta + gram / alpha
+        return -multivariate_normal(np.zeros(len(y)), covariance, allow_singular=True).logpdf(y)
+
+    found = [minimize(minus, start, method="Nelder-Mead") for start in ([0.0, 0.0], [2.0, -1.0], [-2.0, 2.0])]
+    return -min(result.fun for result in found) / len(y)
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=st.integers(12, 30), width=st.integers(2, 40), noise=st.floats(0.3, 2.0), seed=st.integers(0, 100))
+def test_logme_is_the_largest_evidence(rows, width, noise, seed):
+    draw = np.random.default_rng(seed)
+    features = draw.normal(size=(rows, width))
+    y = features @ draw.normal(size=width) / width**0.5 + noise * draw.normal(size=rows)
+    found, wanted = logme(features, y[:, None]), largest_evidence(features, y)
+    assert found <= wanted + 1e-6
+    assert found > wanted - 0.05  # a fixed point may be another, lower maximum
+
+
+def test_features_that_tell_the_classes_apart_have_more_evidence():
+    draw = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    good = draw.normal(size=(90, 10)) + 3 * np.eye(3, 10)[labels]
+    targets = np.eye(3)[labels]
+    assert logme(good, targets) > logme(draw.normal(size=(90, 10)), targets) + 0.3
+
+
+def test_of_several_targets_it_is_the_mean():
+    draw = np.random.default_rng(1)
+    features, targets = draw.normal(size=(40, 6)), draw.normal(size=(40, 3))
+    each = [logme(features, targets[:, [column]]) for column in range(3)]
+    assert logme(features, targets) == pytest.approx(np.mean(each))
+
+
+def test_features_without_any_variation_are_no_error():
+    assert np.isfinite(logme(np.zeros((20, 4)), np.random.default_rng(0).normal(size=(20, 1))))
+
+
+def test_the_interval_of_draws_that_agree_is_that_of_their_rows():
+    draws = [np.array([0.0, 1.0] * 10)] * 4
+    found = mean_of_draws(draws, confidence=0.95)
+    assert found.value == 0.5
+    assert found.high - 0.5 == pytest.approx(1.99 * 0.5 / 80**0.5, rel=0.05)
+
+
+def test_draws_that_differ_widen_it():
+    draws = [np.full(20, level) for level in (0.2, 0.4, 0.6, 0.8)]
+    found = mean_of_draws(draws, confidence=0.95)
+    assert found.value == pytest.approx(0.5)
+    assert found.high - 0.5 == pytest.approx(3.182 * np.std([0.2, 0.4, 0.6, 0.8], ddof=1) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.1])
+def test_it_covers_the_truth_as_often_as_it_says(sd):
+    draw = np.random.default_rng(5)
+    hits = 0
+    for _ in range(400):
+        levels = np.clip(0.7 + sd * draw.normal(size=5), 0, 1)
+        found = mean_of_draws([(draw.uniform(size=80) < level).astype(float) for level in levels], confidence=0.95)
+        hits += found.low <= 0.7 <= found.high
+    assert 0.91 <= hits / 400 <= 0.995
