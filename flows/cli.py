@@ -24,7 +24,7 @@ def run_command(arguments: list[str]) -> int:
     options, rest = parser.parse_known_args(arguments)
     words = _stopped(options.command)
     signal.signal(signal.SIGTERM, partial(_stop, words))
-    if rest and options.command not in ("run", "check"):
+    if rest and options.command not in ("run", "check", "rank"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         return _dispatch(options, rest)
@@ -41,6 +41,8 @@ def run_command(arguments: list[str]) -> int:
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     from flows import commands
 
+    if options.command == "rank":
+        return commands.rank(options.sources, rest, as_json=options.json)
     if options.command == "check":
         return commands.check(options.path, rest, as_json=options.json)
     if options.command == "run":
@@ -86,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
         "seeds down to 3; scratch's steps are never cut. What is dropped is printed and written to params.yaml",
     )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+    rank = commands.add_parser(
+        "rank",
+        help="rank sources by what their W knows of the target, without fine-tuning",
+        description="Pretrains on each source, computes the target's features under each W, and says how well labels "
+        "that are left out in turn are told from them: by ridge, nearest neighbours and LogME, the sources' sizes "
+        "beside it. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on "
+        "from there.",
+    )
+    rank.add_argument("--sources", metavar="A,B", help="sources to rank; those of params.yaml by default")
+    rank.add_argument("--json", action="store_true", help="as a list of objects")
     check = commands.add_parser(
         "check",
         help="say what a run would make of a dataset, without running",

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -43,6 +44,25 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: f
             show("nothing changed since the last run")
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
+
+
+def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
+    """Ranks sources by their W's vectors: runs the steps that it takes, and prints the table."""
+    workspace = here()
+    overrides = parse_overrides([*flags, *(["--source.data", sources] if sources else [])])
+    with workspace.locked():
+        settings = apply_overrides(workspace, overrides)
+        from flows.ranking import STEPS, ranking_lines
+        from tasks.versioning import versioning_of
+
+        changed = {name.partition("@")[0] for name in versioning_of(workspace.root).affected()}
+        if changed & set(STEPS):
+            with _prefect(workspace):
+                from flows.rank_sources import rank_sources
+
+                rank_sources(settings)
+        show(*ranking_lines(workspace, as_json=as_json))
+    return 0
 
 
 def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> Settings:
@@ -165,6 +185,18 @@ def predict(model: str, given: str, out: str | None, *, device: str, batch_size:
 
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
+    with _prefect(workspace):
+        from flows.transfer import transfer
+
+        registered = transfer(settings)
+    if registered:
+        show(f"registered with MLflow: {registered}")
+    return _closing_words(workspace)
+
+
+@contextmanager
+def _prefect(workspace: Workspace) -> Iterator[None]:
+    """A Prefect server and the log on the terminal, for the length of a flow; edited datasets are recorded first."""
     from flows.server import start_prefect
     from tasks.versioning import versioning_of
 
@@ -172,15 +204,12 @@ def _run_flow(workspace: Workspace, settings: Settings) -> int:
     for dataset in versioning_of(workspace.root).record_datasets():
         show(f"{dataset} was edited: {dataset}.dvc now names its new version")
     with start_prefect(workspace.state) as server, log_to_terminal():
-        from flows.transfer import transfer
+        import flows.steps  # noqa: F401  (Prefect and what steps need come in while the server starts)
 
         Thread(target=_open_early, args=(workspace,), daemon=True).start()
         if server:
             server.wait()
-        registered = transfer(settings)
-    if registered:
-        show(f"registered with MLflow: {registered}")
-    return _closing_words(workspace)
+        yield
 
 
 def _open_early(workspace: Workspace) -> None:

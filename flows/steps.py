@@ -1,0 +1,44 @@
+"""One step of a pipeline as a Prefect task, and the run that it belongs to: what every flow is made of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run, task_run
+
+from flows.console import say
+from flows.naming import step_name
+from flows.plan import grid_words
+from headstart.settings import Settings
+from tasks.warm import Run, open_run
+from tasks.workspace import here
+
+_run: ContextVar[Run] = ContextVar("run")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Run]:
+    """The run of the flow that is at work; its steps are called within the block."""
+    with open_run(here(), settings, key=str(flow_run.id)) as run:
+        _run.set(run)
+        yield run
+
+
+def _step_run_name() -> str:
+    run = _run.get()
+    grid = grid_words(run.workspace, run.settings)
+    return step_name(run.settings, task_run.parameters["name"], task_run.parameters["item"], grid)
+
+
+@task(task_run_name=_step_run_name, cache_policy=NO_CACHE, persist_result=False)
+def step(name: str, item: str = "") -> None:
+    """One step of the pipeline as a Prefect task; whether anything is to be done is for DVC to say."""
+    say(_run.get().step(name, item))
+
+
+def run_name() -> str:
+    """What Prefect calls a run: "mnist5k to digits"."""
+    settings = flow_run.parameters["settings"]
+    return f"{', '.join(settings.source.data)} to {settings.target.data}"
