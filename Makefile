@@ -47,7 +47,7 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
 	@$(BIN)/python -m benchmarks
 
-recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 12 minutes)
+recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 20 minutes)
 	@$(BIN)/python -m benchmarks.recipes
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings

@@ -135,12 +135,13 @@ def _settings_help() -> str:
     """Every settings flag with its default; only made when help is asked for."""
     if not {"-h", "--help"} & set(sys.argv):
         return ""
+    from flows.overrides import as_text
     from flows.register import EXTRAS
     from headstart.settings import Settings, knobs
 
     lines = ["settings (--NAME VALUE; lists with commas):"]
     for name, field in knobs(Settings()).items():
-        lines.append(f"  --{name} ({field.value})\n      {field.line}")
+        lines.append(f"  --{name} ({as_text(field.value)})\n      {field.line}")
     lines += ["flags that are no settings:", *(f"  --{name} PATH\n      {line}" for name, line in EXTRAS.items())]
     return "\n".join(lines)
 

@@ -61,7 +61,7 @@ def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
                 from flows.rank_sources import rank_sources
 
                 rank_sources(settings)
-        show(*ranking_lines(workspace, as_json=as_json))
+        show(*ranking_lines(workspace, settings, as_json=as_json))
     return 0
 
 
@@ -87,7 +87,8 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
         if before and workspace.params.read_bytes() != before:
             write_text(workspace.params, before.decode())
             new = sorted(path.stem for path in set((workspace.root / "data").glob("*.dvc")) - there)
-            kept = f"; data/{', data/'.join(new)} stays, to be named by a flag" if new else ""
+            places = ", ".join(f"data/{name}" for name in new)
+            kept = f"; the same flags find {places} there" if new else ""
             show(f"params.yaml is as it was{kept}")
     return 0
 
@@ -144,8 +145,9 @@ def status(*, as_json: bool) -> int:
         if waiting:
             show(f"changed:  {', '.join(changed)}", f"to run:   {', '.join(waiting)}")
     old = "" if found.current in (True, None) else " (of an earlier run: something changed since)"
+    of = f" [{found.target}]" if found.verdict and found.target else ""
     show(
-        f"verdict:  {found.verdict or 'none yet'}{old if found.verdict else ''}",
+        f"verdict:  {found.verdict or 'none yet'}{of}{old if found.verdict else ''}",
         f"model:    {found.model or 'none yet'}",
     )
     looks = (f"{name} for {count} comparison{'s' * (count != 1)}" for name, count in found.opened.items())
@@ -206,9 +208,11 @@ def _prefect(workspace: Workspace) -> Iterator[None]:
     with start_prefect(workspace.state) as server, log_to_terminal():
         import flows.steps  # noqa: F401  (Prefect and what steps need come in while the server starts)
 
-        Thread(target=_open_early, args=(workspace,), daemon=True).start()
+        opening = Thread(target=_open_early, args=(workspace,), daemon=True)
+        opening.start()
         if server:
             server.wait()
+        opening.join()  # two threads that import MLflow at once are given halves of it
         yield
 
 

@@ -132,7 +132,7 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
     sources, targets = [], []
     if WEIGHTS in overrides:
-        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone)]
+        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=how.data.channels)]
     if "source.data" in overrides:
         text = overrides["source.data"]
         parts = [text] if not text.strip() or Path(text).exists() else _parts(text)
@@ -155,8 +155,12 @@ def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str])
         if not is_built_in(name) and name not in there and name not in coming:
             raise UserError(
                 f"{role}.data is {name!r}, which is neither a built-in dataset nor a folder below data/; "
-                f"{nearest(name, sorted({*known, *there}))} Or give the path of a folder of class folders"
+                f"{_sentence(nearest(name, sorted({*known, *there})))} Or give the path of a folder of class folders"
             )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def _check_library(settings: Settings, overrides: dict[str, str]) -> None:

@@ -30,7 +30,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     device = available()[0]
     workers = _workers(device)
     found = plan(
-        effective(settings, largest=target.largest_label_budget),
+        effective(settings, largest=target.largest_label_budget, most=target.most_labels),
         source_rows=sources,
         target_rows=target.rows,
         test_rows=target.test_rows,
@@ -41,7 +41,9 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     measure = target_measure(workspace, settings)
     kind = measure.kind
     lines = [
-        f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps) or 'none'}",
+        f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps)}"
+        if steps
+        else "plan: nothing changed since the last run, so no step is to run; the whole would be",
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
         f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
@@ -50,9 +52,9 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
 
 
 def small_data_lines(settings: Settings, target: Size, kind: Kind) -> list[str]:
-    """That cross-validation takes the place of a test set, why, and which budgets it lowers; nothing elsewhere."""
+    """That cross-validation takes the place of a test set and why, and which budgets are lowered or left out."""
     if not target.folds:
-        return []
+        return lowered(settings, kind, largest=0, most=target.most_labels)
     data, seeds = settings.data, settings.finetune.seeds
     return [
         f"too few rows for a test set ({data.test_fraction:.0%} of {target.units:,} {target.unit} are fewer than "
@@ -64,7 +66,7 @@ def small_data_lines(settings: Settings, target: Size, kind: Kind) -> list[str]:
 
 def expected_resolution(settings: Settings, target: Size, measure: Measure) -> tuple[Resolution, str]:
     """The half-width to expect of the verdict, and its line."""
-    budget = effective(settings, largest=target.largest_label_budget).finetune.label_budget
+    budget = effective(settings, largest=target.largest_label_budget, most=target.most_labels).finetune.label_budget
     expected = planned_resolution(
         settings.evaluate,
         units=max(target.units, 2),
@@ -101,7 +103,7 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     speed = measure_speed(settings, device=device.torch_name)
     sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
     target = size_of(workspace, settings.target.data, settings)
-    settings = effective(settings, largest=target.largest_label_budget)
+    settings = effective(settings, largest=target.largest_label_budget, most=target.most_labels)
 
     def seconds(proposed: Settings) -> float:
         return estimate(

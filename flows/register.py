@@ -1,5 +1,6 @@
 """Data as people have it becomes a dataset of the project: data/<name>, under DVC."""
 
+import filecmp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,11 +56,23 @@ def look_up(
         return Registration(path.resolve().name if inside else name, text)
     from headstart.datasets.collect import collect
 
-    extras = {"test_data": _path(workspace, test_data), "unlabelled": _path(workspace, unlabelled)}
-    collection = collect(path, settings, **extras)
+    collection = collect(path, settings, test_data=_path(workspace, test_data), unlabelled=_path(workspace, unlabelled))
     name = collection.name
+    if not is_built_in(name) and same_files(workspace.data(name), collection.files, collection.texts):
+        return Registration(name, text)
     check_free(workspace, name, text)
     return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images")
+
+
+def same_files(folder: Path, files: Mapping[str, Path], texts: Mapping[str, str]) -> bool:
+    """Whether a dataset of the project holds just these, byte by byte: the same path was given before."""
+    places = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return (
+        places == {*files, *texts}
+        and all((folder / place).stat().st_size == origin.stat().st_size for place, origin in files.items())
+        and all(filecmp.cmp(folder / place, origin, shallow=False) for place, origin in files.items())
+        and all((folder / place).read_text(encoding="utf-8") == text for place, text in texts.items())
+    )
 
 
 def check_free(workspace: Workspace, name: str, text: str) -> None:

@@ -12,14 +12,15 @@ from headstart.storage.publish import sha256
 from tasks.workspace import Workspace
 
 
-def look_up_weights(workspace: Workspace, text: str, *, backbone: str) -> Registration:
+def look_up_weights(workspace: Workspace, text: str, *, backbone: str, channels: int) -> Registration:
     """Finds out what source.weights means: a file, a folder of Headstart's own weights, or published ones.
 
     A file becomes data/<stem>/, a folder data/<name>-weights/; what is known of them comes along (see weights_folder).
     Published ones are fetched. Copies nothing.
 
     Raises:
-        UserError: no such file, not a kind of file that holds weights, or another dataset has its name.
+        UserError: no such file, not a kind of file that holds weights, nothing in it matches the backbone, or another
+            dataset has its name.
         SettingsError: nobody publishes such weights of this backbone.
     """
     path = Path(text).expanduser()
@@ -39,6 +40,9 @@ def look_up_weights(workspace: Workspace, text: str, *, backbone: str) -> Regist
         return Registration(name, text)
     check_free(workspace, name, text)
     about = _about(path)
+    from headstart.training.adopt import check_weights
+
+    check_weights(path, backbone=backbone, channels=channels)
     texts = {ABOUT: json.dumps(about, indent=1) + "\n"} if about else {}
     unknown = f" of unknown normalisation (ImageNet's is taken; data/{name}/{ABOUT} would say another)"
     return Registration(name, text, {path.name: path.resolve()}, texts, f"weights{'' if about else unknown}")

@@ -78,7 +78,13 @@ class Registry(Generic[E]):
         return name in self._entries
 
 
+SHOWN, MANY = 8, 60  # of a list of names that nobody would read, so many are shown
+
+
 def nearest(name: str, allowed: list[str]) -> str:
     """The closing words of a refusal: the names that were probably meant, or all that are allowed."""
     close = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"allowed: {', '.join(allowed)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(allowed) - SHOWN} more" if len(allowed) > MANY else ""
+    return f"allowed: {', '.join(allowed[:SHOWN] if more else allowed)}{more}"

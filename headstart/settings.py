@@ -60,6 +60,10 @@ class Settings(Knobs):
         self._datasets_differ()
         for name in self.finetune.strategies:
             STRATEGIES.get(name)
+        if "scratch" not in self.finetune.strategies:
+            raise SettingsError(
+                "finetune.strategies must include scratch: it is the control that the verdict is measured against"
+            )
         if not any(STRATEGIES.get(name).role == "transfer" for name in self.finetune.strategies):
             ways = ", ".join(entry.name for entry in STRATEGIES if entry.role == "transfer")
             raise SettingsError(

@@ -47,6 +47,7 @@ def evaluate(context: Context) -> Outcome:
         opened=opened,
         measure=measure,
         folds=pack.card.folds,
+        expected_overlap=pack.card.overlap(settings.finetune.label_budget),
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict, measure):

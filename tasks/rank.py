@@ -3,8 +3,9 @@
 import pandas as pd
 
 from headstart.cells.grid import budget_jobs
-from headstart.cells.rank import RIDGE, rank_sources
+from headstart.cells.rank import rank_sources
 from headstart.datasets.pack import read_pack_card
+from headstart.evaluation.ranking import RIDGE
 from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import write_text
 from tasks.grid import grid_settings, inputs_of, places

@@ -30,6 +30,7 @@ class Status:
     steps: by name in the order of the pipeline, "up to date", "changed" or "follows" (something that it depends on
     changed); None while a dvc command is at work. verdict, model: of the last run, None before the first.
     current: whether the verdict is that of the settings, code and data of now; None where steps is.
+    target: the dataset that the model was tuned for.
     opened: for how many comparisons the test labels of each dataset were opened. devices: who holds which.
     """
 
@@ -39,6 +40,7 @@ class Status:
     model: str | None
     current: bool | None
     opened: dict[str, int]
+    target: str | None
     devices: dict[str, Holder]
 
 
@@ -58,6 +60,7 @@ def status_of(workspace: Workspace) -> Status:
         verdict=verdict,
         model=workspace.model(chosen).relative_to(workspace.root).as_posix() if chosen else None,
         current=None if steps is None or verdict is None else steps.get("evaluate") == "up to date",
+        target=_json(workspace.model(chosen) / "card.json").get("dataset") if chosen else None,
         opened={name: len(looks) for name, looks in _json(workspace.state / "opened.json").items()},
         devices=holders(workspace.state / "locks"),
     )

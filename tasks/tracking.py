@@ -215,9 +215,10 @@ class Tracking:
         return self._read(lambda: self._register(self._resolve(run_id), name, model, card or {}), default=None)
 
     def is_registered(self, name: str, result: str) -> bool:
-        """Whether a version of this registered model bears the tag headstart.result with this digest."""
-        where = f"name = {_quoted(name)} and tags.`headstart.result` = {_quoted(result)}"
-        return bool(self._read(lambda: self._client.search_model_versions(where), default=[]))
+        """Whether the newest version of this registered model bears the tag headstart.result with this digest."""
+        found = self._read(lambda: self._client.search_model_versions(f"name = {_quoted(name)}"), default=[])
+        newest = max(found, key=lambda version: int(version.version), default=None)
+        return newest is not None and newest.tags.get("headstart.result") == result
 
     def fetch_model(self, name: str, scratch: Path) -> Path:
         """The directory that a registered model was made from; copied to `scratch` where it lies with a server.

@@ -37,7 +37,7 @@ def on_test(jobs: dict[str, list[Job]]) -> dict[str, Shown]:
     tables = {name: _row_scores(own, truth, measure, card.classes) for name, own in jobs.items()}
     sampling = Sampling(
         units=pd.factorize(truth["group"])[0].astype(np.intp),
-        overlap=average_overlap([read_summary(job)["labelled"] for job in jobs[CONTROL]]) or 0.0,
+        overlap=average_overlap([[read_summary(job)["labelled"]] for job in jobs[CONTROL]]) or 0.0,
         confidence=0.95,
         scale=measure.scale,
         largest=measure.largest,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from headstart.datasets.pack import read_pack_card
 from headstart.datasets.settings import FEWEST_LABELS
+from headstart.errors import SettingsError
 from headstart.objectives.kinds import Kind
 from headstart.settings import Settings
 
@@ -13,16 +14,20 @@ SHARE = 2 / 3
 APART = 1.2  # factor by which a point of the curve differs from a lowered headline, to be worth its trainings
 
 
-def effective(settings: Settings, *, largest: int) -> Settings:
+def effective(settings: Settings, *, largest: int, most: int = 0) -> Settings:
     """The settings with label budgets that a target in folds allows for.
 
-    largest: rows that every class has outside each fold, of the pack's card; 0 where there is a test set, and budgets
-    that are too large are refused where labels are drawn. The headline is at most two thirds of it; of the curve goes
-    what is larger than all of it, and what a lowered headline is too near to.
+    largest: rows that every class has outside each fold, of the pack's card; 0 where there is a test set. The headline
+    is at most two thirds of it; of the curve goes what is larger than all of it, and what a lowered headline is too
+    near to. most: labelled rows that every class has outside the test rows, 0 where that is not known yet; of the curve
+    goes what is larger.
+
+    Raises:
+        SettingsError: with a test set, the headline is larger than that.
     """
     grid = settings.finetune
     if not largest:
-        return settings
+        return _within(settings, most) if most else settings
     headline = min(grid.label_budget, max(FEWEST_LABELS, int(SHARE * largest)))
     curve = tuple(budget for budget in grid.curve_budgets if budget <= largest and budget != headline)
     if headline < grid.label_budget:
@@ -31,14 +36,28 @@ def effective(settings: Settings, *, largest: int) -> Settings:
     return settings.model_copy(update={"finetune": grid.model_copy(update=changes)})
 
 
+def _within(settings: Settings, most: int) -> Settings:
+    grid = settings.finetune
+    if grid.label_budget > most:
+        raise SettingsError(
+            f"finetune.label_budget is {grid.label_budget}, but there are only {most} labelled rows outside the test "
+            f"rows (of classes: of the smallest); set it to {most} or less"
+        )
+    curve = tuple(budget for budget in grid.curve_budgets if budget <= most)
+    if curve == grid.curve_budgets:
+        return settings
+    return settings.model_copy(update={"finetune": grid.model_copy(update={"curve_budgets": curve})})
+
+
 def settings_for(settings: Settings, pack: Path) -> Settings:
     """The settings with the label budgets of the target that lies packed there: what all steps after ingest go by."""
-    return effective(settings, largest=read_pack_card(pack).largest_label_budget)
+    card = read_pack_card(pack)
+    return effective(settings, largest=card.largest_label_budget, most=card.most_labels)
 
 
-def lowered(asked: Settings, kind: Kind, *, largest: int) -> list[str]:
+def lowered(asked: Settings, kind: Kind, *, largest: int, most: int = 0) -> list[str]:
     """What `effective` changed, a sentence each."""
-    before, after = asked.finetune, effective(asked, largest=largest).finetune
+    before, after = asked.finetune, effective(asked, largest=largest, most=most).finetune
     lines = []
     if after.label_budget != before.label_budget:
         whose = "every class has" if kind.each else "there are"
@@ -48,5 +67,6 @@ def lowered(asked: Settings, kind: Kind, *, largest: int) -> list[str]:
         )
     gone = [str(budget) for budget in before.curve_budgets if budget not in after.curve_budgets]
     if gone:
-        lines.append(f"left out of the curve: {', '.join(gone)} (finetune.curve_budgets)")
+        why = "" if largest else f": there are only {most} labelled rows{kind.each} outside the test rows"
+        lines.append(f"left out of the curve: {', '.join(gone)} (finetune.curve_budgets){why}")
     return lines

@@ -12,11 +12,10 @@ from headstart.cells.cell import Cell
 from headstart.cells.job import Job
 from headstart.cells.ridge import ridge
 from headstart.cells.vectors import centre_of_source, centred, vectors
-from headstart.evaluation.ranking import Estimate, logme, mean_of_draws
+from headstart.evaluation.ranking import KNN, LOGME, RIDGE, SIZE, Estimate, logme, mean_of_draws
 from headstart.objectives import neighbours
 from headstart.training.accelerator import Accelerator
 
-RIDGE, KNN, LOGME, SIZE = "ridge", "knn", "logme", "size"
 NEIGHBOURS = 5
 COLUMNS = ["source", "method", "value", "low", "high", "behind", "behind_low", "behind_high", "place"]
 

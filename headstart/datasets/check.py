@@ -31,8 +31,9 @@ def check(
 ) -> dict[str, Any]:
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
-    budgets: labels a class that the run would draw. seeds: how many draws. The result's "error" is what the run would
-    say when it draws labels, "" where it could; in folds a run lowers its budgets to what there is.
+    budgets: labels a class that the run would draw, the headline first; others that are too large are left out.
+    seeds: how many draws. The result's "error" is what the run would say when it draws labels, "" where it could; in
+    folds a run lowers its budgets to what there is.
 
     Raises:
         DataError: what ingest would say; it would stop there.
@@ -43,7 +44,7 @@ def check(
     pool = examples[examples["split"] == POOL]
     folds = arranged.folds
     found = {
-        "error": _refusal(pool, max(budgets), seed=seed) if rows.kind == "class" and not folds else "",
+        "error": _refusal(pool, budgets[0], seed=seed) if rows.kind == "class" and not folds else "",
         "path": str(path),
         "kind": rows.kind,
         "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},

@@ -6,6 +6,7 @@ packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which ev
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,10 +68,31 @@ class Card:
         """The split of the rows that evaluation scores."""
         return POOL if self.folds else TEST
 
+    def overlap(self, budget: int) -> float:
+        """Share of labels that two seeds will have in common, as the verdict counts it; 0 with a test set."""
+        return expected_overlap(budget, self.counts.values() or [self.splits.get(POOL, 0)], folds=self.folds)
+
+    @property
+    def most_labels(self) -> int:
+        """Labels that every class (or the values) can give beside a test set; 0 where there is none."""
+        return 0 if self.folds else min(self.counts.values(), default=self.splits.get(POOL, 0))
+
     @property
     def target_kind(self) -> str:
         """The kind, under the name that cards of weights have for it too."""
         return self.kind
+
+
+def expected_overlap(budget: int, classes: Iterable[float], *, folds: int) -> float:
+    """Of seeds that draw `budget` labels of each class outside of one of `folds` parts; classes: rows of each.
+
+    Of a class that has few rows, seeds share more.
+    """
+    if not folds:
+        return 0.0
+    kept = 1 - 1 / folds
+    shares = [min(budget / (count * kept), kept) for count in classes]
+    return sum(shares) / len(shares)
 
 
 class Images(Protocol):

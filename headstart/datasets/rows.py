@@ -191,7 +191,7 @@ def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSe
     for label in sorted(classes):
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
-                f"{path}: class {label!r} has {counts[label]} readable images, at least "
+                f"{path}: class {label!r} has {counts[label]} readable image{'s' * (counts[label] != 1)}, at least "
                 f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
                 "data.min_rows_per_class"
             )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from headstart.datasets.folds import make_folds, too_few
 from headstart.datasets.listing import Listing
-from headstart.datasets.pack import TEST, UNLABELLED, Card
+from headstart.datasets.pack import POOL, TEST, UNLABELLED, Card, expected_overlap
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.units import join_units
 
@@ -17,7 +17,7 @@ class Size:
 
     test_rows: that are scored, all of them in cross-validation; units: independent ones among those. folds: 0 where
     there is a test set; largest_label_budget: rows that every class has outside each fold, 0 where there is one.
-    classes: rows of each class, or of all values as one.
+    classes: rows of each class that labels may be drawn of, or of all values as one; empty where not known yet.
     """
 
     rows: int
@@ -31,23 +31,21 @@ class Size:
     def unit(self) -> str:
         return "rows" if self.units == self.test_rows else "groups"
 
-    def overlap(self, budget: int) -> float:
-        """Share of labels that two seeds will have in common, as overlap.py counts it; known in cross-validation.
+    @property
+    def most_labels(self) -> int:
+        """Labels that every class (or the values) can give beside a test set, 0 where that is not known."""
+        return 0 if self.folds or not self.classes else min(self.classes)
 
-        Of a class that has few rows outside a fold, seeds share more.
-        """
-        if not self.folds:
-            return 0.0
-        kept = 1 - 1 / self.folds
-        counts = self.classes or (self.largest_label_budget / kept,)
-        return sum(min(budget / (count * kept), kept) for count in counts) / len(counts)
+    def overlap(self, budget: int) -> float:
+        """Share of labels that two seeds will have in common, as far as it is known."""
+        return expected_overlap(budget, self.classes or [self.rows], folds=self.folds)
 
 
 def size_of_pack(card: Card) -> Size:
     """As ingest found it."""
     rows = sum(count for split, count in card.splits.items() if split != UNLABELLED)
     test = card.splits.get(card.scored, 0)
-    classes = tuple(card.counts.values()) or (test,)
+    classes = tuple(card.counts.values()) or (card.splits.get(POOL, 0),)
     return Size(rows, test, card.test_units or test, card.folds, card.largest_label_budget, classes)
 
 

@@ -27,6 +27,13 @@ def check_control(doubling: Contrast, *, margin: float) -> ControlCheck:
     )
 
 
+def state_of(check: ControlCheck, *, margin: float) -> str:
+    """In words: whether it has reached its plateau; there are gains that too few seeds cannot tell from none."""
+    if check.still_improves:
+        return "still improving"
+    return "taken as converged" if check.gain <= margin else "not known whether it still improves; use more seeds"
+
+
 def overtrained_warning(check: ControlCheck, *, margin: float, measure: Measure = RATE) -> str | None:
     """The other way to have a weak control: one that got worse, by more than the margin and not by chance."""
     if check.gain >= -margin or check.high >= 0:

@@ -39,6 +39,7 @@ def evaluate(
     rounds: Sequence[dict[str, JsonValue]] = (),
     measure: Measure = RATE,
     folds: int = 0,
+    expected_overlap: float = 0.0,
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -50,6 +51,7 @@ def evaluate(
     truth: id, label or value, group; the group is the independent unit, the id itself where there are none.
     families: family by strategy, in the order of the tables.
     opened: how often these test rows were opened, this time included.
+    expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
@@ -59,7 +61,7 @@ def evaluate(
     outcomes = Outcomes(
         predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes, measure=measure
     )
-    question = Question(chosen=chosen, headline_budget=headline_budget, settings=settings, folds=folds)
+    question = Question(chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap)
     return Evaluation(
         comparison=comparison_table(outcomes, families),
         predictions=predictions_table(outcomes, families),

@@ -5,12 +5,18 @@ No estimator wins everywhere (2204.01403), and plain nearest neighbours beat 23 
 sizes beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import kendalltau
 from scipy.stats import t as student
+
+from headstart.entrants import Entrant
+
+RIDGE, KNN, LOGME, SIZE = METHODS = ("ridge", "knn", "logme", "size")
 
 Floats = NDArray[np.float64]
 
@@ -86,3 +92,31 @@ def _moments(
     shrink = beta * squares / (alpha + beta * squares)
     weights = np.divide(shrink, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0) * projected
     return float(shrink.sum()), float((weights**2).sum()), float((((1 - shrink) * projected) ** 2).sum()) + outside
+
+
+def fine_tuned(comparison: pd.DataFrame, *, metric: str, label_budget: int, ways: Sequence[str]) -> dict[str, float]:
+    """What fine-tuning from each source came to: the mean test metric over the ways to transfer and the seeds.
+
+    comparison: as comparison.csv has it. Of a run with one source there is nothing to tell apart.
+    """
+    wanted = (comparison["split"] == "test") & (comparison["metric"] == metric)
+    rows = comparison[wanted & (comparison["label_budget"] == label_budget)]
+    entrants = [Entrant.parse(str(name)) for name in rows["strategy"]]
+    kept = [entrant.strategy in ways and bool(entrant.source) for entrant in entrants]
+    sources = [entrant.source for entrant, keep in zip(entrants, kept, strict=True) if keep]
+    means = rows["value"][kept].groupby(np.array(sources, dtype=object)).mean()
+    return {str(source): float(value) for source, value in means.items()}
+
+
+def agreement(ranking: pd.DataFrame, truth: Mapping[str, float]) -> dict[str, float]:
+    """Kendall's tau of each method's order with that of the truth (higher is better in both), over shared sources.
+
+    ranking: source, method, value. Empty where fewer than two sources are known, or all came to the same.
+    """
+    found = {}
+    for method, own in ranking.groupby("method"):
+        shared = own[own["source"].isin(list(truth))]
+        tau = kendalltau(shared["value"], shared["source"].map(truth)).statistic if len(shared) > 1 else np.nan
+        if np.isfinite(tau):
+            found[str(method)] = float(tau)
+    return found

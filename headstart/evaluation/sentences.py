@@ -2,6 +2,7 @@
 
 from headstart.entrants import CONTROL, SOURCE, words
 from headstart.evaluation.contrasts import Contrast
+from headstart.evaluation.control import state_of
 from headstart.evaluation.decision import FEWEST_FLIPS, FEWEST_UNITS, Ruling
 from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Exploratory, Saving, Verdict
 from headstart.evaluation.measures import RATE, Measure
@@ -82,7 +83,7 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     printed += [f"labels saved: {saving_words(scratch.labels_saved)}"] if scratch.labels_saved else []
     printed += [_compute_line(scratch.compute_saved)] if scratch.compute_saved else []
     printed += [_gap_line(scratch, verdict.confidence, measure)] if scratch.gap else []
-    printed += [_control_line(verdict.control, verdict.confidence, measure)] if verdict.control else []
+    printed += [_control_line(verdict.control, verdict.confidence, verdict.margin, measure)] if verdict.control else []
     printed += [_rmse_line(verdict.rmse, verdict.confidence, measure)] if verdict.rmse else []
     printed.append(f"resolution expected before training: +-{measure.about(verdict.resolution)}")
     return printed + [f"warning: {warning}" for warning in verdict.warnings]
@@ -144,6 +145,8 @@ def _why_not_settled(ruling: Ruling, measured: Contrast, *, confidence: float, m
         return f", but p = {ruling.p_holm:.3f} after Holm's correction for two comparisons"
     if measured.seeds == 1:
         return "; more seeds are needed to say more (1 seed now)"
+    if measured.seeds == 2:
+        return "; more seeds would narrow it most (2 seeds now)"
     if measured.folds:  # seeds share the rows, so that more of them say little
         return f"; more {noun}s would narrow it most ({measured.units:,} now)"
     if measured.interval.seed_part > measured.interval.row_part:
@@ -177,8 +180,8 @@ def _compute_line(saved: ComputeSaved) -> str:
     return f"compute saved: {saving_words(saved.given_w)} given W, {saving_words(whole)} with pretraining{loss}"
 
 
-def _control_line(check: ControlCheck, confidence: float, measure: Measure) -> str:
-    state = "still improving" if check.still_improves else "taken as converged"
+def _control_line(check: ControlCheck, confidence: float, margin: float, measure: Measure) -> str:
+    state = state_of(check, margin=margin)
     return (
         f"control: doubling the steps of training from scratch gained {measure.amount(check.gain)}"
         f" ({_percent(confidence)} CI {measure.signed(check.low)}..{measure.signed(check.high)}): {state}"

@@ -33,12 +33,16 @@ from headstart.evaluation.settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class Question:
-    """What was named before the test rows were opened."""
+    """What was named before the test rows were opened.
+
+    expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
+    """
 
     chosen: str
     headline_budget: int
     settings: EvaluationSettings
     folds: int = 0
+    expected_overlap: float = 0.0
 
     def margin(self, measure: Measure) -> float:
         """Differences below this count as equivalent."""
@@ -68,7 +72,7 @@ def reach_verdict(
             settings,
             units=max(named[CONTROL].units, 2),
             seeds=named[CONTROL].seeds,
-            overlap=(named[CONTROL].overlap or 0.0) if question.folds else 0.0,
+            overlap=question.expected_overlap,
             measure=measure,
         ).half_width,
         seeds=named[CONTROL].seeds,
@@ -258,7 +262,8 @@ def _control_check(outcomes: Outcomes, question: Question) -> ControlCheck | Non
 def _labels_saved(outcomes: Outcomes, question: Question) -> Saving | None:
     """Over the seeds that every budget of scratch has; budgets with none of the headline's seeds are left out.
 
-    None at a headline budget of 0, which has no ratio.
+    None at a headline budget of 0, which has no ratio, and where scratch was trained at one budget: nothing can be
+    read off one point.
     """
     if question.headline_budget == 0:
         return None
@@ -270,6 +275,8 @@ def _labels_saved(outcomes: Outcomes, question: Question) -> Saving | None:
     ]
     seeds = _common_seeds(outcomes, [headline, *curve]) or _common_seeds(outcomes, [headline])
     curve = [run for run in curve if set(seeds) <= set(outcomes.seeds(*run))]
+    if len(curve) < 2:
+        return None
     return labels_saved(
         _by_scale(outcomes, outcomes.scores(*headline, seeds)),
         {budget: _by_scale(outcomes, outcomes.scores(CONTROL, budget, seeds)) for _, budget in curve},

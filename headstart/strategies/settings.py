@@ -37,8 +37,6 @@ class FinetuneSettings(Knobs):
 
     @model_validator(mode="after")
     def _control_is_there(self) -> "FinetuneSettings":
-        if "scratch" not in self.strategies:
-            raise ValueError("strategies must include scratch: it is the control that the verdict is measured against")
         if len(set(self.strategies)) != len(self.strategies):
             raise ValueError("strategies must not name one twice")
         if self.label_budget in self.curve_budgets or len(set(self.curve_budgets)) != len(self.curve_budgets):

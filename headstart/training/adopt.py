@@ -66,6 +66,16 @@ def adopt(
     return card, match
 
 
+def check_weights(path: Path, *, backbone: str, channels: int) -> None:
+    """Refuses a file that `adopt` would refuse, before it becomes a dataset of the project.
+
+    Raises:
+        DataError: the file cannot be read, or nothing in it matches the backbone.
+    """
+    network = build(backbone, channels=channels, classes=1)
+    load_matching(network, read_state(path), where=str(path), backbone=backbone)
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """Named tensors of a .safetensors file, or of a pickled one, which is opened in another process.
 

@@ -91,6 +91,8 @@ def test_a_folder_becomes_a_dataset_that_dvc_versions(project, apply, pets):
     assert (project.root / "params.yaml").read_text() == before
 
     assert apply("--target.data", "data/my pets")[0] == "params.yaml: target.data: sketches -> my pets"  # by its place
+    assert apply("--target.data", str(pets)) == []  # the same path once more is the dataset that it became
+    (pets / "bar" / "000.png").unlink()
     with pytest.raises(UserError, match=r"^data/my pets is there already; to use it: --target.data my pets"):
         apply("--target.data", str(pets))
 
@@ -100,7 +102,7 @@ def test_a_plan_with_a_folder_keeps_the_dataset_and_no_flag(project, headstart, 
     code, out, err = headstart("--plan", "--target.data", str(pets))
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == "params.yaml: target.data: sketches -> my pets"
-    assert out.splitlines()[-1] == "params.yaml is as it was; data/my pets stays, to be named by a flag"
+    assert out.splitlines()[-1] == "params.yaml is as it was; the same flags find data/my pets there"
     assert (project.root / "data" / "my pets.dvc").is_file()
     assert (project.root / "params.yaml").read_bytes() == before
 

@@ -273,7 +273,7 @@ def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
 @pytest.mark.parametrize(
     ("finetune", "stated"),
     [
-        ({"strategies": ["full"]}, "finetune: strategies must include scratch: it is the control"),
+        ({"strategies": ["full"]}, "finetune.strategies must include scratch: it is the control"),
         (
             {"strategies": ["scratch", "source"]},
             "names no way to transfer, so there is nothing to compare with scratch",

@@ -18,7 +18,7 @@ from headstart.cells.results import read_cells, read_labelled, read_predictions
 from headstart.cells.run import read_summary, run_cell
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import Pack, read_test_labels
-from headstart.errors import DataError
+from headstart.errors import DataError, SettingsError
 from headstart.features.extract import extract
 from headstart.objectives.kinds import CLASS, VALUE
 from headstart.prediction import load
@@ -155,6 +155,16 @@ class TestBudgets:
         asked = validate({}, where="test")
         assert effective(asked, largest=0) is asked
         assert lowered(asked, CLASS, largest=0) == []
+
+    def test_beside_a_test_set_the_curve_is_of_what_there_is_and_a_headline_that_is_too_large_is_refused(self):
+        asked = validate({}, where="test")
+        assert effective(asked, largest=0, most=18).finetune.curve_budgets == (5,)
+        assert lowered(asked, CLASS, largest=0, most=18) == [
+            "left out of the curve: 20 (finetune.curve_budgets): there are only 18 labelled rows a class outside the "
+            "test rows"
+        ]
+        with pytest.raises(SettingsError, match=r"label_budget is 10, but there are only 9 .* set it to 9 or less"):
+            effective(asked, largest=0, most=9)
 
     def test_the_largest_can_be_drawn_in_every_fold_of_every_seed(self, settings, places):
         for job in budget_jobs(settings, "linear_probe", 9, places, {}):

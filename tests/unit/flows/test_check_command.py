@@ -74,11 +74,12 @@ def test_json_holds_the_same(workspace, pets, capsys) -> None:
 
 
 def test_what_a_run_would_refuse_exits_with_2_after_the_findings(workspace, pets, capsys) -> None:
-    assert run_command(["check", str(pets), "--data.smallest_test", "0"]) == 2
+    large = ["--data.smallest_test", "0", "--finetune.label_budget", "20", "--finetune.curve_budgets", "5"]
+    assert run_command(["check", str(pets), *large]) == 2
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{pets}: 30 rows in 3 classes\n")
     assert captured.err.startswith("error: a label budget of 20 a class needs 20 labelled rows")
-    assert run_command(["check", str(pets), "--json", "--data.smallest_test", "0"]) == 2
+    assert run_command(["check", str(pets), "--json", *large]) == 2
     assert json.loads(capsys.readouterr().out)["accepted"] is False
 
 

@@ -31,12 +31,13 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
 
 @pytest.fixture
 def file(tmp_path) -> Path:
-    torch.save({"a": torch.zeros(2)}, tmp_path / "mine.pth")
+    names = {"conv1.weight": (64, 3, 7, 7), "blocks.0.0.weight": (16, 1, 3, 3)}  # of resnet18, of resnet8
+    torch.save({name: torch.zeros(shape) for name, shape in names.items()}, tmp_path / "mine.pth")
     return tmp_path / "mine.pth"
 
 
 def test_a_file_is_named_after_itself_and_copies_nothing_yet(workspace, file):
-    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    found = look_up_weights(workspace, str(file), backbone="resnet18", channels=3)
     assert (found.name, dict(found.files), found.texts) == ("mine", {"mine.pth": file}, {})
     assert "ImageNet's is taken" in found.what
     assert list((workspace.root / "data").iterdir()) == []
@@ -44,7 +45,7 @@ def test_a_file_is_named_after_itself_and_copies_nothing_yet(workspace, file):
 
 def test_what_lies_beside_it_comes_along(workspace, file):
     (file.parent / ABOUT).write_text('{"mean": [0.5], "std": [0.2]}')
-    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    found = look_up_weights(workspace, str(file), backbone="resnet18", channels=3)
     (file.parent / "copy").mkdir()
     (file.parent / "copy" / ABOUT).write_text(found.texts[ABOUT])
     assert read_about(file.parent / "copy").mean == (0.5,)
@@ -57,8 +58,8 @@ def test_a_folder_of_our_own_weights_brings_its_card_and_does_not_take_the_name_
         channels=1, normalisation=Normalisation((0.3,), (0.4,)), levels=0, seed=0,
     )  # fmt: skip
     with publishing(tmp_path / "mnist5k") as draft:
-        write_weights(draft, card, {"a": torch.zeros(1)})
-    found = look_up_weights(workspace, str(tmp_path / "mnist5k"), backbone="resnet8")
+        write_weights(draft, card, {"blocks.0.0.weight": torch.zeros(16, 1, 3, 3)})
+    found = look_up_weights(workspace, str(tmp_path / "mnist5k"), backbone="resnet8", channels=1)
     assert found.name == "mnist5k-weights"
     (tmp_path / ABOUT).write_text(found.texts[ABOUT])
     about = read_about(tmp_path)
@@ -68,18 +69,18 @@ def test_a_folder_of_our_own_weights_brings_its_card_and_does_not_take_the_name_
 def test_the_same_file_once_more_is_the_dataset_that_it_became(workspace, file):
     (workspace.root / "data" / "mine").mkdir()
     shutil.copy(file, workspace.root / "data" / "mine")
-    found = look_up_weights(workspace, str(file), backbone="resnet18")
+    found = look_up_weights(workspace, str(file), backbone="resnet18", channels=3)
     assert (found.name, dict(found.files)) == ("mine", {})
     torch.save({"a": torch.ones(2)}, file)
     with pytest.raises(UserError, match="data/mine is there already"):
-        look_up_weights(workspace, str(file), backbone="resnet18")
+        look_up_weights(workspace, str(file), backbone="resnet18", channels=3)
 
 
 @pytest.mark.parametrize("name", ["gone.pth", "notes.txt", "gone/weights"])
 def test_what_is_no_file_of_weights_is_refused(workspace, tmp_path, name):
     (tmp_path / "notes.txt").write_text("no weights")
     with pytest.raises(UserError, match="is not a file of weights"):
-        look_up_weights(workspace, str(tmp_path / name), backbone="resnet18")
+        look_up_weights(workspace, str(tmp_path / name), backbone="resnet18", channels=3)
 
 
 def test_published_weights_become_a_dataset_that_fetch_brings(workspace):
@@ -106,4 +107,13 @@ def test_a_wrong_flag_beside_it_registers_nothing(workspace, file, flags, words)
     with pytest.raises((SettingsError, UserError), match=words):
         apply_overrides(workspace, parse_overrides([flag.format(file=file) for flag in flags]))
     assert workspace.params.read_bytes() == before
+    assert list((workspace.root / "data").iterdir()) == []
+
+
+def test_what_cannot_be_read_or_matches_nothing_is_refused_before_it_becomes_a_dataset(workspace, tmp_path, file):
+    (tmp_path / "junk.pth").write_text("junk")
+    with pytest.raises(UserError, match=r"junk\.pth cannot be read as weights"):
+        look_up_weights(workspace, str(tmp_path / "junk.pth"), backbone="resnet18", channels=3)
+    with pytest.raises(UserError, match="none of its 2 tensors matches vgg11"):
+        look_up_weights(workspace, str(file), backbone="vgg11", channels=3)
     assert list((workspace.root / "data").iterdir()) == []

@@ -137,7 +137,7 @@ def _verdict(seeds: int) -> dict[str, Any]:
         "against_scratch": scratch,
         "against_source": source,
         "equal_compute": equal,
-        "control": {"gain": 0.012, "low": -0.004, "high": 0.028, "p_value": 0.06, "still_improves": False},
+        "control": {"gain": 0.008, "low": -0.008, "high": 0.024, "p_value": 0.06, "still_improves": False},
         "rounds": [],
         "opened": 1,
         "warnings": [],

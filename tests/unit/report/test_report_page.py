@@ -92,7 +92,7 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         assert title in page.words
     for fact in ("has been opened once", "git checkout 4f1c2d9", "backbone: resnet8", "2.14.1", "sha256:9b1c7f0e5a"):
         assert fact in page.words
-    assert "Doubling its steps gained +1.2 points" in page.words
+    assert "Doubling its steps gained +0.8 points" in page.words
     assert "has reached its plateau" in page.words
 
 
