@@ -157,7 +157,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proj
             else:
                 shutil.copy(origin, project.root / name)
         write_default(project.root / "params.yaml")
-        project.set(**{name.replace(".", "__"): value for name, value in TINY.items()}, **settings)
+        project.set(**{name.replace(".", "__"): value for name, value in TINY.items()} | settings)
         draw_pictures(project.root / "data" / "shapes", per_class=40, seed=1)
         draw_pictures(project.root / "data" / "sketches", per_class=24, seed=2, ink=150)
         project.run("git", "init", "-q", "-b", "main")

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
-STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract"]
+STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "rank"]
 STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")
 
@@ -134,6 +134,7 @@ def test_prefect_shows_the_steps_by_name(first_run):
         "ingest source shapes",
         "pretrain resnet8 on shapes (device)",
         "extract features of shapes and sketches (device)",
+        "rank",
         *(f"finetune {name}, {grid} (device)" for name in STRATEGIES),
         "select (device)",
         "evaluate",
@@ -247,14 +248,16 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     client = client_of(project)
     first = {run.info.run_name: run.info.run_id for run in runs_of(client)}
     recorded = (project.root / "dvc.lock").read_bytes()
-    done = project.headstart("run", "--finetune.label_budget", "40", check=False)
-    assert done.returncode == 2  # more labels than the target has
-    assert done.stdout.splitlines() == [
-        "params.yaml: finetune.label_budget: 4 -> 40",
-        "back: headstart run --finetune.label_budget 4",
-    ]
+    code = project.root / "headstart" / "strategies" / "full.py"
+    sound = code.read_text()
+    code.write_text(
+        "from headstart.errors import DataError\n\n\ndef fit(cell):\n    raise DataError('full cannot be had')\n"
+    )
+    done = project.headstart("run", check=False)
+    code.write_text(sound)
+    assert (done.returncode, done.stdout) == (2, "")
     *log, error = done.stderr.splitlines()
-    assert error.startswith("error: a label budget of 40 a class needs 40 labelled rows, but class 'bar' has ")
+    assert error == "error: full cannot be had"
     assert [line for line in log if not LINE.fullmatch(line)] == []  # no stack, and not Prefect's words for it
     assert (project.root / "dvc.lock").read_bytes() == recorded
     assert prefect_states(project, "flow_run")[-1][1] == "FAILED"
@@ -263,16 +266,28 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     runs = runs_of(client)
     parent = parents(runs)[-1]
     assert parent.info.status == "FAILED"
-    assert "a label budget of 40 a class" in parent.data.tags["headstart.reason"]
-    assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("finetune@source", "FAILED")]
+    assert "full cannot be had" in parent.data.tags["headstart.reason"]
+    assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("finetune@full", "FAILED")]
     reused = {key: value for key, value in parent.data.tags.items() if key.startswith("headstart.reused.")}
     assert reused == {  # skipped steps have no child; the parent links to the runs that made their results
         "headstart.reused.ingest_target": first["ingest_target"],
         "headstart.reused.ingest_source/shapes": first["ingest_source@shapes"],
         "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
         "headstart.reused.extract": first["extract"],
+        "headstart.reused.rank": first["rank"],
+        **{f"headstart.reused.finetune/{name}": first[f"finetune@{name}"] for name in STRATEGIES[:4]},
     }
     assert processes_of(project) == []
+
+
+def test_more_labels_than_there_are_are_refused_before_anything_is_trained(project, first_run, client_of):
+    done = project.headstart("run", "--finetune.label_budget", "40", check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: finetune.label_budget is 40, but there are only 14 labelled rows outside the test rows (of classes: of "
+        "the smallest); set it to 14 or less"
+    )
+    assert "finetune" not in done.stderr.rpartition("error: ")[0]
     project.set(finetune__label_budget=4)
 
 

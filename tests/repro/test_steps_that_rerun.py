@@ -61,7 +61,7 @@ def test_other_fixed_blocks_rerun_extraction_and_the_strategy_that_reads_the_bou
 def test_another_feature_depth_reruns_extraction_and_the_strategies_that_read_pooled_features(project, run_warm):
     before = project.cells()
     project.set(extract__levels=1)
-    assert ran(run_warm(project, until="finetune")) == {"extract"} | finetune("source", "linear_probe", "lp_ft")
+    assert ran(run_warm(project, until="finetune")) == {"extract", "rank"} | finetune("source", "linear_probe", "lp_ft")
     assert len(new_cells(project, before)) == 6
 
 
@@ -91,7 +91,7 @@ def test_strategies_come_and_go(project, run_warm):
 def test_one_more_seed_trains_its_own_cells(project, run_warm):
     before, chosen = project.cells(), choice(project)
     project.set(finetune__seeds=3)
-    assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"select"}
+    assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"rank", "select"}
     # One each and scratch's at half its steps; then select's: scratch and the chosen at 2 labels, and equal compute.
     further = 3 if choice(project) == chosen else 7  # three seeds may choose another: its 2 x 3, and scratch's one
     assert len(new_cells(project, before)) == 6 + 1 + further
@@ -128,7 +128,7 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
 def test_a_setting_of_the_verdict_alone_trains_nothing(project, run_warm):
     before = project.cells()
     project.set(evaluate__confidence=0.9)
-    assert ran(run_warm(project, until="evaluate")) == {"evaluate"}
+    assert ran(run_warm(project, until="evaluate")) == {"rank", "evaluate"}
     assert project.cells() == before
     verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
     assert "90% CI" in verdict["sentence"]
