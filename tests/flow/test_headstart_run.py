@@ -269,14 +269,17 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     assert "full cannot be had" in parent.data.tags["headstart.reason"]
     assert [(run.info.run_name, run.info.status) for run in children(runs, parent)] == [("finetune@full", "FAILED")]
     reused = {key: value for key, value in parent.data.tags.items() if key.startswith("headstart.reused.")}
-    assert reused == {  # skipped steps have no child; the parent links to the runs that made their results
-        "headstart.reused.ingest_target": first["ingest_target"],
-        "headstart.reused.ingest_source/shapes": first["ingest_source@shapes"],
-        "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
-        "headstart.reused.extract": first["extract"],
-        "headstart.reused.rank": first["rank"],
-        **{f"headstart.reused.finetune/{name}": first[f"finetune@{name}"] for name in STRATEGIES[:4]},
-    }
+    assert (
+        reused
+        == {  # skipped steps have no child; the parent links to the runs that made their results
+            "headstart.reused.ingest_target": first["ingest_target"],
+            "headstart.reused.ingest_source/shapes": first["ingest_source@shapes"],
+            "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
+            "headstart.reused.extract": first["extract"],
+            "headstart.reused.rank": first["rank"],
+            **{f"headstart.reused.finetune/{name}": first[f"finetune@{name}"] for name in STRATEGIES[:4]},
+        }
+    )
     assert processes_of(project) == []
 
 
