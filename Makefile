@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench recipes docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench recipes source-rows docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
 
 recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 20 minutes)
 	@$(BIN)/python -m benchmarks.recipes
+
+source-rows: $(STAMP) ## what joint training is worth when the source has few rows (about 3 minutes)
+	@$(BIN)/python -m benchmarks.source_rows
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
 	@$(BIN)/python tools/settings_table.py > docs/settings.md

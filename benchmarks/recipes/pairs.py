@@ -39,7 +39,10 @@ Recipe = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A source and a target. label_budget: labels a class, or in all of values. augment: whether images are."""
+    """A source and a target. label_budget: labels a class, or in all of values. augment: whether images are.
+
+    source_rows: of the source that are used, evenly of its classes; 0: all.
+    """
 
     source: str
     target: str
@@ -47,6 +50,7 @@ class Pair:
     label_budget: int
     test_fraction: float = 0.4
     augment: bool = True
+    source_rows: int = 0
 
     @property
     def name(self) -> str:
@@ -147,6 +151,8 @@ def prepare(pair: Pair, root: Path) -> str:
 def _packs(pair: Pair, own: Path, settings: Settings) -> tuple[Pack, Pack]:
     for name in (pair.source, pair.target):
         LETTERS.get(name, lambda directory, name=name: materialise(name, directory))(own / "data" / name)
+    if pair.source_rows:
+        _keep_first(own / "data" / pair.source, pair.source_rows)
     decoding: dict[str, Any] = {"settings": settings.data, "progress": lambda *_: None}
     with ThreadPoolExecutor(1) as workers:
         ingest_target(
@@ -167,6 +173,14 @@ def _packs(pair: Pair, own: Path, settings: Settings) -> tuple[Pack, Pack]:
             **decoding,
         )
     return Pack(own / "packs" / pair.source), target
+
+
+def _keep_first(directory: Path, rows: int) -> None:
+    """Of each class the first files, so many in all."""
+    classes = sorted(path for path in directory.iterdir() if path.is_dir())
+    for folder in classes:
+        for path in sorted(folder.iterdir())[rows // len(classes) :]:
+            path.unlink()
 
 
 def _unit(name: str) -> str:

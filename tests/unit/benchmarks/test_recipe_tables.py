@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks import source_rows
 from benchmarks.recipes.study import DESIGNS
 from benchmarks.recipes.tables import BEGIN, END, METHODS, RESULTS, with_tables
 from headstart.settings import Settings
@@ -50,3 +51,16 @@ def test_what_stands_around_the_tables_stays():
     assert page.endswith(f"{END}\nbelow\n")
     assert "\nold\n" not in page
     assert "| `lp_ft` |" in page
+
+
+def test_the_page_has_the_table_of_source_rows():
+    document = json.loads(source_rows.RESULTS.read_text())
+    page = METHODS.read_text()
+    assert page == source_rows.with_table(page, document), "run `python -m benchmarks.source_rows --table`"
+    assert [row["rows"] for row in document["rows"]] == list(source_rows.ROWS)
+
+
+def test_intervals_are_those_of_draws_that_share_no_label():
+    """The draws of these pairs are disjoint; taken for shared, they would be some 20 points wide."""
+    for own in DOCUMENT["test"]["mnist5k -> digits"].values():
+        assert own["gain"] is None or own["gain"][2] - own["gain"][1] < 8
