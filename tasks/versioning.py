@@ -51,11 +51,8 @@ class Versioning:
         self._data: dict[Path, str] = {}  # DVC's digests of datasets, which take it half a second to find
 
     def stages(self) -> list[str]:
-        """Names of all steps of the pipeline, in an order that they can run in."""
-        import networkx
-
-        graph = self._repo.index.graph
-        return [_name(stage) for stage in reversed(list(networkx.topological_sort(graph))) if _is_step(stage)]
+        """Names of all steps of the pipeline, in the order of dvc.yaml, which they can run in."""
+        return [_name(stage) for stage in self._repo.index.stages if _is_step(stage)]
 
     def changed(self) -> list[str]:
         """Names of the steps that would not be skipped; empty when the pipeline is as dvc.lock says."""
@@ -80,7 +77,7 @@ class Versioning:
         with _quiet(), self._locked():
             self._reload()
             graph = self._repo.index.graph
-            order = list(reversed(list(networkx.topological_sort(graph))))
+            order = list(self._repo.index.stages)
             changed = {stage for stage in order if stage.changed()}
             following = {stage for first in changed for stage in networkx.ancestors(graph, first)}
             return {

@@ -24,8 +24,8 @@ Checkpoints.__init__.__kwdefaults__["every"] = 0.0
 save = Checkpoints.save
 
 
-def save_and_wait(self, state, network, optimizer):
-    save(self, state, network, optimizer)
+def save_and_wait(self, *given):
+    save(self, *given)
     time.sleep(0.1)
 
 

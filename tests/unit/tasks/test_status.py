@@ -30,7 +30,7 @@ def test_before_the_first_run_every_step_is_to_run(workspace, capsys):
     found = status_of(workspace)
     assert (found.running, found.verdict, found.model, found.current) == (None, None, None, None)
     assert set(found.steps.values()) == {"changed"}
-    assert list(found.steps)[-1] in ("report", "rank")  # no step reads what these two make
+    assert list(found.steps)[-1] == "report"
     assert run_command(["status"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "run:      none is going on"
