@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.marked import with_part
 from benchmarks.recipes.pairs import Pair, prepare
 from benchmarks.recipes.shown import on_test
 from headstart.cells.run import is_finished, run_cell
@@ -21,7 +22,7 @@ from tasks.workers import run_all
 
 RESULTS = Path(__file__).with_name("source_rows.json")
 METHODS = Path(__file__).parents[1] / "docs" / "methods.md"
-BEGIN, END = "<!-- made by `make source-rows`: begin -->", "<!-- made by `make source-rows`: end -->"
+COMMAND = "make source-rows"
 
 SOURCE, TARGET, LABELS = "mnist5k", "digits", 10
 ROWS = (50, 200, 1000, 5000)  # of the source, evenly of its ten classes
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only write the table of docs/methods.md anew")
     if not parser.parse_args().table:
         with tempfile.TemporaryDirectory() as folder:
-            write_json(RESULTS, {"command": "make source-rows", "rows": _study(Path(folder).resolve())})
+            write_json(RESULTS, {"command": COMMAND, "rows": _study(Path(folder).resolve())})
     write_text(METHODS, with_table(METHODS.read_text(), json.loads(RESULTS.read_text())))
 
 
@@ -61,10 +62,6 @@ def with_table(page: str, document: dict[str, Any]) -> str:
     Raises:
         ValueError: it has no markers.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
     lines = [
         f"Test accuracy on {TARGET}, %, at {LABELS} labels a class, mean of {len(DRAWS)} draws, by source rows; in",
         "brackets the gain over `scratch` with its 95% interval (exploratory).",
@@ -75,7 +72,7 @@ def with_table(page: str, document: dict[str, Any]) -> str:
     for row in document["rows"]:
         cells = [f"{row[name][0]:.1f} ({row[name][1]:+.1f}, {row[name][2]:+.1f}..{row[name][3]:+.1f})" for name in WAYS]
         lines.append(f"| {row['rows']:,} | {' | '.join(cells)} | {row['scratch'][0]:.1f} |")
-    return f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}"
+    return with_part(page, COMMAND, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def _check(path: Path, settings: Settings) -> dict[str, Any]:
     measure = _measure(path.name, found, settings)
     largest = found["largest_label_budget"] if found["folds"] else 0
     counts = found.get("classes", {}).values()
+    # what is refused is said once, by the error
     classes = () if found["error"] else tuple(rows[POOL] for rows in counts) or (found["splits"].get(POOL, 0),)
     rows = sum(found["splits"].values())
     size = Size(rows, found["test_rows"], found["test_units"], found["folds"], largest, classes)

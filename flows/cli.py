@@ -10,6 +10,8 @@ from types import FrameType
 
 from headstart.errors import HeadstartError
 
+Commands = argparse._SubParsersAction  # the only name there is for what add_subparsers gives
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a subcommand and exits with 0, 1, 2 (the user's input), 3 (busy) or 143 (stopped)."""
@@ -71,6 +73,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_run, _add_rank, _add_check, _add_predict):
+        add(commands)
+    listing = commands.add_parser("list", help="what there is to choose from")
+    listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
+    listing.add_argument("--json", action="store_true", help="as a list of objects")
+    commands.add_parser("devices", help="devices of this machine and who holds them")
+    status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
+    status.add_argument("--json", action="store_true", help="as an object")
+    ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
+    ui.add_argument("--port", type=int, default=5000)
+    return parser
+
+
+def _add_run(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run the transfer pipeline of this project, as params.yaml says",
@@ -88,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         "seeds down to 3; scratch's steps are never cut. What is dropped is printed and written to params.yaml",
     )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+
+
+def _add_rank(commands: Commands) -> None:
     rank = commands.add_parser(
         "rank",
         help="rank sources by what their W knows of the target, without fine-tuning",
@@ -98,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     rank.add_argument("--sources", metavar="A,B", help="sources to rank; those of params.yaml by default")
     rank.add_argument("--json", action="store_true", help="as a list of objects")
+
+
+def _add_check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="say what a run would make of a dataset, without running",
@@ -106,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("path", help="a folder, a table (.csv, .parquet), or the name of a dataset")
     check.add_argument("--json", action="store_true", help="as an object")
+
+
+def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="predict new images with a delivered model",
@@ -120,15 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--force", action="store_true", help="overwrite FILE")
     predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
     predict.add_argument("--batch_size", type=int, default=256, help="images at a time (256)")
-    listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
-    listing.add_argument("--json", action="store_true", help="as a list of objects")
-    commands.add_parser("devices", help="devices of this machine and who holds them")
-    status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
-    status.add_argument("--json", action="store_true", help="as an object")
-    ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
-    ui.add_argument("--port", type=int, default=5000)
-    return parser
 
 
 def _settings_help() -> str:

@@ -52,11 +52,10 @@ def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
     overrides = parse_overrides([*flags, *(["--source.data", sources] if sources else [])])
     with workspace.locked():
         settings = apply_overrides(workspace, overrides)
-        from flows.ranking import STEPS, ranking_lines
+        from flows.ranking import ranking_lines
         from tasks.versioning import versioning_of
 
-        changed = {name.partition("@")[0] for name in versioning_of(workspace.root).affected()}
-        if changed & set(STEPS):
+        if "rank" in versioning_of(workspace.root).affected():
             with _prefect(workspace):
                 from flows.rank_sources import rank_sources
 

@@ -1,7 +1,7 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +77,40 @@ def apply_overrides(
         _set(document, name, _value(value, before[name].value))
     settings = validate(document, where="flags")
     after = knobs(settings)
-    if after != before:
+    added = _complete(document, settings)
+    if after != before or added:
         with workspace.params.open("w", encoding="utf-8") as file:
             _yaml().dump(document, file)
         _show_changes(before, after)
+        if added:
+            show(f"params.yaml: {', '.join(added)} was not there, and is now, as it is by default")
     return settings
+
+
+def _complete(document: Any, settings: Settings) -> list[str]:
+    """Writes the settings that the document lacks, for DVC reads them there; returns which.
+
+    It may be older than they are. Of the strategies only those that run, and those whose recipes extract and rank read.
+    """
+    used = list(dict.fromkeys([*settings.finetune.strategies, "frozen_blocks", "linear_probe"]))
+    sections = [f"strategies.{name}" for name in used if not _has(document, f"strategies.{name}")]
+    for section in sections:
+        _set(document, section, {})
+    added = []
+    for name, knob in knobs(settings).items():
+        parent = name.rpartition(".")[0]
+        if not _has(document, name) and (not name.startswith("strategies.") or parent.partition(".")[2] in used):
+            _set(document, name, _flow_list(list(knob.value)) if isinstance(knob.value, tuple) else knob.value)
+            added += [name] if parent not in sections else []
+    return added + sections
+
+
+def _has(document: Any, name: str) -> bool:
+    for key in name.split("."):
+        if not isinstance(document, Mapping) or key not in document:
+            return False
+        document = document[key]
+    return True
 
 
 def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:

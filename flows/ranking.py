@@ -12,8 +12,6 @@ from headstart.settings import Settings
 from headstart.strategies.table import STRATEGIES
 from tasks.workspace import Workspace
 
-STEPS = ("fetch", "ingest_target", "ingest_source", "pretrain", "extract", "rank")  # that it takes
-
 
 def ranking_lines(workspace: Workspace, settings: Settings, *, as_json: bool) -> list[str]:
     """A line a source, the best first; the measured truth and Kendall's tau where a run fine-tuned from several."""

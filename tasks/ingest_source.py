@@ -3,7 +3,7 @@
 from headstart.datasets.ingest import ingest_source as pack_source
 from headstart.datasets.pack import Pack
 from headstart.datasets.table import unit_of
-from headstart.datasets.weights_folder import find_weights
+from headstart.datasets.weights_folder import find_weights, read_about
 from headstart.datasets.weights_pack import pack_weights
 from tasks.ingest import ingested
 from tasks.step import Context, Outcome
@@ -14,7 +14,8 @@ def ingest_source(context: Context, source: str) -> Outcome:
     """Publishes packs/<source>; the target's pack is there already, for its test rows leave the source."""
     workspace, settings = context.workspace, context.settings
     if find_weights(workspace.data(source)):
-        return ingested(pack_weights(workspace.pack(source), settings=settings.data))
+        classes = read_about(workspace.data(source)).classes
+        return ingested(pack_weights(workspace.pack(source), settings=settings.data, classes=classes))
     target = Pack(workspace.pack(settings.target.data))
     card = pack_source(
         workspace.data(source),

@@ -51,6 +51,6 @@ def rank(context: Context) -> Outcome:
 
 
 def _line(ridge: pd.DataFrame, word: str, sign: int) -> str:
-    """Such as "by ridge, left-out accuracy: mnist5k 0.93, shapes 0.61"."""
+    """Such as "by ridge, accuracy on labels left out in turn: mnist5k 0.93, shapes 0.61"."""
     each = ", ".join(f"{row.source} {sign * row.value:.3g}" for row in ridge.itertuples(index=False))
     return f"by ridge, {word} on labels left out in turn: {each}"

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.marked import with_part
 from headstart.storage.publish import write_text
 
 RESULTS = Path(__file__).parents[1] / "recipes.json"
 METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
-BEGIN, END = "<!-- made by `make recipes`: begin -->", "<!-- made by `make recipes`: end -->"
+COMMAND = "make recipes"
 
 Document = dict[str, Any]
 
@@ -26,11 +27,7 @@ def with_tables(page: str, document: Document) -> str:
     Raises:
         ValueError: it has no markers.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n\n{tables(document)}\n\n{END}{after}"
+    return with_part(page, COMMAND, tables(document))
 
 
 def tables(document: Document) -> str:

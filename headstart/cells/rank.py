@@ -6,20 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from headstart.cells.cell import Cell
 from headstart.cells.job import Job
 from headstart.cells.ridge import ridge
 from headstart.cells.vectors import centre_of_source, centred, vectors
-from headstart.evaluation.ranking import KNN, LOGME, RIDGE, SIZE, Estimate, logme, mean_of_draws
+from headstart.evaluation.ranking import KNN, LOGME, RIDGE, SIZE, Estimate, Floats, logme, mean_of_draws
 from headstart.objectives import neighbours
 from headstart.training.accelerator import Accelerator
 
 NEIGHBOURS = 5
 COLUMNS = ["source", "method", "value", "low", "high", "behind", "behind_low", "behind_high", "place"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,36 @@ def image_inputs(cell: Cell, normalisation: Normalisation) -> Inputs:
     )
 
 
+def tune_from_source(
+    cell: Cell,
+    *,
+    start: Callable[[], Network] | None = None,
+    layer_decay: float = 1.0,
+    thaw: int = 0,
+    term: Callable[[Network], Term] | None = None,
+    rows_beside: float = 0.0,
+    extra_compute: float = 0.0,
+) -> Fitted:
+    """Trains everything on from W, under the normalisation that W was trained with: another one was measured to hurt.
+
+    start: gives the network to begin with; W's blocks and what its head has in common with the target's by default.
+    The others: see `tune`.
+    """
+    card = cell.source_card
+    return tune(
+        cell,
+        start or cell.network_from_source,
+        image_inputs(cell, card.normalisation),
+        normalisation=card.normalisation,
+        layer_decay=layer_decay,
+        thaw=thaw,
+        term=term,
+        rows_beside=rows_beside,
+        extra_compute=extra_compute,
+        pretraining_compute=card.flops,
+    )
+
+
 def tune(
     cell: Cell,
     start: Callable[[], Network],
@@ -47,6 +77,7 @@ def tune(
     layer_decay: float = 1.0,
     thaw: int = 0,
     term: Callable[[Network], Term] | None = None,
+    rows_beside: float = 0.0,
     extra_compute: float = 0.0,
     pretraining_compute: float | None = 0.0,
 ) -> Fitted:
@@ -54,7 +85,8 @@ def tune(
 
     start: gives the network to begin with, the same each time but for what the global generator draws.
     boundary, layer_decay, thaw: see training/loop.py's Plan. term: makes what is added to the loss, from that network.
-    extra_compute: FLOPs beside those of training on the labelled rows.
+    rows_beside: rows that the term trains on in each step, beside the labelled ones. extra_compute: FLOPs beside those
+    of the training.
     """
     recipe: TuneRecipe = cell.recipe
     shape = Shape(boundary, layer_decay, thaw)
@@ -68,7 +100,7 @@ def tune(
         normalisation=normalisation,
         levels=0,
         history=best.history,
-        compute=extra_compute + _compute(cell, best.plan, rows=len(inputs.train)),
+        compute=extra_compute + _compute(cell, best.plan, rows=len(inputs.train), rows_beside=rows_beside),
         pretraining_compute=pretraining_compute,
         learning_rate=best.rate,
     )
@@ -83,10 +115,10 @@ class Shape:
     thaw: int
 
 
-def _compute(cell: Cell, plan: Plan, *, rows: int) -> float:
-    """FLOPs of the training: blocks that are not trained yet are run forward."""
+def _compute(cell: Cell, plan: Plan, *, rows: int, rows_beside: float) -> float:
+    """FLOPs of one training: blocks that are not trained yet are run forward, a term's rows go through all of them."""
     batch, blocks = min(plan.batch_size, rows), len(cell.flops)
-    total = 0.0
+    total = plan.steps * rows_beside * training_flops(cell.flops, examples=1)
     for frozen, steps in Counter(plan.frozen(step, blocks) for step in range(plan.steps)).items():
         total += training_flops(cell.flops, examples=steps * batch, boundary=frozen)
         total += forward_flops(cell.flops[plan.boundary : frozen], examples=steps * batch)

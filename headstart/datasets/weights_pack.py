@@ -9,11 +9,14 @@ from headstart.datasets.pack import POOL, Card, write_pack
 from headstart.datasets.settings import DataSettings
 
 
-def pack_weights(pack: Path, *, settings: DataSettings) -> Card:
-    """Publishes a pack without rows: there are weights, and no images that they came from."""
+def pack_weights(pack: Path, *, settings: DataSettings, classes: tuple[str, ...]) -> Card:
+    """Publishes a pack without rows: there are weights, and no images that they came from.
+
+    classes: of the weights' head, as far as their names are known.
+    """
     card = Card(
         name=pack.name,
-        classes=(),
+        classes=classes,
         counts={},
         splits={POOL: 0},
         rejected={},

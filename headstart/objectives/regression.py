@@ -118,7 +118,7 @@ class Regression:
 
     def vote_targets(self, targets: Tensor) -> Tensor:
         """Standardised values."""
-        return self._standardised(targets.double())[:, None]
+        return self.ridge_targets(targets)
 
     def from_votes(self, votes: Tensor) -> Tensor:
         """The votes themselves: a mean of values is a value."""

@@ -1,7 +1,8 @@
 """co_tuning: W's own head is kept and trained on beside the new one (You 2020, "Co-Tuning for Transfer Learning").
 
 What the source's classes have to do with the target's is measured first: p(source class | target class) is W's mean
-prediction over the labelled rows of a class. While everything is trained, the old head has to say that of each row.
+prediction over the labelled rows of a class (the paper's direct estimate, its equation 3). While everything is trained,
+the old head has to say that of each row.
 """
 
 import torch
@@ -10,25 +11,20 @@ from torch.nn import functional
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 from headstart.features.files import POOLED
+from headstart.objectives.classification import class_means
 from headstart.training.flops import forward_flops
 
 
 def fit(cell: Cell) -> Fitted:
-    """Fine-tunes everything with both heads under W's normalisation; the new head alone is delivered."""
-    card = cell.source_card
-    normalisation = card.normalisation
-    relation = category_relation(_source_probabilities(cell), cell.train_labels, classes=cell.objective.outputs)
-    return tune(
+    """Fine-tunes everything with both heads; the new head alone is delivered."""
+    relation = class_means(_source_probabilities(cell), cell.train_labels, cell.objective.outputs)
+    return tune_from_source(
         cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
         layer_decay=cell.recipe.layer_decay,
         term=lambda network: OldHead(cell.source_network.head, relation, weight=cell.recipe.weight),
         extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows)),
-        pretraining_compute=card.flops,
     )
 
 
@@ -37,15 +33,6 @@ def _source_probabilities(cell: Cell) -> Tensor:
     head = cell.source_network.head
     features = torch.from_numpy(cell.features(POOLED)[cell.train_rows, : head.in_features])
     return functional.softmax(features @ head.weight.detach().T + head.bias.detach(), dim=1)
-
-
-def category_relation(probabilities: Tensor, labels: Tensor, *, classes: int) -> Tensor:
-    """(target classes, source classes): mean source probabilities (rows, source classes) of each class's rows.
-
-    The paper's direct estimate, its equation 3; every class must have a row.
-    """
-    member = functional.one_hot(labels, classes).to(probabilities)
-    return (member.T @ probabilities) / member.sum(0)[:, None]
 
 
 class OldHead:

@@ -9,38 +9,31 @@ from torch import Tensor, nn
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 from headstart.modalities.image import augment, augment_strongly
+from headstart.strategies.settings import WEAK_AND_STRONG
 from headstart.training.accelerator import generator, seed_of
-from headstart.training.flops import forward_flops, training_flops
 from headstart.training.quiet import without_statistics
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import ImageRows
 
 
 def fit(cell: Cell) -> Fitted:
     """Fine-tunes everything from W on labelled and unlabelled rows; where there is none of those, as `full` does."""
-    card = cell.source_card
-    normalisation = card.normalisation
-    recipe = cell.recipe
-    seen = recipe.steps * recipe.unlabelled_batch * len(recipe.learning_rates) if len(cell.unlabelled_rows) else 0
-    return tune(
+    count = min(cell.recipe.unlabelled_batch, len(cell.unlabelled_rows))
+    return tune_from_source(
         cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
-        layer_decay=recipe.layer_decay,
-        term=(lambda network: Unlabelled(cell, normalisation)) if seen else None,
-        extra_compute=forward_flops(cell.flops, examples=seen) + training_flops(cell.flops, examples=seen),
-        pretraining_compute=card.flops,
+        layer_decay=cell.recipe.layer_decay,
+        term=(lambda network: Unlabelled(cell)) if count else None,
+        rows_beside=count * WEAK_AND_STRONG,
     )
 
 
 class Unlabelled:
     """`weight` times the loss of the strong views against what is predicted of the weak ones."""
 
-    def __init__(self, cell: Cell, normalisation: Normalisation):
+    def __init__(self, cell: Cell):
         self.module = nn.Module()
-        self._rows = ImageRows(cell.images(cell.unlabelled_rows), normalisation)
+        self._rows = ImageRows(cell.images(cell.unlabelled_rows), cell.source_card.normalisation)
         self._objective, self._accelerator, self._recipe = cell.objective, cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "unlabelled", cell.job.seed)
 
@@ -55,5 +48,5 @@ class Unlabelled:
             with torch.no_grad():
                 believed = self._objective.predict(network(weak))
             scores = network(strong)
-        unsure = self._objective.consistency(scores, believed, threshold=self._recipe.threshold)
-        return unsure * float(self._recipe.weight)
+        disagreement = self._objective.consistency(scores, believed, threshold=self._recipe.threshold)
+        return disagreement * float(self._recipe.weight)

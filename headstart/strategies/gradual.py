@@ -1,7 +1,7 @@
 """gradual: blocks are thawed one by one, from the last to the first (ULMFiT's gradual unfreezing, 1801.06146)."""
 
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 
 
 def fit(cell: Cell) -> Fitted:
@@ -9,16 +9,6 @@ def fit(cell: Cell) -> Fitted:
 
     A block that is not thawed yet is as it is in W, BatchNorm statistics included.
     """
-    card = cell.source_card
-    normalisation = card.normalisation
-    recipe = cell.recipe
-    blocks = len(cell.flops)
-    return tune(
-        cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
-        layer_decay=recipe.layer_decay,
-        thaw=max(1, round(recipe.steps * recipe.thawed_by / blocks)),
-        pretraining_compute=card.flops,
-    )
+    recipe, blocks = cell.recipe, len(cell.flops)
+    thaw = max(1, round(recipe.steps * recipe.thawed_by / blocks))
+    return tune_from_source(cell, layer_decay=recipe.layer_decay, thaw=thaw)

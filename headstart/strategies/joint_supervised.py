@@ -11,30 +11,21 @@ from torch import Tensor, nn
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 from headstart.datasets.pack import POOL
 from headstart.objectives.objective import Objective, objective_of
 from headstart.training.accelerator import Accelerator, generator, seed_of
-from headstart.training.flops import training_flops
 from headstart.training.quiet import without_statistics
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import ImageRows
 
 
 def fit(cell: Cell) -> Fitted:
     """Trains on from W with both heads; the target's head alone is delivered."""
-    card = cell.source_card
-    normalisation = card.normalisation
-    recipe = cell.recipe
-    seen = recipe.steps * recipe.source_batch * len(recipe.learning_rates)
-    return tune(
+    return tune_from_source(
         cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
-        layer_decay=recipe.layer_decay,
-        term=lambda network: SourceRows(cell, normalisation),
-        extra_compute=training_flops(cell.flops, examples=seen),
-        pretraining_compute=card.flops,
+        layer_decay=cell.recipe.layer_decay,
+        term=lambda network: SourceRows(cell),
+        rows_beside=cell.recipe.source_batch,
     )
 
 
@@ -44,14 +35,14 @@ class SourceRows:
     Statistics of BatchNorm stay the target's: each domain is normalised by its own batch (AdaBN, 1603.04779).
     """
 
-    def __init__(self, cell: Cell, normalisation: Normalisation):
+    def __init__(self, cell: Cell):
         pack, head, recipe = cell.source_pack, cell.source_network.head, cell.recipe
         self.module = nn.Linear(head.in_features, head.out_features)
         self.module.load_state_dict(head.state_dict())
         places = _some(pack.rows(POOL), recipe.source_rows, seed=seed_of(cell.job.run_seed, "source", cell.job.seed))
         self._objective: Objective = objective_of(cell.source_card)
         self._targets = self._objective.targets(pack, places)
-        self._rows = ImageRows(pack.images[places], normalisation, recipe.augment)
+        self._rows = ImageRows(pack.images[places], cell.source_card.normalisation, recipe.augment)
         self._accelerator: Accelerator = cell.accelerator
         self._recipe = recipe
         self._seed = seed_of(cell.job.run_seed, "train", cell.job.seed)

@@ -9,22 +9,13 @@ from torch import Tensor, nn
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 
 
 def fit(cell: Cell) -> Fitted:
-    """Fine-tunes everything under W's normalisation, at one rate for all blocks: the pull is what holds early ones."""
-    card = cell.source_card
-    normalisation = card.normalisation
+    """Fine-tunes everything at one rate for all blocks: the pull is what holds the early ones."""
     recipe = cell.recipe
-    return tune(
-        cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
-        term=lambda network: StartingPoint(network, alpha=recipe.alpha, beta=recipe.beta),
-        pretraining_compute=card.flops,
-    )
+    return tune_from_source(cell, term=lambda network: StartingPoint(network, alpha=recipe.alpha, beta=recipe.beta))
 
 
 class StartingPoint:

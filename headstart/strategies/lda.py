@@ -5,6 +5,7 @@ from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.vectors import linear, vectors
+from headstart.objectives.classification import class_means
 
 FOLDS = 5  # in which the scores are calibrated
 
@@ -24,7 +25,7 @@ def discriminant(vectors: Tensor, labels: Tensor, *, classes: int) -> tuple[Tens
 
     vectors: (rows, d) float64. The scores' softmax are the posteriors under priors that are the classes' shares.
     """
-    means = torch.stack([vectors[labels == label].mean(0) for label in range(classes)])
+    means = class_means(vectors, labels, classes)
     shares = torch.bincount(labels, minlength=classes) / len(labels)
     covariance = within_class_covariance(vectors, labels)
     covariance += torch.eye(len(covariance), dtype=covariance.dtype) * covariance.trace() * 1e-9 / len(covariance)

@@ -6,21 +6,16 @@ one that fits what W computes leaves them as they are, so that a low rate is eno
 
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.probe import network_from_probe, solve_probe
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 from headstart.training.flops import forward_flops
 
 
 def fit(cell: Cell) -> Fitted:
-    """Solves the head, then fine-tunes everything under the normalisation that W was trained with."""
-    card = cell.source_card
-    normalisation = card.normalisation
+    """Solves the head, then fine-tunes everything."""
     head = solve_probe(cell)
-    return tune(
+    return tune_from_source(
         cell,
-        lambda: network_from_probe(cell, head),
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
+        start=lambda: network_from_probe(cell, head),
         layer_decay=cell.recipe.layer_decay,
         extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + head.compute,
-        pretraining_compute=card.flops,
     )

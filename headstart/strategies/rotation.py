@@ -5,45 +5,42 @@ All the target's open rows take part, labelled or not; a head of its own answers
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted
-from headstart.cells.tuning import image_inputs, tune
+from headstart.cells.tuning import tune_from_source
 from headstart.training.accelerator import generator, seed_of
-from headstart.training.flops import training_flops
 from headstart.training.quiet import without_statistics
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import ImageRows
 
 TURNS = 4
 
 
 def fit(cell: Cell) -> Fitted:
     """Fine-tunes everything from W on both tasks at once."""
-    card = cell.source_card
-    normalisation = card.normalisation
-    recipe = cell.recipe
-    seen = recipe.steps * recipe.unlabelled_batch * len(recipe.learning_rates)
-    return tune(
+    return tune_from_source(
         cell,
-        cell.network_from_source,
-        image_inputs(cell, normalisation),
-        normalisation=normalisation,
-        layer_decay=recipe.layer_decay,
-        term=lambda network: Turned(cell, normalisation, network.feature_dim),
-        extra_compute=training_flops(cell.flops, examples=seen),
-        pretraining_compute=card.flops,
+        layer_decay=cell.recipe.layer_decay,
+        term=lambda network: Turned(cell, network.feature_dim),
+        rows_beside=min(cell.recipe.unlabelled_batch, len(open_rows(cell))),
     )
+
+
+def open_rows(cell: Cell) -> NDArray[np.intp]:
+    """The target's rows but those that are scored or held out, labelled or not."""
+    return np.sort(np.concatenate([cell.train_rows, cell.unlabelled_rows]))
 
 
 class Turned:
     """`weight` times the cross-entropy of saying how far each row of a batch was turned."""
 
-    def __init__(self, cell: Cell, normalisation: Normalisation, width: int):
+    def __init__(self, cell: Cell, width: int):
         self.module = nn.Linear(width, TURNS)
-        open_rows = np.sort(np.concatenate([cell.train_rows, cell.unlabelled_rows]))
-        self._rows = ImageRows(cell.images(open_rows), normalisation, cell.recipe.augment)
+        normalisation = cell.source_card.normalisation
+        self._rows = ImageRows(cell.images(open_rows(cell)), normalisation, cell.recipe.augment)
         self._accelerator, self._recipe = cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "turned", cell.job.seed)
 

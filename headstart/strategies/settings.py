@@ -14,6 +14,9 @@ Alpha = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+WEAK_AND_STRONG = 4 / 3  # work of a row in both its views: the weak one is only run forward, a third of a training's
+
+
 class FinetuneSettings(Knobs):
     """The grid: which strategies, with how many labels, how often."""
 
@@ -202,8 +205,7 @@ class FixMatchRecipe(FullRecipe):
 
     @property
     def rows_beside(self) -> float:
-        """Their weak views are only run forward, a third of the work."""
-        return self.unlabelled_batch * 4 / 3
+        return self.unlabelled_batch * WEAK_AND_STRONG
 
 
 class RotationRecipe(FullRecipe):

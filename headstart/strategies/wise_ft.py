@@ -10,26 +10,21 @@ from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted, Snapshot
 from headstart.cells.probe import network_from_probe, solve_probe
-from headstart.cells.tuning import Inputs, image_inputs, tune
+from headstart.cells.tuning import Inputs, image_inputs, tune_from_source
 from headstart.training.flops import forward_flops
 from headstart.training.loop import predict
 
 
 def fit(cell: Cell) -> Fitted:
     """Tunes as lp_ft does, then looks for the best point on the line from where it started."""
-    card = cell.source_card
-    normalisation = card.normalisation
     head = solve_probe(cell)
-    inputs = image_inputs(cell, normalisation)
-    tuned = tune(
+    tuned = tune_from_source(
         cell,
-        lambda: network_from_probe(cell, head),
-        inputs,
-        normalisation=normalisation,
+        start=lambda: network_from_probe(cell, head),
         layer_decay=cell.recipe.layer_decay,
         extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + head.compute,
-        pretraining_compute=card.flops,
     )
+    inputs = image_inputs(cell, tuned.normalisation)
     start = network_from_probe(cell, head).state_dict()
     points = [_point(cell, inputs, start, tuned.tensors, alpha) for alpha in cell.recipe.alphas]
     best = max(points, key=lambda point: (point.score, -point.loss))

@@ -460,6 +460,29 @@ def test_the_registered_model_predicts(tracking, parent, model_dir, monkeypatch,
     assert requirements.read_text().splitlines()[-1] == "numpy"
 
 
+def test_a_result_counts_as_registered_while_it_is_the_newest_version(tracking, model_dir):
+    """A setting that is put back brings an older result back, which `models:/name` must mean then."""
+    example = np.ones((2, 8, 8, 3), "uint8")
+
+    def add(result: str) -> None:
+        tracking.register(
+            tracking.start_pipeline(result),
+            model_dir,
+            name="turns",
+            pip_requirements=["numpy"],
+            input_example=example,
+            card={"headstart.result": result},
+            loader_module="standin_loader",
+        )
+
+    assert not tracking.is_registered("turns", "first")
+    add("first")
+    assert tracking.is_registered("turns", "first")
+    add("second")
+    assert tracking.is_registered("turns", "second")
+    assert not tracking.is_registered("turns", "first")
+
+
 def test_registering_makes_no_other_run_and_again_no_other_version(tracking, parent, model_dir):
     before = len(tracking._search({}, also="attributes.status = 'RUNNING'"))
     example = np.ones((2, 8, 8, 3), "uint8")

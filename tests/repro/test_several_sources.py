@@ -80,3 +80,30 @@ def test_dvc_repro_comes_to_the_same(two, tmp_path: Path):
     project.run("dvc", "repro", timeout=600)
     for name in ("reports/verdict.json", "models/target/full/weights.safetensors"):
         assert (project.root / name).read_bytes() == (two[0].root / name).read_bytes()
+
+
+def test_the_ranking_stands_beside_what_fine_tuning_came_to(two):
+    """All of it is there already, so that the command only reads."""
+    project, _, _ = two
+    done = project.headstart("rank")
+    first, *sources, taus = done.stdout.splitlines()
+    assert first == "ranked by ridge: accuracy on labels left out in turn, 2 draws of 4 labels a class"
+    assert sorted(line.split()[1] for line in sources) == ["blobs:", "shapes:"]
+    assert all("; fine-tuned from it: " in line and " rows;" in line for line in sources)
+    assert taus.startswith("Kendall's tau with what fine-tuning from 2 sources came to: ridge ")
+    rows = json.loads(project.headstart("rank", "--json").stdout)
+    assert len(rows) == 8
+    assert all(0 <= row["fine_tuned"] <= 1 for row in rows)
+
+
+def test_ranking_pretrains_and_looks_and_tunes_nothing(cold, draw_pictures, tmp_path):
+    project = cold.copy(tmp_path / "project")
+    draw_pictures(tmp_path / "blobs", per_class=30, seed=3, ink=200)
+    before = project.cells()
+    done = project.headstart("rank", "--sources", f"shapes,{tmp_path / 'blobs'}")
+    assert "params.yaml: source.data: shapes -> shapes,blobs" in done.stdout
+    assert "2. " in done.stdout.splitlines()[-1]
+    assert (project.root / "models" / "source" / "blobs").is_dir()
+    assert project.cells() == before
+    assert pd.read_csv(project.root / "reports" / "ranking.csv")["source"].nunique() == 2
+    assert "finetune" not in done.stderr

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from benchmarks import source_rows
+from benchmarks.marked import begin, end
 from benchmarks.recipes.study import DESIGNS
-from benchmarks.recipes.tables import BEGIN, END, METHODS, RESULTS, with_tables
+from benchmarks.recipes.tables import COMMAND, METHODS, RESULTS, with_tables
 from headstart.settings import Settings
 from headstart.strategies.table import STRATEGIES
 
@@ -46,9 +47,9 @@ def test_a_page_without_its_markers_is_refused():
 
 
 def test_what_stands_around_the_tables_stays():
-    page = with_tables(f"above\n{BEGIN}\nold\n{END}\nbelow\n", DOCUMENT)
-    assert page.startswith(f"above\n{BEGIN}\n")
-    assert page.endswith(f"{END}\nbelow\n")
+    page = with_tables(f"above\n{begin(COMMAND)}\nold\n{end(COMMAND)}\nbelow\n", DOCUMENT)
+    assert page.startswith(f"above\n{begin(COMMAND)}\n")
+    assert page.endswith(f"{end(COMMAND)}\nbelow\n")
     assert "\nold\n" not in page
     assert "| `lp_ft` |" in page
 

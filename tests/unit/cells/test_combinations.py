@@ -6,8 +6,12 @@ import pytest
 
 from headstart.cells.combinations import check_combination
 from headstart.datasets.pack import Card
+from headstart.datasets.settings import DataSettings
+from headstart.datasets.weights_pack import pack_weights
 from headstart.errors import SettingsError
 from headstart.strategies.table import STRATEGIES
+from tasks.grid import check_meaning
+from tasks.workspace import Workspace
 
 CLASSES = Card(
     name="pets", classes=("cat", "dog"), counts={}, splits={"pool": 10}, rejected={}, duplicates=0, removed_overlap=0,
@@ -50,3 +54,22 @@ def test_what_has_no_meaning_is_refused_with_the_reason(strategy, target, source
 def test_one_of_several_sources_is_enough_to_refuse():
     with pytest.raises(SettingsError, match="trees and pets share"):
         check_combination("coral", CLASSES, {"photos": CLASSES, "trees": OTHERS})
+
+
+def test_the_grid_asks_it_of_the_packs_that_are_there(domain):
+    """As the flow does after ingest, and finetune before its first cell."""
+    workspace = Workspace(domain.root)
+    settings = domain.settings.model_copy(
+        update={"target": domain.settings.target.model_copy(update={"data": "symbols"})}
+    )
+    check_meaning(workspace, settings, ["scratch", "knn", "full"])
+    with pytest.raises(SettingsError, match="coral needs classes that both have, and shapes and symbols share no name"):
+        check_meaning(workspace, settings, ["scratch", "coral"])
+
+
+def test_weights_whose_classes_have_names_have_a_head_for_co_tuning(tmp_path):
+    card = pack_weights(tmp_path / "w", settings=DataSettings(), classes=("cat", "dog"))
+    check_combination("co_tuning", CLASSES, {"w": card})
+    nameless = pack_weights(tmp_path / "v", settings=DataSettings(), classes=())
+    with pytest.raises(SettingsError, match="co_tuning needs W's own classes, and v has none that are known"):
+        check_combination("co_tuning", CLASSES, {"v": nameless})

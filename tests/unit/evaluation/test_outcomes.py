@@ -30,10 +30,10 @@ def outcomes(**change) -> Outcomes:
     return Outcomes(**{name: given[name] for name in ("predictions", "cells", "labelled", "truth", "classes")})
 
 
-def refused(message: str, **change) -> None:
+def refusal(**change) -> str:
     with pytest.raises(DataError) as error:
         outcomes(**change)
-    assert str(error.value) == message
+    return str(error.value)
 
 
 def test_correctness_by_seed_and_row():
@@ -56,69 +56,64 @@ def test_a_variant_read_back_from_a_csv_is_still_the_main_run():
 
 
 def test_a_column_is_missing():
-    refused(
+    assert refusal(cells=frames()["cells"].drop(columns=["seconds", "labels"])) == (
         "cells lacks seconds, labels; it needs the columns strategy, variant, label_budget, seed, seconds, compute,"
-        " pretraining_compute, train_score, validation_score, labels",
-        cells=frames()["cells"].drop(columns=["seconds", "labels"]),
+        " pretraining_compute, train_score, validation_score, labels"
     )
 
 
 def test_no_truth():
-    refused(
-        "truth has no rows; a verdict needs test rows: give the target a test split", truth=frames()["truth"].head(0)
+    assert refusal(truth=frames()["truth"].head(0)) == (
+        "truth has no rows; a verdict needs test rows: give the target a test split"
     )
 
 
 def test_an_id_twice_in_truth():
     truth = frames()["truth"]
-    refused(
-        "truth has id 'r00003' more than once; each test row counts once", truth=pd.concat([truth, truth.iloc[[3]]])
+    assert refusal(truth=pd.concat([truth, truth.iloc[[3]]])) == (
+        "truth has id 'r00003' more than once; each test row counts once"
     )
 
 
 def test_a_label_that_is_no_class():
     truth = frames()["truth"].replace({"label": {"owl": "bat"}})
-    refused("truth has class 'bat'; the classes are cat, dog, owl", truth=truth)
+    assert refusal(truth=truth) == ("truth has class 'bat'; the classes are cat, dog, owl")
 
 
 def test_a_prediction_that_is_no_class():
     predictions = frames()["predictions"]
     predictions.loc[0, "prediction"] = "bat"
-    refused("predictions has class 'bat'; the classes are cat, dog, owl", predictions=predictions)
+    assert refusal(predictions=predictions) == ("predictions has class 'bat'; the classes are cat, dog, owl")
 
 
 def test_a_row_that_is_no_test_row():
     predictions = frames()["predictions"]
     predictions.loc[0, "id"] = "x"
-    refused(
-        "predictions of scratch have id 'x', which is no test row; predict the rows of truth, no others",
-        predictions=predictions,
+    assert refusal(predictions=predictions) == (
+        "predictions of scratch have id 'x', which is no test row; predict the rows of truth, no others"
     )
 
 
 def test_a_row_that_was_not_predicted():
-    refused(
+    assert refusal(predictions=frames()["predictions"].drop(index=0)) == (
         "scratch (label budget 10, seed 0) predicts 11 different test rows in 11 predictions;"
-        " every snapshot predicts each of the 12 test rows once",
-        predictions=frames()["predictions"].drop(index=0),
+        " every snapshot predicts each of the 12 test rows once"
     )
 
 
 def test_a_row_that_was_predicted_twice():
     predictions = frames()["predictions"]
-    refused(
+    assert refusal(predictions=pd.concat([predictions, predictions.iloc[[0]]])) == (
         "scratch (label budget 10, seed 0) predicts 12 different test rows in 13 predictions;"
-        " every snapshot predicts each of the 12 test rows once",
-        predictions=pd.concat([predictions, predictions.iloc[[0]]]),
+        " every snapshot predicts each of the 12 test rows once"
     )
 
 
 def test_probabilities_that_are_not_one_a_class():
     predictions = frames()["predictions"]
     predictions.at[0, "probabilities"] = [0.5, 0.5]
-    refused(
-        "scratch (label budget 10, seed 0) has [2, 3] probabilities a row; there are 3 classes",
-        predictions=predictions,
+    assert refusal(predictions=predictions) == (
+        "scratch (label budget 10, seed 0) has [2, 3] probabilities a row; there are 3 classes"
     )
 
 
@@ -126,44 +121,39 @@ def test_probabilities_that_are_not_one_a_class():
 def test_probabilities_that_are_none(odd):
     predictions = frames()["predictions"]
     predictions.at[0, "probabilities"] = [odd, 0.5, 0.5]
-    refused(
+    assert refusal(predictions=predictions) == (
         "scratch (label budget 10, seed 0) has a probability that is not a number from 0 to 1;"
-        " a training that diverged does that: lower its learning rate",
-        predictions=predictions,
+        " a training that diverged does that: lower its learning rate"
     )
 
 
 def test_compute_that_is_not_given():
     cells = frames()["cells"]
     cells.loc[2, "compute"] = float("nan")
-    refused(
-        "cells has no compute for scratch:half_steps (label budget 10, seed 0); give a number, 0 where none was spent",
-        cells=cells,
+    assert refusal(cells=cells) == (
+        "cells has no compute for scratch:half_steps (label budget 10, seed 0); give a number, 0 where none was spent"
     )
 
 
 def test_a_training_without_its_final_snapshot():
     predictions = frames()["predictions"]
     kept = (predictions["strategy"] != "full") | (predictions["progress"] < 1)
-    refused(
-        "full (label budget 10, seed 0) has snapshots at progress [0.5]; the final one, 1.0, is missing",
-        predictions=predictions[kept],
+    assert refusal(predictions=predictions[kept]) == (
+        "full (label budget 10, seed 0) has snapshots at progress [0.5]; the final one, 1.0, is missing"
     )
 
 
 def test_a_training_without_a_cell():
     cells = frames()["cells"]
-    refused(
-        "full (label budget 10, seed 0) has predictions but no row in cells; finetune writes both",
-        cells=cells[cells["strategy"] != "full"],
+    assert refusal(cells=cells[cells["strategy"] != "full"]) == (
+        "full (label budget 10, seed 0) has predictions but no row in cells; finetune writes both"
     )
 
 
 def test_a_cell_twice():
     cells = frames()["cells"]
-    refused(
-        "cells has scratch (label budget 10, seed 0) more than once; keep one row a training",
-        cells=pd.concat([cells, cells.iloc[[0]]]),
+    assert refusal(cells=pd.concat([cells, cells.iloc[[0]]])) == (
+        "cells has scratch (label budget 10, seed 0) more than once; keep one row a training"
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from flows.cli import run_command
 from flows.overrides import apply_overrides, parse_overrides
@@ -203,3 +204,26 @@ def test_a_folder_with_the_name_of_a_built_in_is_refused(workspace, tmp_path) ->
         (folder / name / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match="the name of a built-in"):
         apply_overrides(workspace, {"target.data": str(folder)})
+
+
+def test_settings_that_an_older_file_lacks_are_written_where_dvc_reads_them(workspace, capsys):
+    """Of strategies those that run; the file of a project may be older than they are."""
+    text = workspace.params.read_text()
+    assert "  lda: {}" in text
+    document = YAML().load(text)
+    for name in ("lda", "knn", "coral", "frozen_blocks"):
+        del document["strategies"][name]
+    del document["data"]["folds"]
+    YAML().dump(document, workspace.params)
+    apply_overrides(workspace, {"finetune.strategies": "source,scratch,lda,knn"})
+    added = capsys.readouterr().out.splitlines()[-1]
+    assert added == (
+        "params.yaml: data.folds, strategies.lda, strategies.knn, strategies.frozen_blocks was not there, and is now, "
+        "as it is by default"
+    )
+    written = YAML(typ="safe").load(workspace.params)
+    assert (written["data"]["folds"], written["strategies"]["knn"]) == (5, {"neighbours": [1, 3, 10, 20, 100]})
+    assert written["strategies"]["lda"] == {}
+    assert "coral" not in written["strategies"]
+    assert load(workspace.params) == apply_overrides(workspace, {})
+    assert capsys.readouterr().out == ""  # once

@@ -190,7 +190,7 @@ def test_a_network_goes_on_from_ws_head_in_the_same_unit_alone(root):
 def test_lp_ft_starts_from_the_probes_values(root, monkeypatch, unit):
     """Whatever the unit, with the probe solved on the last level: what a head sees."""
     cell = Cell(job(root, "lp_ft", unit), Accelerator())
-    monkeypatch.setattr(lp_ft, "tune", lambda cell, start, *_, **__: start())
+    monkeypatch.setattr(lp_ft, "tune_from_source", lambda cell, start, **_: start())
     network = lp_ft.fit(cell)
     rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
     found = predict(network, rows, accelerator=Accelerator(), objective=cell.objective)[:, 0]

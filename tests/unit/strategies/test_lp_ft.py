@@ -24,7 +24,7 @@ WIDTH = 64  # of resnet8's last block: what its head sees
 
 def start_of(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Network:
     """The network that training is handed."""
-    monkeypatch.setattr(lp_ft, "tune", lambda cell, start, *_, **__: start())
+    monkeypatch.setattr(lp_ft, "tune_from_source", lambda cell, start, **_: start())
     network: Network = lp_ft.fit(cell)
     return network
 
@@ -92,14 +92,14 @@ def test_each_rate_starts_from_the_same_head(domain, monkeypatch):
     """The probe is solved once; what the first trial does to its network does not reach the second."""
     starts = []
 
-    def twice(cell, start, *_, **__):
+    def twice(cell, start, **_):
         first = start()
         with torch.no_grad():
             first.head.weight.zero_()
             first.blocks[0][0].weight.zero_()
         starts.extend([first, start()])
 
-    monkeypatch.setattr(lp_ft, "tune", twice)
+    monkeypatch.setattr(lp_ft, "tune_from_source", twice)
     lp_ft.fit(Cell(domain.job("lp_ft"), Accelerator()))
     assert starts[1].head.weight.abs().sum() > 0
     assert starts[1].blocks[0][0].weight.abs().sum() > 0

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from headstart.cells.cell import Cell
-from headstart.objectives.classification import Classification
+from headstart.objectives.classification import Classification, class_means
 from headstart.objectives.regression import Regression
-from headstart.strategies.co_tuning import OldHead, category_relation
+from headstart.strategies.co_tuning import OldHead
 from headstart.strategies.joint_supervised import deep_coral
 from headstart.strategies.l2_sp import StartingPoint
 from headstart.strategies.rotation import turned
@@ -101,7 +101,7 @@ def test_counters_are_not_interpolated():
 
 def test_what_source_classes_have_to_do_with_the_targets_is_ws_mean_answer():
     probabilities = torch.tensor([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
-    found = category_relation(probabilities, torch.tensor([1, 1, 0]), classes=2)
+    found = class_means(probabilities, torch.tensor([1, 1, 0]), 2)
     assert torch.allclose(found, torch.tensor([[0.2, 0.8], [0.8, 0.2]]))
 
 
@@ -166,3 +166,12 @@ def test_rows_that_pass_without_statistics_leave_none():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     network(rows)
     assert not torch.equal(network.state_dict()["1.running_mean"], before["1.running_mean"])
+
+
+@pytest.mark.parametrize(("strategy", "beside"), [("joint_supervised", 32), ("fixmatch", 30 * 4 / 3), ("rotation", 32)])
+def test_compute_is_that_of_one_training_with_the_rows_beside(fit, strategy, beside):
+    """Of the 42 rows of the pool 12 have labels. Each rate is a training of its own, and one of them is delivered."""
+    steps = {"steps": 4, "learning_rates": (0.001, 0.002)}
+    whole, alone = fit(strategy, **steps), fit("full", **steps)
+    labelled = 9  # rows of a step: those that are trained on
+    assert whole.compute == pytest.approx(alone.compute * (1 + beside / labelled))
