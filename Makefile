@@ -50,7 +50,7 @@ bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
 recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 20 minutes)
 	@$(BIN)/python -m benchmarks.recipes
 
-source-rows: $(STAMP) ## what joint training is worth when the source has few rows (about 3 minutes)
+source-rows: $(STAMP) ## what joint training is worth when the source has few rows (about 5 minutes)
 	@$(BIN)/python -m benchmarks.source_rows
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
