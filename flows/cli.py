@@ -100,8 +100,9 @@ def _add_run(commands: Commands) -> None:
         type=float,
         metavar="M",
         help="drop what would make the run take longer on this device, by a few timed steps and as if nothing were "
-        "cached: the largest of finetune.curve_budgets first, then the costliest fine-tuned strategies but one, then "
-        "seeds down to 3; scratch's steps are never cut. What is dropped is printed and written to params.yaml",
+        "cached and every remedy were needed: remedies first, then the largest of finetune.curve_budgets, then the "
+        "costliest fine-tuned strategies but one, then seeds down to 3; scratch's steps are never cut. What is dropped "
+        "is printed and written to params.yaml",
     )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
 

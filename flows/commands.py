@@ -228,12 +228,11 @@ def _open_early(workspace: Workspace) -> None:
 def _closing_words(workspace: Workspace) -> int:
     """The verdict, the delivered model's path and the report's path."""
     sentence = workspace.read_verdict()["sentence"]
-    chosen = json.loads((workspace.selection / "selection.json").read_text())["strategy"]
     show(
         "",
         sentence,
         "",
-        f"model:  {_relative(workspace.model(chosen))}",
+        f"model:  {_relative(workspace.delivered)}",
         f"report: {_relative(workspace.report)}",
         "runs:   make ui",
     )

@@ -14,11 +14,13 @@ from headstart.evaluation.measures import RATE, Measure, measure_of
 from headstart.evaluation.resolution import Resolution, planned_resolution
 from headstart.evaluation.sentences import in_folds, resolution_line
 from headstart.objectives.kinds import Kind
-from headstart.settings import Settings
+from headstart.settings import Settings, knobs
 from tasks.devices import Device, available
 from tasks.versioning import versioning_of
 from tasks.workers import cores
 from tasks.workspace import Workspace
+
+CUT = ("remedy.max_rounds", "finetune.curve_budgets", "finetune.strategies", "finetune.seeds")  # to fit into minutes
 
 
 def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
@@ -47,6 +49,11 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
         f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
+    if found.remedies:
+        lines.append(
+            f"plan: where the best way falls short on held-out labels, up to {found.remedies} remedies more, about "
+            f"{_duration(found.remedy_seconds)} (remedy.max_rounds)"
+        )
     lines += [f"plan: {line}" for line in small_data_lines(settings, target, kind)]
     return [*lines, f"plan: {expected_resolution(settings, target, measure)[1]}"]
 
@@ -106,7 +113,7 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     settings = effective(settings, largest=target.largest_label_budget, most=target.most_labels)
 
     def seconds(proposed: Settings) -> float:
-        return estimate(
+        found = estimate(
             proposed,
             speed,
             source_rows=sources,
@@ -114,7 +121,8 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
             test_rows=target.test_rows,
             workers=_workers(device),
             folds=target.folds,
-        ).seconds
+        )
+        return found.seconds + found.remedy_seconds
 
     fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
     if not fitted.dropped:
@@ -125,12 +133,8 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
         *(f"dropped: {what}" for what in fitted.dropped),
         f"now about {_duration(fitted.seconds)}",
     )
-    before, after = settings.finetune, fitted.settings.finetune
-    return {
-        f"finetune.{name}": as_text(getattr(after, name))
-        for name in ("curve_budgets", "strategies", "seeds")
-        if getattr(after, name) != getattr(before, name)
-    }
+    before, after = knobs(settings), knobs(fitted.settings)
+    return {name: as_text(after[name].value) for name in CUT if after[name].value != before[name].value}
 
 
 def _workers(device: Device) -> int:

@@ -29,6 +29,7 @@ def transfer(settings: Settings) -> str | None:
         step("rank")
         for strategy in settings.finetune.strategies:
             step("finetune", strategy)
+        step("remedy")
         step("select")
         step("evaluate")
         step("report")

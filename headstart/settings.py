@@ -21,7 +21,7 @@ from headstart.features.settings import ExtractSettings
 from headstart.knobs import Knobs
 from headstart.registry import nearest
 from headstart.storage.publish import write_text
-from headstart.strategies.settings import FinetuneSettings, TuneRecipe
+from headstart.strategies.settings import FinetuneSettings, RemedySettings, TuneRecipe
 from headstart.strategies.table import STRATEGIES
 from headstart.training.settings import PretrainSettings
 
@@ -49,6 +49,9 @@ class Settings(Knobs):
     pretrain: PretrainSettings = Field(default_factory=PretrainSettings, description="pretrain: the source model W")
     extract: ExtractSettings = Field(default_factory=ExtractSettings, description="extract: what W computes once")
     finetune: FinetuneSettings = Field(default_factory=FinetuneSettings, description="finetune: the grid of cells")
+    remedy: RemedySettings = Field(
+        default_factory=RemedySettings, description="remedy: what is tried where the target falls short"
+    )
     strategies: Recipes = Field(default_factory=Recipes, description="one recipe a strategy")
     evaluate: EvaluationSettings = Field(default_factory=EvaluationSettings, description="evaluate: the verdict")
 
@@ -79,6 +82,11 @@ class Settings(Knobs):
             raise SettingsError(
                 f"source.data and target.data are both {self.target.data!r}; transfer needs two different datasets"
             )
+        if self.source.enter > len(self.source.data):
+            raise SettingsError(
+                f"source.enter is {self.source.enter}, but source.data names {len(self.source.data)}; set it to that "
+                "or less, 0 for all"
+            )
         for number, name in enumerate(self.source.data):
             if name in self.source.data[:number]:
                 raise SettingsError(f"source.data names {name!r} twice; each source enters once")
@@ -102,6 +110,11 @@ class Settings(Knobs):
                     f"strategies.{name}.learning_rates has {len(recipe.learning_rates)} rates but scratch only "
                     f"{trials}; give strategies.scratch.learning_rates at least as many, for a control as well tuned"
                 )
+
+    @property
+    def entering(self) -> tuple[str, ...]:
+        """The sources that fine-tuning enters from; the others are held for a remedy."""
+        return self.source.data[: self.source.enter or None]
 
     @property
     def datasets(self) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,14 @@ import pandas as pd
 
 from headstart.cells.effective import settings_for
 from headstart.cells.job import PREDICTIONS
-from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
+from headstart.cells.results import (
+    read_cells,
+    read_labelled,
+    read_predictions,
+    read_rounds,
+    read_selection,
+    with_remedies,
+)
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
@@ -24,7 +31,10 @@ def evaluate(context: Context) -> Outcome:
     workspace = context.workspace
     pack = Pack(workspace.pack(context.settings.target.data))
     settings = settings_for(context.settings, pack.directory)
-    folders = [workspace.model(name) for name in settings.finetune.strategies] + [workspace.selection]
+    tried = read_rounds(workspace.remedies)
+    strategies = with_remedies(settings.finetune.strategies, [way["strategy"] for way in tried["ways"].values()])
+    folders = [workspace.model(name) for name in settings.finetune.strategies]
+    folders += [workspace.remedy(row["round"]) for row in tried["rounds"]] + [workspace.selection]
     cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
     unit = dict(zip(pack.examples["id"], pack.examples["group"], strict=True))
     predicted = digest([read_manifest(folder)[PREDICTIONS]["sha256"] for folder in folders])
@@ -40,11 +50,13 @@ def evaluate(context: Context) -> Outcome:
         },
         truth=read_test_labels(pack.directory),
         classes=pack.card.classes,
-        families={name: STRATEGIES.get(name).family for name in settings.finetune.strategies},
+        families={name: STRATEGIES.get(name).family for name in strategies},
         chosen=read_selection(workspace.selection)["entrant"],
         headline_budget=settings.finetune.label_budget,
         settings=settings.evaluate,
         opened=opened,
+        interim=tried["standing"],
+        rounds=tried["rounds"],
         measure=measure,
         folds=pack.card.folds,
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),

@@ -23,9 +23,8 @@ from tasks.workspace import Workspace
 
 
 def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
-    """The sources that a strategy enters from: each, or the first where it reads nothing of W and all are the same."""
-    reads = STRATEGIES.get(strategy).reads
-    return settings.source.data if reads else settings.source.data[:1]
+    """The sources that a strategy enters from: one where it reads nothing of W and all are the same."""
+    return settings.entering if STRATEGIES.get(strategy).reads else settings.entering[:1]
 
 
 def places(context: Context, source: str) -> Places:

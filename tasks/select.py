@@ -4,32 +4,40 @@ Then scratch and it are trained at the other label budgets (the label-efficiency
 as much compute as the chosen one took.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from headstart.cells.grid import budget_jobs, equal_compute_jobs, headline_jobs
 from headstart.cells.job import Job
 from headstart.cells.outputs import publish_selection
-from headstart.cells.results import read_cells
+from headstart.cells.results import read_cells, read_rounds, with_remedies
 from headstart.cells.select import choose
+from headstart.cells.ways import Way, way_jobs
 from headstart.datasets.pack import read_pack_card
 from headstart.entrants import CONTROL, words
 from headstart.objectives.kinds import KINDS
 from tasks.grid import grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
+from tasks.workspace import Workspace
 
 
 def select(context: Context) -> Outcome:
-    """Publishes models/selection, after removing the folders of strategies that are no longer asked for."""
+    """Publishes models/selection."""
     workspace, settings = context.workspace, context.settings
-    workspace.prune_models(settings.finetune.strategies)
-    cells = pd.concat([read_cells(workspace.model(name)) for name in settings.finetune.strategies])
+    folders = _folders(workspace, settings.finetune.strategies)
+    cells = pd.concat([read_cells(folder) for folder in folders.values()], ignore_index=True)
+    ways = {name: Way(**own) for name, own in read_rounds(workspace.remedies)["ways"].items()}
     kind = KINDS[read_pack_card(workspace.pack(settings.target.data)).kind]
-    choice = choose(cells, settings.finetune.strategies, kind)
+    strategies = with_remedies(settings.finetune.strategies, [way.strategy for way in ways.values()])
+    choice = choose(cells, strategies, kind)
+    place = folders.get(choice["entrant"]) or folders[choice["strategy"]]
+    choice["delivered"] = place.relative_to(workspace.root).as_posix()
     scores = choice[f"validation_{kind.metric}"]
     log.info("chosen on validation: %s (%s)", words(choice["entrant"]), _scores(scores))
-    jobs = _further_jobs(context, cells, choice)
+    chosen = ways.get(choice["entrant"]) or Way(choice["strategy"], choice["source"])
+    jobs = _further_jobs(context, cells, chosen)
     summaries = run_cells(context, jobs)
     publish_selection(workspace.selection, choice, jobs, summaries)
     return Outcome(
@@ -41,23 +49,29 @@ def select(context: Context) -> Outcome:
     )
 
 
-def _further_jobs(context: Context, cells: pd.DataFrame, choice: dict[str, Any]) -> list[Job]:
+def _folders(workspace: Workspace, strategies: Sequence[str]) -> dict[str, Path]:
+    """What was tried, by the strategy's name, or of a remedy by the entrant's."""
+    rounds = read_rounds(workspace.remedies)["rounds"]
+    return {name: workspace.model(name) for name in strategies} | {
+        row["tried"]: workspace.remedy(row["round"]) for row in rounds
+    }
+
+
+def _further_jobs(context: Context, cells: pd.DataFrame, chosen: Way) -> list[Job]:
     """The curve's cells of the control and of the chosen entrant, and the control's at equal compute."""
     settings = grid_settings(context)
     first = settings.source.data[0]
-    pair = [
-        (name, places(context, source), inputs_of(context, name, source))
-        for name, source in ((CONTROL, first), (choice["strategy"], choice["source"] or first))
-    ]
-    jobs = [
-        job
-        for budget in settings.finetune.curve_budgets
-        for name, found, inputs in pair
-        for job in budget_jobs(settings, name, budget, found, inputs)
-    ]
-    headline = [job for job in headline_jobs(settings, *pair[0]) if not job.variant]
+    control, own = (
+        (places(context, source), inputs_of(context, name, source))
+        for name, source in ((CONTROL, first), (chosen.strategy, chosen.source or first))
+    )
+    jobs = []
+    for budget in settings.finetune.curve_budgets:
+        jobs += budget_jobs(settings, CONTROL, budget, *control)
+        jobs += way_jobs(settings, chosen, budget, *own, snapshots=False)
+    headline = [job for job in headline_jobs(settings, CONTROL, *control) if not job.variant]
     compute = cells[cells["variant"] == ""].groupby("strategy")["compute"].mean()
-    return jobs + equal_compute_jobs(headline, control=compute[CONTROL], chosen=compute[choice["entrant"]])
+    return jobs + equal_compute_jobs(headline, control=compute[CONTROL], chosen=compute[chosen.entrant])
 
 
 def _scores(scores: dict[str, float]) -> str:

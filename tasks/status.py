@@ -53,14 +53,14 @@ def status_of(workspace: Workspace) -> Status:
     workspace.settings()
     steps = _steps(workspace)
     verdict = _json(workspace.verdict).get("sentence")
-    chosen = _json(workspace.selection / "selection.json").get("strategy")
+    delivered = _json(workspace.selection / "selection.json").get("delivered")
     return Status(
         running=_running(workspace),
         steps=steps,
         verdict=verdict,
-        model=workspace.model(chosen).relative_to(workspace.root).as_posix() if chosen else None,
+        model=delivered,
         current=None if steps is None or verdict is None else steps.get("evaluate") == "up to date",
-        target=_json(workspace.model(chosen) / "card.json").get("dataset") if chosen else None,
+        target=_json(workspace.root / delivered / "card.json").get("dataset") if delivered else None,
         opened={name: len(looks) for name, looks in _json(workspace.state / "opened.json").items()},
         devices=holders(workspace.state / "locks"),
     )

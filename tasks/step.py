@@ -37,7 +37,7 @@ class Outcome:
     """What a step has to say when it is done; tasks/tracking.py records it.
 
     line: one sentence for the log. params, metrics: final values. artifacts: files and folders to keep.
-    datasets: names of the packs that it read.
+    datasets: names of the packs that it read. parts: what is worth a run of its own in the tracker, by name.
     """
 
     line: str
@@ -45,6 +45,7 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
     datasets: tuple[str, ...] = ()
+    parts: Mapping[str, "Outcome"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ STEPS = {
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
         Step("rank", "which source's W tells the target's labels apart best", "tasks.rank:rank", False),
         Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True),
+        Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True),
         Step("select", "the strategy of the verdict is named; its curve is trained", "tasks.select:select", True),
         Step("evaluate", "test labels are opened: comparison and verdict", "tasks.evaluate:evaluate", False),
         Step("report", "the page to look at", "tasks.report:report", False),

@@ -40,7 +40,7 @@ class Run:
         self._refuse_edits()
         if name == "extract":
             self.workspace.prune_sources(self.settings.source.data)  # before DVC takes the digest of models/source
-        if name == "select":
+        if name == "remedy":
             self.workspace.prune_models(self.settings.finetune.strategies)  # and here of models/target
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
@@ -58,8 +58,9 @@ class Run:
         verdict = self.workspace.read_verdict()
         self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
         self.tracking.log_metrics(self.parent, figures(verdict))
-        chosen = read_selection(self.workspace.selection)["strategy"]
-        return register_model(self, chosen)
+        selection = read_selection(self.workspace.selection)
+        step = f"finetune@{selection['strategy']}"
+        return register_model(self, "remedy" if selection["delivered"].startswith("models/remedies") else step)
 
     def _perform(self, name: str, item: str) -> str:
         """Runs the step's function on its device, tracked as a child of the run."""
@@ -132,6 +133,9 @@ class Run:
             )
         for path in outcome.artifacts:
             self.tracking.log_artifacts(run_id, path, path.name if path.is_dir() else None)
+        for name, part in outcome.parts.items():
+            with self.tracking.ending(self.tracking.start_step(run_id, name)) as own:
+                self._record(own, part, device)
 
 
 @contextmanager
@@ -151,8 +155,8 @@ def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run
             workers.stop()
 
 
-def register_model(run: Run, strategy: str) -> str | None:
-    """Makes the delivered weights of a strategy a servable model of MLflow's registry; None where it is one already.
+def register_model(run: Run, step: str) -> str | None:
+    """Makes the delivered weights, which `step` made, a servable model of MLflow's registry; None if they are already.
 
     It may have been trained by `dvc repro`, or by a run that was stopped before it came this far.
     """
@@ -164,10 +168,10 @@ def register_model(run: Run, strategy: str) -> str | None:
     from headstart.training.weights import read_card
 
     name = f"headstart-{run.settings.target.data}"
-    result = run.results[f"finetune@{strategy}"].digest
+    result = run.results[step].digest
     if run.tracking.is_registered(name, result):
         return None
-    directory = run.workspace.model(strategy)
+    directory = run.workspace.delivered
     card = read_card(directory)
     pack = Pack(run.workspace.pack(run.settings.target.data))
     number = run.tracking.register(

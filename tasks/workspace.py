@@ -106,6 +106,20 @@ class Workspace:
     def model(self, strategy: str) -> Path:
         return self.root / "models" / "target" / strategy
 
+    @property
+    def remedies(self) -> Path:
+        return self.root / "models" / "remedies"
+
+    def remedy(self, number: int) -> Path:
+        """Where a round's model lies, as a strategy's does."""
+        return self.remedies / str(number)
+
+    @property
+    def delivered(self) -> Path:
+        """The folder of the delivered model, as select named it."""
+        selection: dict[str, Any] = json.loads((self.selection / "selection.json").read_text())
+        return self.root / str(selection["delivered"])
+
     def prune_models(self, strategies: Sequence[str]) -> None:
         """Removes models/target/* of other strategies: evaluate reads the whole folder, and must not see history."""
         self._prune(self.model("any").parent, strategies, "finetune.strategies")

@@ -1,6 +1,7 @@
 """The budget of minutes: a grid that would take too long is made smaller, in one stated order, down to what is fair.
 
-First finetune.curve_budgets go, the largest first; then fine-tuned strategies, the costliest first, all but one; then
+First remedies go, the last first: they are counted as if all were needed. Then finetune.curve_budgets, the largest
+first; then fine-tuned strategies, the costliest first, all but one; then
 seeds, down to three. The control's steps are never cut: an undertrained control, or two seeds, would decide the verdict
 by themselves (docs/statistics.md).
 """
@@ -34,7 +35,7 @@ def fit(settings: Settings, *, seconds: float, estimate: Estimate) -> Fitted:
     Raises:
         UserError: even the smallest takes longer; its estimate is named.
     """
-    dropped: list[str] = []
+    settings, dropped = _with_fewer_remedies(settings, seconds, estimate)
     takes = estimate(settings)
     while takes > seconds:
         smaller = _smaller(settings, estimate)
@@ -49,6 +50,18 @@ def fit(settings: Settings, *, seconds: float, estimate: Estimate) -> Fitted:
         dropped.append(what)
         takes = estimate(settings)
     return Fitted(settings, takes, tuple(dropped))
+
+
+def _with_fewer_remedies(settings: Settings, seconds: float, estimate: Estimate) -> tuple[Settings, list[str]]:
+    """As many rounds of remedies as fit, and what is said of the others."""
+    asked, proposed = settings.remedy.max_rounds, settings
+    for rounds in range(asked, -1, -1):
+        fewer = settings.remedy.model_copy(update={"max_rounds": rounds})
+        proposed = settings.model_copy(update={"remedy": fewer})
+        if estimate(proposed) <= seconds:
+            break
+    left = proposed.remedy.max_rounds
+    return proposed, [f"remedies beyond round {left}" if left else "remedies"] if left < asked else []
 
 
 def _smaller(settings: Settings, estimate: Estimate) -> tuple[Settings, str] | None:

@@ -16,9 +16,14 @@ def check_combination(name: str, target: Card, sources: Mapping[str, Card]) -> N
     Raises:
         SettingsError: why, and what to do.
     """
-    for source, card in sources.items():
-        if why := _why_not(name, target, source, card):
-            raise SettingsError(f"{name} {why}; take {name} out of finetune.strategies")
+    if why := meaningless(name, target, sources):
+        raise SettingsError(f"{name} {why}; take {name} out of finetune.strategies")
+
+
+def meaningless(name: str, target: Card, sources: Mapping[str, Card]) -> str:
+    """Why a strategy has no meaning for a target from one of these sources; empty where it has one from all."""
+    found = (_why_not(name, target, source, card) for source, card in sources.items())
+    return next((why for why in found if why), "")
 
 
 def _why_not(name: str, target: Card, source: str, card: Card) -> str:

@@ -76,6 +76,8 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             source=places.source if reads else "",
             fold=fold,
             source_pack=str(places.source_pack) if "rows" in reads else "",
+            boundary=settings.recipe("frozen_blocks").fixed_blocks,
+            views=settings.extract.views,
         )
         for seed in range(finetune.seeds)
         for fold in (range(places.folds) if places.folds else (None,))

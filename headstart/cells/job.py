@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.entrants import Entrant
+from headstart.entrants import Entrant, words
 from headstart.knobs import Knobs
 from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import digest
@@ -30,6 +30,8 @@ class Job:
     snapshots: whether the test rows are also predicted on the way.
     kind: of the target, for the words alone: the pack says it too.
     source_pack: the source's rows, for strategies that learn from them.
+    boundary, views: fixed blocks whose activations extract wrote, in how many augmented views of a row.
+    altered: what is different from the strategy's own recipe, for the words alone; empty where nothing is.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
@@ -56,11 +58,14 @@ class Job:
     source: str = ""
     fold: int | None = None
     source_pack: str = ""
+    boundary: int = 0
+    views: int = 0
+    altered: str = ""
 
     @property
     def entrant(self) -> str:
-        """The strategy as the comparison calls it: with the source where there are several."""
-        return Entrant(self.strategy, source=self.source).name
+        """The strategy as the comparison calls it: with what was altered, and the source where there are several."""
+        return Entrant(self.strategy, variant=self.altered, source=self.source).name
 
     @property
     def key(self) -> str:
@@ -86,7 +91,7 @@ class Job:
     def name(self) -> str:
         """How logs and errors call it: "scratch, 10 labels a class, seed 3, fold 1"."""
         variant = f" ({self.variant.replace('_', ' ')})" if self.variant else ""
-        strategy = Entrant(self.strategy, source=self.source).words
+        strategy = words(self.entrant)
         if self.fold == ALL_ROWS:
             return f"{strategy}, all labels"
         fold = "" if self.fold is None else f", fold {self.fold}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.cells.remedies import most_remedies
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
@@ -17,11 +18,16 @@ BYTES_PER_PARAMETER = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """cells: trainings and solves of the grid. seconds: of computing, on this device. disk: bytes to be written."""
+    """cells: trainings and solves of the grid. seconds: of computing, on this device. disk: bytes to be written.
+
+    remedies: how many may be tried beside, where the target falls short; remedy_seconds: what all of them take.
+    """
 
     cells: int
     seconds: float
     disk: int
+    remedies: int = 0
+    remedy_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def estimate(
     trainings, refits = finetune.seeds * parts, int(folds > 0)
     budgets = 1 + len(finetune.curve_budgets)
     trained = [name for name in finetune.strategies if isinstance(settings.recipe(name), TuneRecipe)]
-    entrances = {name: len(source_rows) if STRATEGIES.get(name).reads else 1 for name in finetune.strategies}
+    entering = len(settings.entering)
+    entrances = {name: entering if STRATEGIES.get(name).reads else 1 for name in finetune.strategies}
     work = {name: settings.recipe(name).work for name in trained}
     steps = sum((trainings + refits) * entrances[name] * work[name] for name in trained)
     control = work["scratch"]
@@ -95,10 +102,14 @@ def estimate(
     predicted = test_rows / parts * (cells + snapshots)
     extracted = sum(source_rows) + len(source_rows) * target_rows * (1 + settings.extract.views)
     disk = extracted * pixels
+    remedies = most_remedies(settings)
+    remedy_steps = (trainings + refits) * sum(settings.recipe(name).work for name in remedies)
     return Plan(
         cells=cells,
         seconds=speed.step * (steps / workers + pretraining) + speed.prediction * (predicted / workers + extracted),
         disk=int(disk + cells * speed.parameters * BYTES_PER_PARAMETER),
+        remedies=len(remedies),
+        remedy_seconds=speed.step * remedy_steps / workers,
     )
 
 

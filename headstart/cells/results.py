@@ -14,6 +14,7 @@ from headstart.storage.publish import verify
 CELLS = "cells.csv"
 LABELLED = "labelled.json"
 SELECTION = "selection.json"
+ROUNDS = "rounds.json"
 
 
 def read_cells(directory: Path) -> pd.DataFrame:
@@ -38,6 +39,17 @@ def read_labelled(directory: Path) -> dict[tuple[int, int], list[list[str]]]:
     for row in json.loads((directory / LABELLED).read_text()):
         found.setdefault((row["label_budget"], row["seed"]), []).append(row["ids"])
     return found
+
+
+def read_rounds(directory: Path) -> dict[str, Any]:
+    """What the step remedy came to: standing (in words), rounds (a row each), ways (by entrant)."""
+    rounds: dict[str, Any] = json.loads((directory / ROUNDS).read_text())
+    return rounds
+
+
+def with_remedies(strategies: Sequence[str], remedies: Sequence[str]) -> tuple[str, ...]:
+    """The strategies of a run with those that remedies brought in, in the order of their coming."""
+    return tuple(dict.fromkeys((*strategies, *remedies)))
 
 
 def rank_entrants(cells: pd.DataFrame, strategies: Sequence[str] = ()) -> list[str]:

@@ -36,7 +36,10 @@ class SourceSettings(Knobs):
     """Where knowledge comes from."""
 
     data: tuple[Dataset, ...] = Field(("mnist5k",), min_length=1)
-    """datasets to pretrain on, each for itself: folders below data/, or built-ins; each enters with every strategy"""
+    """datasets to pretrain on, each for itself: folders below data/, or built-ins"""
+
+    enter: int = Field(0, ge=0)
+    """how many of them, the first ones, fine-tuning enters from; the others are held for a remedy; 0: all enter"""
 
     unit: str = ""
     """unit of the sources' values, where they are numbers; W's own head can be used where it is the target's too"""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from headstart.entrants import Entrant
+from headstart.entrants import CONTROL, Entrant
 from headstart.errors import DataError
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
@@ -53,11 +53,12 @@ def snapshots_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataF
     rows = []
     for cell in ordered_trainings(outcomes, families):
         entrant = Entrant.parse(cell[0])
-        strategy = replace(entrant, variant="").name
+        variant = entrant.variant if entrant.strategy == CONTROL else ""  # of the others it is part of the name
+        strategy = replace(entrant, variant="").name if variant else cell[0]
         whole = float(outcomes.column("compute", cell[0], cell[1], [cell[2]])[0])
         for progress, snapshot in outcomes.snapshots(cell).items():
             _, headline = _on_test(outcomes, snapshot)[0]
-            rows.append((strategy, entrant.variant, *cell[1:], progress, progress * whole, headline))
+            rows.append((strategy, variant, *cell[1:], progress, progress * whole, headline))
     return pd.DataFrame(rows, columns=[*SNAPSHOTS, outcomes.measure.kind.metric])
 
 

@@ -13,6 +13,7 @@ where the p-value is McNemar's, both are asked for. Equivalence is two one-sided
 each: that is the printed interval inside the margin, and also Bonferroni's share of the two contrasts (the customary
 90% interval would call a printed -0.8..+1.1 equivalent within 1). The one case left is an interval that excludes 0
 with a p-value that does not survive Holm: not settled, and the sentence says that this is why ("corrected").
+`helped` also has to hold where each seed takes the way that the other seeds choose (choice.py), else it is not settled.
 An interval above 0 and inside the margin is `helped`: small, but settled.
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 from headstart.evaluation.intervals import Interval
 
 Word = Literal["helped", "hurt", "equivalent", "not settled"]
-Reason = Literal["few units", "corrected", "few flips", "wide", "withheld"]
+Reason = Literal["few units", "corrected", "few flips", "wide", "withheld", "choice"]
 
 FEWEST_UNITS = 10
 FEWEST_FLIPS = 10

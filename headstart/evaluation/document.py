@@ -111,6 +111,29 @@ class ControlCheck(Model):
     still_improves: bool
 
 
+class ChoiceCheck(Model):
+    """The verdict's contrast where each seed takes the way that the other seeds choose.
+
+    seeds: how many have which entrant.
+    """
+
+    difference: Number
+    low: Number
+    high: Number
+    seeds: dict[str, int]
+
+
+class ToSettle(Model):
+    """What a difference of this size asks: so many test units alone, or seeds alone; null where alone they do not do.
+
+    times: where neither does, how many times as many of both.
+    """
+
+    units: int | None
+    seeds: int | None
+    times: int | None
+
+
 class Exploratory(Model):
     """A contrast that nobody named beforehand: an interval and a raw p-value to look at, never a verdict."""
 
@@ -130,6 +153,9 @@ class Verdict(Model):
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
     folds: of cross-validation, 0 where there is a test set.
     control is null where the control with half the steps was not run, against_source where there is no source entrant.
+    choice: null where the other seeds choose the same for each, or there is one seed.
+    to_settle: of the verdict on scratch, where the rows or seeds are what leaves it open.
+    interim: how things stood on held-out labels before a test row was opened, in words; rounds: the remedies tried.
     opened: how often these test rows were opened, this time included.
     """
 
@@ -144,7 +170,10 @@ class Verdict(Model):
     against_source: ContrastVerdict | None
     equal_compute: ContrastVerdict | None
     control: ControlCheck | None
+    choice: ChoiceCheck | None = None
+    to_settle: ToSettle | None = None
     exploratory: tuple[Exploratory, ...]
+    interim: str | None = None
     rounds: tuple[dict[str, JsonValue], ...]
     warnings: tuple[str, ...]
     opened: int

@@ -36,6 +36,7 @@ def evaluate(
     headline_budget: int,
     settings: EvaluationSettings,
     opened: int,
+    interim: str | None = None,
     rounds: Sequence[dict[str, JsonValue]] = (),
     measure: Measure = RATE,
     folds: int = 0,
@@ -50,6 +51,7 @@ def evaluate(
         cross-validation) the unit of each row, its group, or its id where there are none.
     truth: id, label or value, group; the group is the independent unit, the id itself where there are none.
     families: family by strategy, in the order of the tables.
+    interim, rounds: how things stood on held-out labels, in words, and the remedies that were tried, a row each.
     opened: how often these test rows were opened, this time included.
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
@@ -66,5 +68,5 @@ def evaluate(
         comparison=comparison_table(outcomes, families),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
-        verdict=reach_verdict(outcomes, question, opened=opened, rounds=rounds),
+        verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds),
     )

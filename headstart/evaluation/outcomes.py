@@ -206,8 +206,8 @@ def _cell(row: "pd.Series[Any]") -> Cell:
 def _with_entrant(frame: pd.DataFrame) -> pd.DataFrame:
     pairs = pd.MultiIndex.from_arrays([frame["strategy"], frame["variant"].fillna("")])  # a CSV reads "" as missing
     codes, distinct = pairs.factorize()
-    found = [replace(Entrant.parse(str(strategy)), variant=str(variant)) for strategy, variant in distinct]
-    names = np.array([entrant.name for entrant in found], dtype=object)
+    found = [(Entrant.parse(str(strategy)), str(variant)) for strategy, variant in distinct]
+    names = np.array([replace(own, variant=variant or own.variant).name for own, variant in found], dtype=object)
     return frame.assign(entrant=names[codes])
 
 

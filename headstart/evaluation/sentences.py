@@ -4,7 +4,16 @@ from headstart.entrants import CONTROL, SOURCE, words
 from headstart.evaluation.contrasts import Contrast
 from headstart.evaluation.control import state_of
 from headstart.evaluation.decision import FEWEST_FLIPS, FEWEST_UNITS, Ruling
-from headstart.evaluation.document import ComputeSaved, ContrastVerdict, ControlCheck, Exploratory, Saving, Verdict
+from headstart.evaluation.document import (
+    ChoiceCheck,
+    ComputeSaved,
+    ContrastVerdict,
+    ControlCheck,
+    Exploratory,
+    Saving,
+    ToSettle,
+    Verdict,
+)
 from headstart.evaluation.measures import RATE, Measure
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import Resolution
@@ -51,6 +60,15 @@ def withheld_words(check: ControlCheck, measure: Measure = RATE) -> str:
     )
 
 
+def choice_words(check: ChoiceCheck, measure: Measure = RATE) -> str:
+    """Why `helped` is not said of a way that was chosen by chance."""
+    interval = f"{measure.signed(check.low)}..{measure.signed(check.high)}"
+    return (
+        "it hangs on the choice (where each seed takes the way that the other seeds choose, the gain is"
+        f" {measure.amount(check.difference)}, {interval}): more seeds, or more labels, would tell the ways apart"
+    )
+
+
 def resolution_line(expected: Resolution, *, unit: str = "rows", measure: Measure = RATE, folds: int = 0) -> str:
     """The plan's line, before anything is trained. folds: of cross-validation, 0 where there is a test set."""
     expectation = measure.expectation(expected.disagreement, unit)
@@ -85,8 +103,28 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     printed += [_gap_line(scratch, verdict.confidence, measure)] if scratch.gap else []
     printed += [_control_line(verdict.control, verdict.confidence, verdict.margin, measure)] if verdict.control else []
     printed += [_rmse_line(verdict.rmse, verdict.confidence, measure)] if verdict.rmse else []
+    if verdict.to_settle:
+        printed.append(settling_words(verdict.to_settle, scratch))
     printed.append(f"resolution expected before training: +-{measure.about(verdict.resolution)}")
     return printed + [f"warning: {warning}" for warning in verdict.warnings]
+
+
+def settling_words(needed: ToSettle, contrast: ContrastVerdict) -> str:
+    """Such as "to settle a difference of this size: about 2,400 test rows (719 now), or 14 seeds (5 now)"."""
+    noun = "group" if contrast.units < contrast.rows else "row"
+    ways = [f"about {_rounded_up(needed.units):,} test {noun}s ({contrast.units:,} now)"] if needed.units else []
+    ways += [f"{needed.seeds} seeds ({contrast.seeds} now)"] if needed.seeds else []
+    if needed.times:
+        ways = [
+            f"about {needed.times} times the test {noun}s and the seeds ({contrast.units:,} and {contrast.seeds} now)"
+        ]
+    return f"to settle a difference of this size: {', or '.join(ways)}"
+
+
+def _rounded_up(count: int) -> int:
+    """To two digits that count."""
+    step: int = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // step) * step
 
 
 def saving_words(saving: Saving) -> str:

@@ -8,16 +8,19 @@ from pydantic import JsonValue
 
 from headstart.entrants import CONTROL, SOURCE, Entrant, source_as_it_is
 from headstart.errors import DataError
+from headstart.evaluation.choice import crossed, crossed_scores
 from headstart.evaluation.contrasts import Contrast, contrast
 from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
 from headstart.evaluation.decision import Ruling, decide, holm
 from headstart.evaluation.document import (
+    ChoiceCheck,
     ComputeSaved,
     ContrastVerdict,
     ControlCheck,
     Exploratory,
     Gap,
     Saving,
+    ToSettle,
     Verdict,
 )
 from headstart.evaluation.gap import gap
@@ -27,8 +30,9 @@ from headstart.evaluation.outcomes import EQUAL_COMPUTE, HALF_STEPS, Outcomes
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.savings import compute_saved, labels_saved
-from headstart.evaluation.sentences import contrast_sentence, equal_compute_sentence, withheld_words
+from headstart.evaluation.sentences import choice_words, contrast_sentence, equal_compute_sentence, withheld_words
 from headstart.evaluation.settings import EvaluationSettings
+from headstart.evaluation.settling import to_settle
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,14 @@ class Question:
 
 
 def reach_verdict(
-    outcomes: Outcomes, question: Question, *, opened: int, rounds: Sequence[dict[str, JsonValue]] = ()
+    outcomes: Outcomes,
+    question: Question,
+    *,
+    opened: int,
+    interim: str | None = None,
+    rounds: Sequence[dict[str, JsonValue]] = (),
 ) -> Verdict:
-    """Answers the question, with everything that qualifies the answer.
+    """Answers the question, with everything that qualifies the answer. interim, rounds: see evaluate.
 
     Raises:
         DataError: the chosen strategy or the control was not run at the headline budget, the chosen one is the
@@ -62,7 +71,8 @@ def reach_verdict(
     named, measure = _named_contrasts(outcomes, question), outcomes.measure
     adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
     check = _control_check(outcomes, question)
-    scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
+    choice = _choice(outcomes, question)
+    scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check, choice)
     own = source_as_it_is(question.chosen)
     source = _against_source(outcomes, question, named[own], adjusted[own]) if own in named else None
     return Verdict(
@@ -83,7 +93,10 @@ def reach_verdict(
         against_source=source,
         equal_compute=_equal_compute(outcomes, question),
         control=check,
+        choice=choice,
+        to_settle=_to_settle(question, outcomes, scratch, named[CONTROL]),
         exploratory=tuple(_exploratory(outcomes, question)),
+        interim=interim,
         rounds=tuple(rounds),
         warnings=tuple(_warnings(outcomes, question, named[CONTROL], check, opened)),
         opened=opened,
@@ -136,9 +149,17 @@ def _common_seeds(outcomes: Outcomes, runs: Sequence[tuple[str, int]]) -> list[i
 
 
 def _against_scratch(
-    outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float, check: ControlCheck | None
+    outcomes: Outcomes,
+    question: Question,
+    measured: Contrast,
+    p_holm: float,
+    check: ControlCheck | None,
+    choice: ChoiceCheck | None,
 ) -> ContrastVerdict:
     ruling = _decide(outcomes, question, measured, p_holm)
+    if ruling.verdict == "helped" and choice is not None and choice.low <= 0:
+        words = choice_words(choice, outcomes.measure)
+        ruling = replace(ruling, verdict="not settled", reason="choice", withheld=words)
     if check is not None and check.still_improves:
         ruling = replace(
             ruling, verdict="not settled", reason="withheld", withheld=withheld_words(check, outcomes.measure)
@@ -166,6 +187,32 @@ def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, 
         sentence=_sentence(outcomes, question, SOURCE, measured, ruling, None),
         train_test_gap=_gap(outcomes, question, source_as_it_is(question.chosen)),
     )
+
+
+def _to_settle(question: Question, outcomes: Outcomes, ruled: ContrastVerdict, measured: Contrast) -> ToSettle | None:
+    """None where it is settled, or something else than rows and seeds is in the way."""
+    if ruled.verdict != "not settled" or ruled.reason in ("withheld", "corrected", "choice"):
+        return None
+    margin, confidence = question.margin(outcomes.measure), question.settings.confidence
+    return to_settle(measured, margin=margin, confidence=confidence)
+
+
+def _choice(outcomes: Outcomes, question: Question) -> ChoiceCheck | None:
+    budget = question.headline_budget
+    found = crossed(outcomes, question.chosen, budget)
+    if found is None:
+        return None
+    seeds = outcomes.seeds(question.chosen, budget)
+    measured = contrast(
+        crossed_scores(outcomes, found, budget, seeds),
+        outcomes.scores(CONTROL, budget, seeds),
+        units=outcomes.units,
+        overlap=outcomes.overlap(budget, seeds),
+        confidence=question.settings.confidence,
+        measure=outcomes.measure,
+    )
+    interval = measured.interval
+    return ChoiceCheck(difference=interval.estimate, low=interval.low, high=interval.high, seeds=found.counts)
 
 
 def _equal_compute(outcomes: Outcomes, question: Question) -> ContrastVerdict | None:

@@ -47,7 +47,7 @@ def label(strategy: str, variant: str = "") -> str:
 def order(inputs: ReportInputs) -> list[str]:
     """Strategies as every figure and table lists them: source, scratch, chosen, then as they come."""
     every = [str(name) for name in pd.unique(inputs.comparison["strategy"])]
-    names = [name for name in every if not Entrant.parse(name).variant]
+    names = [name for name in every if name == CONTROL or Entrant.parse(name).strategy != CONTROL]
     first = [name for name in (inputs.source, CONTROL, inputs.chosen) if name in names]
     return list(dict.fromkeys(first + names))
 
@@ -189,7 +189,8 @@ def _scores(inputs: ReportInputs, split: str, metric: str) -> pd.DataFrame:
 
 def _with_variants(inputs: ReportInputs) -> list[str]:
     names, every = order(inputs), [str(name) for name in pd.unique(inputs.comparison["strategy"])]
-    return [one for name in names for one in [name, *(other for other in every if other.startswith(f"{name}:"))]]
+    beside = [one for name in names for one in [name, *(other for other in every if other.startswith(f"{name}:"))]]
+    return list(dict.fromkeys(beside))
 
 
 def _role(inputs: ReportInputs, strategy: str, budget: int) -> str:

@@ -47,6 +47,13 @@ class FinetuneSettings(Knobs):
         return self
 
 
+class RemedySettings(Knobs):
+    """What is tried where the target falls short."""
+
+    max_rounds: int = Field(6, ge=0)
+    """ways tried one after the other where no entrant is ahead of scratch and source on held-out labels; 0: none"""
+
+
 class NoKnobs(Knobs):
     """A strategy that has nothing to set."""
 

@@ -20,7 +20,7 @@ import pytest
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
 STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "rank"]
-STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["select", "evaluate", "report"]
+STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["remedy", "select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")
 
 
@@ -416,7 +416,13 @@ def test_a_killed_run_leaves_nothing_that_the_next_does_not_mend(make_project, c
     runs = runs_of(client)
     old, new = parents(runs)
     assert [(run.info.run_name, run.info.status) for run in children(runs, old)][-1] == ("finetune@full", "KILLED")
-    assert [run.info.run_name for run in children(runs, new)] == ["finetune@full", "select", "evaluate", "report"]
+    assert [run.info.run_name for run in children(runs, new)] == [
+        "finetune@full",
+        "remedy",
+        "select",
+        "evaluate",
+        "report",
+    ]
     assert (old.info.status, new.info.status) == ("KILLED", "FINISHED")
     assert "registered with MLflow: headstart-sketches, version 1" in done.stdout
     other.headstart("run", timeout=600)

@@ -60,7 +60,7 @@ def _run(project: Any, *, until: str = "report") -> dict[str, str]:
         run.step("rank")
         for strategy in settings.finetune.strategies:
             run.step("finetune", strategy)
-        last = ("finetune", "select", "evaluate", "report")
+        last = ("finetune", "remedy", "select", "evaluate", "report")
         for name in last[1 : last.index(until) + 1]:
             run.step(name)
     results: dict[str, Result] = run.results

@@ -115,7 +115,7 @@ def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
     names = steps.split(": ")[2].split(", ")
     order = [names.index(name) for name in ("ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract")]
     assert order == sorted(order)
-    assert names[-3:] == ["select", "evaluate", "report"]
+    assert names[-4:] == ["remedy", "select", "evaluate", "report"]
     assert cells.startswith("plan: at most 20 cells on ")
     for words in (" at a time; about ", " of training and ", " MiB on disk, if none is cached"):
         assert words in cells

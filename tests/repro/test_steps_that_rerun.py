@@ -13,7 +13,7 @@ from tasks.versioning import Versioning
 pytestmark = pytest.mark.scenario
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
-AFTER_FINETUNE = {"select", "evaluate", "report"}
+AFTER_FINETUNE = {"remedy", "select", "evaluate", "report"}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def new_cells(project, before: dict[str, float]) -> set[str]:
 def test_a_comment_in_a_strategys_file_reruns_that_strategy_alone(project, run_warm):
     code = project.root / "headstart" / "strategies" / "full.py"
     code.write_text(code.read_text() + "# a comment\n")
-    assert set(Versioning(project.root).changed()) == {"finetune@full", "select"}
+    assert set(Versioning(project.root).changed()) == {"finetune@full", "remedy", "select"}
     weights, verdict = project.weights(), (project.root / "reports" / "verdict.json").read_bytes()
     assert ran(run_warm(project)) == finetune("full") | AFTER_FINETUNE
     assert project.weights() == weights  # a comment changes no byte of what is trained
@@ -69,7 +69,7 @@ def test_strategies_come_and_go(project, run_warm):
     first, cells = project.weights(), project.cells()
     project.set(finetune__strategies=["source", "scratch", "linear_probe", "full", "lp_ft"])
     results = run_warm(project, until="select")
-    assert ran(results) == {"select"}
+    assert ran(results) == {"remedy", "select"}
     assert "finetune@frozen_blocks" not in results
     left = {path.name for path in (project.root / "models" / "target").iterdir()}
     assert left == {*STRATEGIES} - {"frozen_blocks"}
@@ -91,7 +91,7 @@ def test_strategies_come_and_go(project, run_warm):
 def test_one_more_seed_trains_its_own_cells(project, run_warm):
     before, chosen = project.cells(), choice(project)
     project.set(finetune__seeds=3)
-    assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"rank", "select"}
+    assert ran(run_warm(project, until="select")) == finetune(*STRATEGIES) | {"rank", "remedy", "select"}
     # One each and scratch's at half its steps; then select's: scratch and the chosen at 2 labels, and equal compute.
     further = 3 if choice(project) == chosen else 7  # three seeds may choose another: its 2 x 3, and scratch's one
     assert len(new_cells(project, before)) == 6 + 1 + further

@@ -25,7 +25,12 @@ def test_each_restores_what_the_other_computed_or_restored(cold, run_warm, tmp_p
     project.set(strategies__full__steps=9)
     results = run_warm(project, until="evaluate")
     # It ran: dvc.lock still lists the outputs of the old value, and they must not be taken for those of the new one.
-    assert {name for name, outcome in results.items() if outcome == "ran"} == {"finetune@full", "select", "evaluate"}
+    assert {name for name, outcome in results.items() if outcome == "ran"} == {
+        "finetune@full",
+        "remedy",
+        "select",
+        "evaluate",
+    }
     second = project.weights()
     assert {path for path in first if first[path] != second[path]} == {"models/target/full/weights.safetensors"}
     trained = project.cells()
@@ -38,6 +43,7 @@ def test_each_restores_what_the_other_computed_or_restored(cold, run_warm, tmp_p
     project.set(strategies__full__steps=9)
     assert run_warm(project, until="evaluate") == results | {
         "finetune@full": "restored",
+        "remedy": "restored",
         "select": "restored",
         "evaluate": "restored",
     }

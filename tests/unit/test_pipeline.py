@@ -70,7 +70,7 @@ def roots(stage: str, item: str) -> set[str]:
     found = {module_of(STEPS[stage])}
     if stage == "finetune":
         found.add(module_of(STRATEGIES.get(item)))
-    if stage == "select":
+    if stage in ("remedy", "select"):
         found |= {module_of(entry) for entry in STRATEGIES}
     return found
 
@@ -140,10 +140,10 @@ def test_the_closure_follows_imports_inside_of_functions():
     )  # in seed_of
 
 
-def test_a_strategys_file_is_a_dep_of_its_own_stage_and_of_select():
-    """Editing strategies/full.py reruns finetune@full, select and what follows, and no other training."""
+def test_a_strategys_file_is_a_dep_of_its_own_stage_and_of_remedy_and_select():
+    """Editing strategies/full.py reruns finetune@full, remedy, select and what follows, and no other training."""
     owners = {(stage, item) for stage, item in stages() if "headstart/strategies/full.py" in declared(stage, item)}
-    assert owners == {("finetune", "full"), ("select", "")}
+    assert owners == {("finetune", "full"), ("remedy", ""), ("select", "")}
 
 
 def test_templates_and_styles_of_the_report_are_its_deps():

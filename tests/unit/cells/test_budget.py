@@ -12,10 +12,13 @@ from headstart.settings import Settings, validate
 SPEED = Speed(step=0.01, prediction=0.0, parameters=1000)
 
 
+GRID = validate({"remedy": {"max_rounds": 0}}, where="test")  # the grid alone
+
+
 def seconds(settings: Settings) -> float:
     """Of one worker; the default takes 5 x 3300 steps and pretraining of 1248, a hundredth of a second each."""
     found = estimate(settings, SPEED, source_rows=[5000], target_rows=1797, test_rows=700, workers=1)
-    return found.seconds
+    return found.seconds + found.remedy_seconds
 
 
 def grid(settings: Settings) -> tuple:
@@ -23,10 +26,27 @@ def grid(settings: Settings) -> tuple:
 
 
 def test_what_fits_stays_as_it_is():
-    found = fit(Settings(), seconds=177.48, estimate=seconds)
+    found = fit(GRID, seconds=177.48, estimate=seconds)
     assert found.seconds == pytest.approx(177.48)
     assert found.dropped == ()
-    assert found.settings == Settings()
+    assert found.settings == GRID
+
+
+@pytest.mark.parametrize(
+    ("allowed", "rounds", "dropped"),
+    [
+        # 5 seeds of 200 steps each for another depth and l2_sp, 100 for wise_ft, 400 (rotation), 733 (fixmatch)
+        (259.15, 6, []),
+        (259.0, 4, ["remedies beyond round 4"]),
+        (222.0, 3, ["remedies beyond round 3"]),
+        (187.0, 0, ["remedies"]),
+        (177.0, 0, ["remedies", "the curve's budget of 20"]),
+    ],
+)
+def test_remedies_go_first_the_last_of_them_before_the_others(allowed, rounds, dropped):
+    found = fit(Settings(), seconds=allowed, estimate=seconds)
+    assert (found.settings.remedy.max_rounds, list(found.dropped)) == (rounds, dropped)
+    assert found.seconds <= allowed
 
 
 @pytest.mark.parametrize(
@@ -46,14 +66,14 @@ def test_what_fits_stays_as_it_is():
     ],
 )  # fmt: skip
 def test_it_goes_in_the_stated_order_and_no_further_than_needed(allowed, takes, dropped):
-    found = fit(Settings(), seconds=allowed, estimate=seconds)
+    found = fit(GRID, seconds=allowed, estimate=seconds)
     assert list(found.dropped) == dropped
     assert found.seconds == pytest.approx(takes)
     assert seconds(found.settings) == found.seconds
 
 
 def test_the_costliest_strategy_goes_first():
-    settings = validate({"strategies": {"frozen_blocks": {"steps": 400}}}, where="test")
+    settings = validate({"remedy": {"max_rounds": 0}, "strategies": {"frozen_blocks": {"steps": 400}}}, where="test")
     found = fit(settings, seconds=100, estimate=seconds)
     assert found.dropped[-1] == "strategy frozen_blocks"
     assert found.settings.finetune.strategies == ("source", "scratch", "linear_probe", "full", "lp_ft")
@@ -61,7 +81,7 @@ def test_the_costliest_strategy_goes_first():
 
 def test_each_rate_that_is_tried_counts():
     rates = {"scratch": {"learning_rates": [0.01, 0.02]}, "full": {"learning_rates": [0.004, 0.002]}}
-    settings = validate({"strategies": rates}, where="test")
+    settings = validate({"remedy": {"max_rounds": 0}, "strategies": rates}, where="test")
     found = fit(settings, seconds=150, estimate=seconds)  # 3100 steps a seed without the curve, 2700 without full
     assert found.dropped[-1] == "strategy full"
     assert found.seconds == pytest.approx(147.48)
@@ -69,13 +89,19 @@ def test_each_rate_that_is_tried_counts():
 
 def test_where_not_even_the_smallest_fits_its_estimate_is_said():
     with pytest.raises(UserError) as caught:
-        fit(Settings(), seconds=30, estimate=seconds)
+        fit(GRID, seconds=30, estimate=seconds)
     assert "0.5 minutes are too few: the smallest grid takes about 0.9 " in str(caught.value)
     assert "strategy full; strategy frozen_blocks; seed 4; seed 3" in str(caught.value)
 
 
 def test_seeds_below_three_stay_what_they_are():
-    settings = validate({"finetune": {"seeds": 2, "curve_budgets": [], "strategies": ["scratch", "full"]}}, where="t")
+    settings = validate(
+        {
+            "remedy": {"max_rounds": 0},
+            "finetune": {"seeds": 2, "curve_budgets": [], "strategies": ["scratch", "full"]},
+        },
+        where="test",
+    )
     with pytest.raises(UserError, match="dropped: nothing, it is the smallest"):
         fit(settings, seconds=1, estimate=seconds)
 

@@ -36,9 +36,25 @@ def test_the_embedded_default(timed):
 
 
 def test_each_source_is_pretrained_on_and_entered_from_and_the_control_is_trained_once(timed):
-    one, two = ask(), ask(source_rows=(5000, 640))
+    both = {"built_in": ["mnist5k", "digits", "mnist5k_angle"], "source": {"data": ["mnist5k", "mnist5k_angle"]}}
+    one, two = ask(), ask(source_rows=(5000, 640), **both)
     assert two.cells - one.cells == 5 * 5  # seeds x strategies that read something of W
     assert two.seconds - one.seconds == pytest.approx(0.01 * (5 * (200 + 200 + 100) + 8 * 10 * 2))
+
+
+def test_a_source_that_is_held_for_a_remedy_is_pretrained_on_alone(timed):
+    held = {"data": ["mnist5k", "mnist5k_angle"], "enter": 1}
+    one, two = ask(), ask(source_rows=(5000, 640), built_in=["mnist5k", "digits", "mnist5k_angle"], source=held)
+    assert two.cells == one.cells
+    assert two.seconds - one.seconds == pytest.approx(0.01 * 8 * 10 * 2)
+    assert (one.remedies, two.remedies) == (5, 6)
+
+
+def test_what_remedies_would_take_is_told_apart(timed):
+    # 200 steps each for another depth and l2_sp, 100 for wise_ft, 400 (rotation), 200 x (1 + 64 x 4/3 / 32) (fixmatch)
+    assert ask().remedy_seconds == pytest.approx(0.01 * 5 * (200 + 200 + 100 + 400 + 200 * (1 + 64 * 4 / 3 / 32)))
+    assert ask(remedy={"max_rounds": 2}).remedy_seconds == pytest.approx(0.01 * 5 * (200 + 200))
+    assert ask(remedy={"max_rounds": 0}).remedies == 0
 
 
 def test_workers_share_the_cells_and_not_the_pretraining(timed):

@@ -49,6 +49,9 @@ DOES_NOT = {
     "kind": "value",
     "source": "another",
     "source_pack": "/r",
+    "boundary": 3,
+    "views": 5,
+    "altered": "1_fixed",
 }
 
 
@@ -115,4 +118,7 @@ def test_where_there_are_several_sources_its_names_say_which():
     job = replace(JOB, strategy="full", source="mnist5k")
     assert job.entrant == "full@mnist5k"
     assert job.name == "full from mnist5k, 10 labels a class, seed 0"
+    altered = replace(JOB, strategy="frozen_blocks", altered="1_fixed", source="mnist5k")
+    assert altered.entrant == "frozen_blocks:1_fixed@mnist5k"
+    assert altered.name == "frozen_blocks, 1 fixed from mnist5k, 10 labels a class, seed 0"
     assert replace(JOB, variant="half_steps", seed=3).name == "scratch (half steps), 10 labels a class, seed 3"

@@ -40,7 +40,7 @@ def test_before_the_first_run_every_step_is_to_run(workspace, capsys):
 
 def test_what_a_run_left_is_told_and_that_it_is_of_an_earlier_one(workspace, capsys):
     write_json(workspace.verdict, {"sentence": "transfer helped: full +1.0 points"})
-    write_json(workspace.selection / "selection.json", {"strategy": "full"})
+    write_json(workspace.selection / "selection.json", {"delivered": "models/target/full"})
     write_json(workspace.state / "opened.json", {"sketches": ["a", "b"]})
     assert run_command(["status", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
