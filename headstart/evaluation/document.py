@@ -129,6 +129,7 @@ class ToSettle(Model):
     times: where neither does, how many times as many of both.
     """
 
+    sentence: str
     units: int | None
     seeds: int | None
     times: int | None

@@ -11,12 +11,12 @@ from headstart.evaluation.document import (
     ControlCheck,
     Exploratory,
     Saving,
-    ToSettle,
     Verdict,
 )
 from headstart.evaluation.measures import RATE, Measure
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import Resolution
+from headstart.evaluation.settling import Needed
 
 OPPONENTS = {CONTROL: "training from scratch", SOURCE: "the source model as it is"}
 NOTABLE = 1.05  # a saving nearer to 1 than this is not worth a clause
@@ -104,20 +104,19 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     printed += [_control_line(verdict.control, verdict.confidence, verdict.margin, measure)] if verdict.control else []
     printed += [_rmse_line(verdict.rmse, verdict.confidence, measure)] if verdict.rmse else []
     if verdict.to_settle:
-        printed.append(settling_words(verdict.to_settle, scratch))
+        printed.append(verdict.to_settle.sentence)
     printed.append(f"resolution expected before training: +-{measure.about(verdict.resolution)}")
     return printed + [f"warning: {warning}" for warning in verdict.warnings]
 
 
-def settling_words(needed: ToSettle, contrast: ContrastVerdict) -> str:
+def settling_words(needed: Needed, now: Contrast) -> str:
     """Such as "to settle a difference of this size: about 2,400 test rows (719 now), or 14 seeds (5 now)"."""
-    noun = "group" if contrast.units < contrast.rows else "row"
-    ways = [f"about {_rounded_up(needed.units):,} test {noun}s ({contrast.units:,} now)"] if needed.units else []
-    ways += [f"{needed.seeds} seeds ({contrast.seeds} now)"] if needed.seeds else []
+    noun = "group" if now.grouped else "row"
+    ways = [f"about {_rounded_up(needed.units):,} test {noun}s ({now.units:,} now)"] if needed.units else []
+    ways += [f"{needed.seeds} seeds ({now.seeds} now)"] if needed.seeds else []
     if needed.times:
-        ways = [
-            f"about {needed.times} times the test {noun}s and the seeds ({contrast.units:,} and {contrast.seeds} now)"
-        ]
+        both = f"{now.units:,} and {now.seeds} now"
+        ways = [f"about {needed.times} times the test {noun}s and the seeds ({both})"]
     return f"to settle a difference of this size: {', or '.join(ways)}"
 
 

@@ -4,17 +4,26 @@ By the verdict's own formula, with the variances that were measured: a plan for 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from headstart.datasets.settings import MOST_SEEDS
 from headstart.evaluation.contrasts import Contrast
 from headstart.evaluation.decision import FEWEST_UNITS
-from headstart.evaluation.document import ToSettle
 from headstart.evaluation.intervals import Parts, combine
 
 MOST_TIMES = 1000  # what there is: nobody labels more
 
 
-def to_settle(measured: Contrast, *, margin: float, confidence: float) -> ToSettle | None:
+@dataclass(frozen=True)
+class Needed:
+    """So many test units alone, or seeds alone; None where alone they do not do. times: as many of both, else."""
+
+    units: int | None
+    seeds: int | None
+    times: int | None
+
+
+def to_settle(measured: Contrast, *, margin: float, confidence: float) -> Needed | None:
     """What is needed of test units alone, or of seeds alone, or of both; None where nothing that can be had would do.
 
     The interval has to leave out 0 where the difference is larger than the margin, else to lie within the margin. With
@@ -28,11 +37,11 @@ def to_settle(measured: Contrast, *, margin: float, confidence: float) -> ToSett
 
     more_units = _least(lambda count: enough(count, seeds), max(units, FEWEST_UNITS), units * MOST_TIMES)
     if seeds == 1 or measured.folds:
-        return ToSettle(units=more_units, seeds=None, times=None) if more_units else None
+        return Needed(units=more_units, seeds=None, times=None) if more_units else None
     more_seeds = _least(lambda count: enough(units, count), seeds, MOST_SEEDS) if units >= FEWEST_UNITS else None
     alone = more_units or more_seeds
     times = None if alone else _least(lambda count: enough(count * units, count * seeds), 2, MOST_SEEDS // seeds)
-    return ToSettle(units=more_units, seeds=more_seeds, times=times) if alone or times else None
+    return Needed(units=more_units, seeds=more_seeds, times=times) if alone or times else None
 
 
 def _half_width(measured: Contrast, units: int, seeds: int, confidence: float) -> float:

@@ -1,7 +1,7 @@
 """The verdict: the contrasts named beforehand, what they saved, and whether the control can be trusted."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from pydantic import JsonValue
@@ -30,7 +30,13 @@ from headstart.evaluation.outcomes import EQUAL_COMPUTE, HALF_STEPS, Outcomes
 from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.savings import compute_saved, labels_saved
-from headstart.evaluation.sentences import choice_words, contrast_sentence, equal_compute_sentence, withheld_words
+from headstart.evaluation.sentences import (
+    choice_words,
+    contrast_sentence,
+    equal_compute_sentence,
+    settling_words,
+    withheld_words,
+)
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.evaluation.settling import to_settle
 
@@ -194,7 +200,8 @@ def _to_settle(question: Question, outcomes: Outcomes, ruled: ContrastVerdict, m
     if ruled.verdict != "not settled" or ruled.reason in ("withheld", "corrected", "choice"):
         return None
     margin, confidence = question.margin(outcomes.measure), question.settings.confidence
-    return to_settle(measured, margin=margin, confidence=confidence)
+    needed = to_settle(measured, margin=margin, confidence=confidence)
+    return ToSettle(sentence=settling_words(needed, measured), **asdict(needed)) if needed else None
 
 
 def _choice(outcomes: Outcomes, question: Question) -> ChoiceCheck | None:

@@ -115,7 +115,7 @@ def _words(inputs: ReportInputs) -> dict[str, Any]:
         "seeds": inputs.seeds,
         "contrasts": contrasts(inputs),
         "tiles": tiles(inputs),
-        "rounds": [dict(entry) for entry in inputs.verdict.get("rounds") or []],
+        "rounds": [entry | {"tried": label(entry["tried"])} for entry in inputs.verdict.get("rounds") or []],
     }
 
 
@@ -212,6 +212,7 @@ def _environment() -> Environment:
     )
     for name in (
         "percent",
+        "capitalised",
         "count",
         "counted",
         "flops",

@@ -68,6 +68,11 @@ def brief(value: float) -> str:
     return count(value) if float(value).is_integer() else f"{value:,.1f}"
 
 
+def capitalised(text: str) -> str:
+    """A sentence's first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 seed", "5 seeds"."""
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

@@ -5,6 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from tasks import tracking
+
 pytestmark = pytest.mark.scenario
 
 TINY = {
@@ -13,7 +15,7 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def short(make_project, draw_pictures, run_warm):
+def short(make_project, draw_pictures):
     """A project whose only entrant learns next to nothing, with a second source that is held for a remedy."""
     project = make_project(
         **{
@@ -28,7 +30,7 @@ def short(make_project, draw_pictures, run_warm):
     draw_pictures(project.root / "data" / "blobs", per_class=30, seed=3, ink=200)
     project.run("dvc", "add", "-q", "data/blobs")
     project.set(source__data=["shapes", "blobs"])
-    return project, run_warm(project)
+    return project, project.headstart("run")
 
 
 def rounds(project) -> dict:
@@ -53,11 +55,37 @@ def test_each_round_is_an_entrant_of_the_comparison_and_a_row_of_the_verdict(sho
     assert [row["tried"] for row in verdict["rounds"]] == tried
     assert verdict["interim"] == rounds(project)["standing"]
     assert verdict["opened"] == 1
-    assert tried[0] in (project.root / "reports" / "report.html").read_text()
+    assert "frozen_blocks from shapes" in (project.root / "reports" / "report.html").read_text()
 
 
-def test_the_best_of_all_is_delivered(short):
+def test_each_round_is_a_run_below_the_steps_in_mlflow(short):
     project, _ = short
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in tracking.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        from mlflow.tracking import MlflowClient
+
+        tracking._ignore_known_warnings()
+        client = MlflowClient(f"sqlite:///{project.root}/.headstart/mlflow.db")
+        runs = client.search_runs([client.get_experiment_by_name("headstart").experiment_id])
+    by_name = {run.info.run_name: run for run in runs}
+    tried = [row["tried"] for row in rounds(project)["rounds"]]
+    children = [by_name[f"remedy {number}"] for number in range(1, len(tried) + 1)]
+    assert [run.data.params["entrant"] for run in children] == tried
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {by_name["remedy"].info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_log_says_why_and_what_came_of_it(short):
+    _, done = short
+    assert "remedy 1: frozen_blocks from shapes, for the first blocks fixed to W were not tried yet" in done.stderr
+    assert "plan: where the best way falls short on held-out labels, up to 6 remedies more, about " in done.stderr
+    assert "model:  models/remedies/" in done.stdout
+
+
+def test_the_best_of_all_is_delivered_and_registered(short):
+    project, done = short
+    assert "registered with MLflow: headstart-sketches, version 1" in done.stdout
     selection = json.loads((project.root / "models" / "selection" / "selection.json").read_text())
     scores = selection["validation_accuracy"]
     assert scores[selection["entrant"]] == max(scores.values())

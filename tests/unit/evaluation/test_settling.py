@@ -1,13 +1,15 @@
 """What would settle a verdict: by the verdict's own formula, no more than needed, and words for it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from evaluation_simulator import Design, entrants
 
 from headstart.evaluation.contrasts import Contrast, contrast
-from headstart.evaluation.document import ToSettle
 from headstart.evaluation.intervals import Parts, combine
-from headstart.evaluation.settling import to_settle
+from headstart.evaluation.sentences import settling_words
+from headstart.evaluation.settling import Needed, to_settle
 
 
 def measured(rows: int = 200, seeds: int = 5, seed_sd: float = 0.0, gain: float = 0.12, seed: int = 0) -> Contrast:
@@ -72,18 +74,14 @@ def test_with_one_seed_only_rows_are_asked_for():
 @pytest.mark.parametrize(
     ("needed", "said"),
     [
-        (ToSettle(units=2351, seeds=14, times=None), "about 2,400 test rows (719 now), or 14 seeds (5 now)"),
-        (ToSettle(units=None, seeds=14, times=None), "14 seeds (5 now)"),
-        (ToSettle(units=720, seeds=None, times=None), "about 720 test rows (719 now)"),
-        (ToSettle(units=None, seeds=None, times=3), "about 3 times the test rows and the seeds (719 and 5 now)"),
+        (Needed(units=2351, seeds=14, times=None), "about 2,400 test rows (719 now), or 14 seeds (5 now)"),
+        (Needed(units=None, seeds=14, times=None), "14 seeds (5 now)"),
+        (Needed(units=720, seeds=None, times=None), "about 720 test rows (719 now)"),
+        (Needed(units=None, seeds=None, times=3), "about 3 times the test rows and the seeds (719 and 5 now)"),
     ],
 )
 def test_in_words(needed, said):
-    from types import SimpleNamespace
-
-    from headstart.evaluation.sentences import settling_words
-
-    now = SimpleNamespace(units=719, rows=719, seeds=5)
+    now = SimpleNamespace(units=719, grouped=False, seeds=5)
     assert settling_words(needed, now) == f"to settle a difference of this size: {said}"
-    grouped = SimpleNamespace(units=719, rows=900, seeds=5)
+    grouped = SimpleNamespace(units=719, grouped=True, seeds=5)
     assert settling_words(needed, grouped) == f"to settle a difference of this size: {said}".replace("row", "group")

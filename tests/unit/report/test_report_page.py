@@ -168,7 +168,12 @@ def test_it_is_light(page: Page) -> None:
 def test_names_are_text_wherever_they_stand(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     given = make_inputs(rows=40, classes=[evil, "\" onload='x'", "{{ 7 * 7 }}"], seeds=2)
-    verdict = given.verdict | {"sentence": f"{evil}: <b>bold</b>", "warnings": [evil], "rounds": [{evil: evil}]}
+    verdict = given.verdict | {
+        "sentence": f"{evil}: <b>bold</b>",
+        "warnings": [evil],
+        "rounds": [dict.fromkeys(("round", "tried", "because", "change", "kept"), evil)],
+        "interim": evil,
+    }
     given = dataclasses.replace(
         given,
         verdict=verdict,
@@ -204,7 +209,17 @@ def test_warnings_rounds_and_reasons_are_shown(make_inputs: Callable[..., Report
     more = {
         "withheld": "training from scratch still improves",
         "warnings": ["one seed: these two models"],
-        "rounds": [{"remedy": "more_steps", "interim": "not settled"}],
+        "rounds": [
+            {
+                "round": 1,
+                "tried": "frozen_blocks:1_fixed",
+                "because": "another fixed depth",
+                "change": "+1.0 points against full",
+                "kept": True,
+            }
+        ],
+        "interim": "full on held-out labels: -1.0 points against scratch",
+        "to_settle": {"sentence": "to settle a difference of this size: 14 seeds (5 now)"},
         "against_source": None,
         "equal_compute": None,
         "opened": 3,
@@ -214,7 +229,9 @@ def test_warnings_rounds_and_reasons_are_shown(make_inputs: Callable[..., Report
         "verdict withheld",
         "The verdict is withheld: training from scratch still improves",
         "one seed: these two models",
-        "more_steps",
+        "frozen_blocks, 1 fixed another fixed depth +1.0 points against full yes",
+        "Before the test rows were opened: full on held-out labels: -1.0 points against scratch.",
+        "To settle a difference of this size: 14 seeds (5 now).",
         "opened 3 times",
         "10 labels a class, 1 seed,",
     ):

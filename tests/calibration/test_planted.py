@@ -1,24 +1,29 @@
-"""Planted negative transfer on the real digits: W under a normalisation that it was not trained with.
+"""Planted transfer on the real digits: a W that helps, and three that cannot, through real trainings and evaluation.
 
-Training on undoes it, for BatchNorm takes the batch's own statistics: `full` was measured to lose nothing, and
-`frozen_blocks` 3.5 points. What uses W as it is has nothing to undo it with.
+wrong: W under a normalisation that it was not trained with. Training on undoes that, for BatchNorm takes the batch's
+own statistics: `full` was measured to lose nothing. What uses W as it is has nothing to undo it with.
+shuffled: trained on the same pictures under labels that were dealt out at random. unrelated: trained to tell how smooth
+a noise is. Nothing undoes these.
 """
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from headstart.cells.grid import Places, budget_jobs, cells_table
 from headstart.cells.job import PREDICTIONS
 from headstart.cells.run import run_cell
 from headstart.datasets.builtin import materialise
 from headstart.datasets.ingest import ingest_source, ingest_target
-from headstart.datasets.pack import Pack, read_test_labels
+from headstart.datasets.pack import Pack, read_test_labels, write_pack
 from headstart.evaluation.document import ContrastVerdict
 from headstart.evaluation.evaluate import evaluate
 from headstart.features.extract import extract
@@ -41,6 +46,7 @@ SETTINGS = validate(
     where="test",
 )
 ACCELERATOR = Accelerator()
+NOTHING = pd.DataFrame(columns=["path", "reason"])
 
 
 def ignore(*args: Any) -> None:
@@ -55,27 +61,65 @@ def workers() -> Iterator[Executor]:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory, workers: Executor) -> Path:
-    """Packs of mnist5k and digits, and W, as a run on the embedded default makes them."""
+    """Packs of digits and of three sources, and each W, as a run on the embedded default makes them."""
     root = tmp_path_factory.mktemp("digits")
     for name in ("mnist5k", "digits"):
         materialise(name, root / "data" / name)
     decoding = {"settings": SETTINGS.data, "workers": workers, "progress": ignore}
     ingest_target(root / "data" / "digits", root / "packs" / "digits", seed=0, **decoding)
-    ingest_source(root / "data" / "mnist5k", root / "packs" / "mnist5k", excluded=(), **decoding)
-    pretrain(
-        Pack(root / "packs" / "mnist5k"),
-        root / "right" / "weights",
-        backbone=SETTINGS.backbone,
-        settings=SETTINGS.pretrain,
-        seed=0,
-        accelerator=ACCELERATOR,
-        checkpoints=Checkpoints(root / "checkpoints"),
-        log=ignore,
-    )
+    ingest_source(root / "data" / "mnist5k", root / "packs" / "right", excluded=(), **decoding)
+    plant_shuffled(root / "packs")
+    plant_unrelated(root / "packs")
+    for name in ("right", "shuffled", "unrelated"):
+        pretrain(
+            Pack(root / "packs" / name),
+            root / name / "weights",
+            backbone=SETTINGS.backbone,
+            settings=SETTINGS.pretrain,
+            seed=0,
+            accelerator=ACCELERATOR,
+            checkpoints=Checkpoints(root / "checkpoints"),
+            log=ignore,
+        )
+    shutil.copytree(root / "packs" / "right", root / "packs" / "wrong")
     card, tensors = read_weights(root / "right" / "weights")
     with publishing(root / "wrong" / "weights") as draft:  # black comes in at -1, where W has seen -0.4
         write_weights(draft, replace(card, normalisation=Normalisation((1.0,), (1.0,))), tensors)
     return root
+
+
+def plant_shuffled(packs: Path) -> None:
+    """The right source with its labels dealt out at random."""
+    right = Pack(packs / "right")
+    labels = np.random.default_rng(0).permutation(right.examples["label"].to_numpy())
+    images = np.asarray(right.images).transpose(0, 2, 3, 1)
+    write_pack(
+        packs / "shuffled",
+        card=replace(right.card, name="shuffled"),
+        examples=right.examples.assign(label=labels),
+        images=images,
+        rejected=NOTHING,
+    )
+
+
+def plant_unrelated(packs: Path) -> None:
+    """As many pictures of noise in ten classes of smoothness."""
+    right, draw = Pack(packs / "right"), np.random.default_rng(0)
+    smoothness = np.arange(len(right.examples)) % 10
+    noise = np.stack([gaussian_filter(draw.normal(size=(28, 28)), 0.3 * (1 + k)) for k in smoothness])
+    noise /= noise.std(axis=(1, 2), keepdims=True)
+    images = (128 + 50 * noise).clip(0, 255).astype(np.uint8)[..., None]
+    names = [f"smoothness {k}" for k in range(10)]
+    card = replace(
+        right.card,
+        name="unrelated",
+        classes=tuple(names),
+        counts=dict.fromkeys(names, len(noise) // 10),
+        mean=(float(images.mean() / 255),),
+        std=(float(images.std() / 255),),
+    )
+    examples = right.examples.assign(label=[names[k] for k in smoothness])
+    write_pack(packs / "unrelated", card=card, examples=examples, images=images, rejected=NOTHING)
 
 
 def against_scratch(root: Path, w: str, strategy: str) -> ContrastVerdict:
@@ -85,7 +129,7 @@ def against_scratch(root: Path, w: str, strategy: str) -> ContrastVerdict:
     )
     if not places.features.exists():
         extract(
-            Pack(root / "packs" / "mnist5k"),
+            Pack(root / "packs" / w),
             Pack(places.pack),
             weights=places.weights,
             directories=(places.source_features, places.features),
@@ -116,9 +160,32 @@ def against_scratch(root: Path, w: str, strategy: str) -> ContrastVerdict:
     ).verdict.against_scratch
 
 
-def test_a_probe_on_w_is_found_to_hurt_under_a_wrong_normalisation_alone(digits: Path) -> None:
+@pytest.mark.parametrize("strategy", ["full", "l2_sp"])
+def test_what_helps_is_found_to_help(digits: Path, strategy: str) -> None:
+    found = against_scratch(digits, "right", strategy)
+    print(f"right, {strategy}: {found.sentence}")
+    assert found.verdict == "helped"
+
+
+def test_a_wrong_normalisation_hurts_what_uses_w_as_it_is(digits: Path) -> None:
     right, wrong = (against_scratch(digits, w, "linear_probe") for w in ("right", "wrong"))
-    print(f"linear_probe: {100 * right.difference:+.1f} points, wrongly normalised {100 * wrong.difference:+.1f}")
+    print(f"wrong normalisation, linear_probe: {wrong.sentence}; right: {100 * right.difference:+.1f} points")
     assert right.verdict != "hurt"
     assert wrong.verdict == "hurt"
     assert wrong.sentence.startswith("transfer hurt: linear_probe -")
+
+
+def test_nor_does_it_help_what_fixes_the_first_blocks(digits: Path) -> None:
+    found = against_scratch(digits, "wrong", "frozen_blocks")
+    print(f"wrong normalisation, frozen_blocks: {found.sentence}")
+    assert found.verdict != "helped"
+
+
+@pytest.mark.parametrize("w", ["shuffled", "unrelated"])
+@pytest.mark.parametrize(
+    "strategy", ["linear_probe", "frozen_blocks", "full", "l2_sp", "lp_ft", "rotation", "fixmatch"]
+)
+def test_what_cannot_help_never_does(digits: Path, w: str, strategy: str) -> None:
+    found = against_scratch(digits, w, strategy)
+    print(f"{w}, {strategy}: {found.sentence}")
+    assert found.verdict == "hurt"
