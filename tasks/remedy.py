@@ -33,7 +33,7 @@ def remedy(context: Context) -> Outcome:
     parts: dict[str, Outcome] = {}
 
     def attempt(chosen: Remedy, number: int) -> pd.DataFrame:
-        log.info("remedy %d: %s, for %s", number, words(chosen.way.entrant), chosen.why)
+        log.info("remedy %d: %s (%s)", number, words(chosen.way.entrant), chosen.why)
         found = _attempt(context, settings, chosen, number)
         parts[f"remedy {number}"] = _part(chosen, found)
         return found
@@ -68,7 +68,7 @@ def _attempt(context: Context, settings: Settings, chosen: Remedy, number: int) 
 
 def _part(chosen: Remedy, cells: pd.DataFrame) -> Outcome:
     return Outcome(
-        f"{words(chosen.way.entrant)}, for {chosen.why}",
+        f"{words(chosen.way.entrant)} ({chosen.why})",
         params={"entrant": chosen.way.entrant, **chosen.way.changes},
         metrics={"validation_score": float(cells["validation_score"].mean()), "seconds": float(cells["seconds"].sum())},
     )

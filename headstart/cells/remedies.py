@@ -140,7 +140,7 @@ def _other_depth(case: Case, course: Course) -> Remedy | None:
     hint = f"full does {'no worse' if fewer else 'worse'} than linear_probe, so " if known else ""
     return Remedy(
         Way("frozen_blocks", _source(case, course), f"{depths[0]}_fixed", {"fixed_blocks": depths[0]}),
-        f"another fixed depth: {hint}{depths[0]} of the blocks are fixed instead of {fixed}",
+        f"another fixed depth: {hint}{depths[0]} instead of {fixed} blocks are fixed",
     )
 
 

@@ -78,7 +78,7 @@ def test_each_round_is_a_run_below_the_steps_in_mlflow(short):
 
 def test_the_log_says_why_and_what_came_of_it(short):
     _, done = short
-    assert "remedy 1: frozen_blocks from shapes, for the first blocks fixed to W were not tried yet" in done.stderr
+    assert "remedy 1: frozen_blocks from shapes (the first blocks fixed to W were not tried yet)" in done.stderr
     assert "plan: where the best way falls short on held-out labels, up to 6 remedies more, about " in done.stderr
     assert "model:  models/remedies/" in done.stdout
 

@@ -112,7 +112,7 @@ def test_where_training_nothing_does_better_more_blocks_are_fixed():
     course, tried = run(case(settings(rounds=1)), SHORT | {"linear_probe": 0.8, "full": 0.6})
     assert tried[0].changes == {"fixed_blocks": 3}
     assert course.rounds[0].remedy.why == (
-        "another fixed depth: full does worse than linear_probe, so 3 of the blocks are fixed instead of 2"
+        "another fixed depth: full does worse than linear_probe, so 3 instead of 2 blocks are fixed"
     )
 
 
