@@ -53,7 +53,7 @@ class Standing:
     @property
     def short_of(self) -> tuple[Lead, ...]:
         """The leads that are no more than the margin; none where there is nothing to remedy."""
-        return tuple(lead for lead in self.leads if lead.difference <= self.margin)
+        return tuple(lead for lead in self.leads if round(lead.difference, 9) <= self.margin)  # a point is a point
 
 
 def standing(cells: pd.DataFrame, entrant: str, held: HeldOut) -> Standing:

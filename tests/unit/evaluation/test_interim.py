@@ -73,6 +73,13 @@ def test_control_and_source_are_both_to_be_beaten_by_more_than_the_margin():
     assert [lead.against for lead in found.short_of] == ["source"]
 
 
+def test_just_the_margin_is_not_more_than_it():
+    table = cells(full=seeds(0.95, 0.92, 0.93), scratch=seeds(0.94, 0.91, 0.92))
+    found = standing(table, "full", HELD)
+    assert found.leads[0].difference > 0.01, "by the last bit"
+    assert len(found.short_of) == 1
+
+
 def test_where_there_are_several_sources_its_own_is_the_one_to_beat():
     table = cells(
         full_from_a=seeds(0.9, 0.9), scratch=seeds(0.8, 0.8), source_from_a=seeds(0.2, 0.2), source_from_b=seeds(1, 1)
