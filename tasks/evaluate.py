@@ -7,7 +7,7 @@ import pandas as pd
 
 from headstart.cells.effective import settings_for
 from headstart.cells.job import PREDICTIONS
-from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
+from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection, read_speed
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
@@ -48,6 +48,7 @@ def evaluate(context: Context) -> Outcome:
         measure=measure,
         folds=pack.card.folds,
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),
+        speeds=[read_speed(workspace.model(name)) for name in settings.finetune.strategies],
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict, measure):

@@ -1,18 +1,24 @@
 """finetune: one strategy's cells at the headline label budget (the article's steps 2 and 3)."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from headstart.cells.grid import headline_jobs, refit_jobs
 from headstart.cells.job import Job
-from headstart.cells.outputs import publish_strategy
+from headstart.cells.outputs import delivered_job, publish_strategy
 from headstart.cells.results import read_cells
+from headstart.datasets.pack import POOL, Pack
 from headstart.objectives.kinds import KINDS
+from headstart.prediction.model import BATCH, load
+from headstart.prediction.speed import Speed, measure_speed
+from headstart.training.accelerator import Accelerator
 from tasks.grid import check_meaning, grid_settings, inputs_of, places, run_cells, sources_of
 from tasks.step import Context, Outcome
 
 
 def finetune(context: Context, strategy: str) -> Outcome:
-    """Publishes models/target/<strategy>: its cells from every source, and the weights of the best."""
+    """Publishes models/target/<strategy>: its cells from every source, the weights of the best, and its speed."""
     workspace, settings = context.workspace, grid_settings(context)
     check_meaning(workspace, settings, [strategy])
     jobs: list[Job] = []
@@ -20,8 +26,11 @@ def finetune(context: Context, strategy: str) -> Outcome:
         own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
         jobs += own + refit_jobs(own)
     summaries = run_cells(context, jobs)
-    directory = workspace.model(strategy)
-    delivered = publish_strategy(directory, jobs, summaries, keep=settings.finetune.keep_weights)
+    directory, delivered = workspace.model(strategy), delivered_job(jobs, summaries)
+    speed = _speed(context, delivered)
+    publish_strategy(
+        directory, jobs, summaries, delivered=delivered, speed=asdict(speed), keep=settings.finetune.keep_weights
+    )
     cells = read_cells(directory)
     kept = cells[(cells["strategy"] == delivered.entrant) & (cells["variant"] == "")]
     kind = KINDS[delivered.kind]
@@ -32,11 +41,21 @@ def finetune(context: Context, strategy: str) -> Outcome:
         metrics={
             f"validation.{kind.metric}": kind.value(float(kept["validation_score"].mean())),
             "compute": float(kept["compute"].iloc[0]),
-        },
+        }
+        | {f"prediction.{name}": float(value) for name, value in asdict(speed).items()},
         artifacts=tuple(directory / name for name in ("history.csv", "cells.csv"))
         + ((directory / "cells",) if settings.finetune.keep_weights == "all" else ()),
         datasets=(settings.target.data,),
     )
+
+
+def _speed(context: Context, delivered: Job) -> Speed:
+    """Of the delivered weights, loaded as `headstart predict` loads them, on rows that no label is needed of."""
+    assert context.device is not None
+    accelerator = Accelerator(context.device.torch_name)
+    accelerator.start()  # one thread
+    pack = Pack(context.workspace.pack(context.settings.target.data))
+    return measure_speed(load(delivered.directory, accelerator=accelerator), pack.images[pack.rows(POOL)[:BATCH]])
 
 
 def _line(cells: pd.DataFrame, delivered: Job, *, seeds: int, folds: int) -> str:

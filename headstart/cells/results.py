@@ -14,6 +14,7 @@ from headstart.storage.publish import verify
 CELLS = "cells.csv"
 LABELLED = "labelled.json"
 SELECTION = "selection.json"
+SPEED = "speed.json"
 
 
 def read_cells(directory: Path) -> pd.DataFrame:
@@ -38,6 +39,15 @@ def read_labelled(directory: Path) -> dict[tuple[int, int], list[list[str]]]:
     for row in json.loads((directory / LABELLED).read_text()):
         found.setdefault((row["label_budget"], row["seed"]), []).append(row["ids"])
     return found
+
+
+def read_speed(directory: Path) -> dict[str, Any]:
+    """What a delivered model's predictions were measured at, with strategy (the entrant), label_budget and seed.
+
+    label_budget is the headline's where the model was trained on all labelled rows; seconds are its training's.
+    """
+    speed: dict[str, Any] = json.loads((directory / SPEED).read_text())
+    return speed
 
 
 def rank_entrants(cells: pd.DataFrame, strategies: Sequence[str] = ()) -> list[str]:

@@ -216,6 +216,8 @@ def _environment() -> Environment:
         "counted",
         "flops",
         "duration",
+        "milliseconds",
+        "rate",
         "shorten",
         "probability",
     ):

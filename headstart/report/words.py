@@ -63,6 +63,14 @@ def count(value: Any) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
+def rate(value: Any) -> str:
+    """Things a second, with no more digits than a measurement has: 12345.6 -> "12,300", 8.44 -> "8.4"."""
+    number = known(value)
+    if number is None or number <= 0:
+        return UNKNOWN
+    return f"{float(f'{number:.3g}'):,.0f}" if number >= 99.5 else f"{number:.2g}"
+
+
 def brief(value: float) -> str:
     """A count that may be a mean over seeds: 12 -> "12", 12.4 -> "12.4"."""
     return count(value) if float(value).is_integer() else f"{value:,.1f}"
@@ -98,6 +106,12 @@ def duration(value: Any) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def milliseconds(value: Any) -> str:
+    """A latency with two significant digits below ten: 0.8412 -> "0.84 ms", 12.34 -> "12 ms"."""
+    number = known(value)
+    return UNKNOWN if number is None else f"{number:.0f} ms" if number >= 9.95 else f"{number:.2g} ms"
 
 
 def probability(value: Any) -> str:

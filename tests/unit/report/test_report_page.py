@@ -81,7 +81,7 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         "What a label buys",
         "Every strategy minus scratch",
         "Was the control trained enough?",
-        "What one training costs",
+        "What training and predicting cost",
         "Where they err",
         "Pictures that transfer won and lost",
         "What W sees in the target",
@@ -92,6 +92,8 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         assert title in page.words
     for fact in ("has been opened once", "git checkout 4f1c2d9", "backbone: resnet8", "2.14.1", "sha256:9b1c7f0e5a"):
         assert fact in page.words
+    for said in ("predicted rows a second", "12,300 0.84 ms 12 ms"):
+        assert said in page.words
     assert "Doubling its steps gained +0.8 points" in page.words
     assert "has reached its plateau" in page.words
 
