@@ -13,6 +13,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import TARGETS, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.measures import measure_of
+from headstart.evaluation.ranking import read_ranking
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.page import render
@@ -35,20 +36,20 @@ def report(context: Context) -> Outcome:
     rows = target.rows(target.card.scored)
     features = workspace.features(selection["source"] or settings.source.data[0], settings.target.data)
     verify(features)
-    verdict = workspace.read_verdict()
+    verdict, measure = workspace.read_verdict(), measure_of(target.card)
+    comparison = pd.read_csv(workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]})
+    budget = settings.finetune.label_budget
     path = render(
         ReportInputs(
             verdict=verdict,
-            comparison=pd.read_csv(
-                workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]}
-            ),
-            differences=_differences(verdict, settings.finetune.label_budget),
+            comparison=comparison,
+            differences=_differences(verdict, budget),
             predictions=predictions,
             convergence=pd.read_csv(workspace.snapshots, keep_default_na=False),
             cells=pd.read_csv(workspace.cells_table, keep_default_na=False, na_values={"pretraining_compute": [""]}),
             classes=target.card.classes,
             chosen=selection["entrant"],
-            headline_budget=settings.finetune.label_budget,
+            headline_budget=budget,
             images=dict(zip(target.ids(rows), _pictures(target, rows), strict=True)),
             source_samples=[_samples(source) for source in sources],
             target_samples=_samples(target),
@@ -59,7 +60,8 @@ def report(context: Context) -> Outcome:
             target_card=_card(target),
             settings_yaml=workspace.params.read_text(encoding="utf-8"),
             reproduce=_reproduce(context),
-            measure=measure_of(target.card),
+            measure=measure,
+            ranking=read_ranking(pd.read_csv(workspace.ranking), comparison, kind=measure.kind, label_budget=budget),
         ),
         workspace.reports,
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.entrants import source_as_it_is
 from headstart.evaluation.measures import RATE, Measure
+from headstart.evaluation.ranking import Ranking
 from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.words import counted, percent
 
@@ -78,6 +79,9 @@ class ReportInputs:
 
     measure: Measure = RATE
     """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit."""
+
+    ranking: Ranking | None = None
+    """The sources by what their W knows of the target, before anything was fine-tuned."""
 
     @property
     def source(self) -> str:

@@ -20,6 +20,7 @@ from headstart.report.inputs import ReportInputs
 from headstart.report.intervals import contrast_figure, difference_figure
 from headstart.report.maps import make_map, make_value_map
 from headstart.report.pictures import samples, won_and_lost
+from headstart.report.sources import agreement_said, ranking_rows
 from headstart.report.summary import (
     comparison_rows,
     confusion,
@@ -84,8 +85,10 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "errors": errors,
         "maps": maps,
         "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
-        "sections": _sections(figures, maps),
+        "sections": _sections(inputs, figures, maps),
         "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
+        "ranking": ranking_rows(inputs),
+        "taus": agreement_said(inputs),
         "costs": cost_rows(inputs),
         "comparison": comparison_rows(inputs),
         "other_columns": other_columns(inputs),
@@ -119,7 +122,9 @@ def _words(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
-def _sections(figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]) -> list[tuple[str, str]]:
+def _sections(
+    inputs: ReportInputs, figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]
+) -> list[tuple[str, str]]:
     """(anchor, name) of each section that the bar on top leads to; those that may be missing only if they are not."""
     there = {"efficiency": "Labels", "difference": "Strategies", "convergence": "Control"}
     return [
@@ -128,6 +133,7 @@ def _sections(figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]) -
         ("errors", "Errors"),
         ("pictures", "Pictures"),
         *([("map", "Map")] if maps else []),
+        *([("sources", "Sources")] if inputs.ranking else []),
         ("comparison", "Comparison"),
         ("data", "Data"),
         ("reproduce", "Reproduce"),

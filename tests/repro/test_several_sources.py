@@ -64,6 +64,8 @@ def test_the_verdict_names_whose_w_it_is(two):
     assert card["strategy"] == selection["strategy"]
     page = (project.root / "reports" / "report.html").read_text()
     assert page.count('<span class="role">source</span>') == 2
+    assert "Which source knows the target best?" in page
+    assert "Kendall's tau" in page
 
 
 def test_back_to_one_source_everything_is_restored(two, run_warm, cold, tmp_path: Path):

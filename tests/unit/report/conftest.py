@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
+from headstart.evaluation.ranking import Estimate, Ranked, Ranking
 from headstart.report.inputs import ReportInputs
 
 FAMILIES = {
@@ -81,6 +82,7 @@ def _make(
             "device": "cpu",
             "seeds": list(range(seeds)),
         },
+        "ranking": Ranking((Ranked("mnist5k", Estimate(0.962, 0.945, 0.979), None, 0.966, 0.396, 5000, None),), {}, 0),
     }
     return ReportInputs(**(values | given))
 
