@@ -12,7 +12,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from headstart.entrants import CONTROL
-from headstart.report import words
+from headstart.evaluation.clusters import answer, sentence
+from headstart.report import clusters, words
 from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
 from headstart.report.curves import convergence_figure, efficiency_figure
@@ -76,30 +77,35 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "efficiency": efficiency_figure(inputs),
         "difference": difference_figure(inputs),
         "convergence": convergence_figure(inputs),
+        "clusters": clusters.cluster_figure(inputs.clusters) if inputs.clusters else None,
     }
     errors, maps = _errors(inputs), _maps(inputs)
     panels = [*(panel.drawing for panel in errors), *(panel.drawing for panel in maps)]
-    return _words(inputs) | {
-        "inputs": inputs,
-        "figures": figures,
-        "errors": errors,
-        "maps": maps,
-        "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
-        "sections": _sections(inputs, figures, maps),
-        "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
-        "ranking": ranking_rows(inputs),
-        "taus": agreement_said(inputs),
-        "costs": cost_rows(inputs),
-        "comparison": comparison_rows(inputs),
-        "other_columns": other_columns(inputs),
-        "cards": [
-            *(
-                ("source", card, samples(shots))
-                for card, shots in zip(inputs.source_cards, inputs.source_samples, strict=True)
-            ),
-            ("target", inputs.target_card, samples(inputs.target_samples)),
-        ],
-    }
+    return (
+        _words(inputs)
+        | _explored(inputs)
+        | {
+            "inputs": inputs,
+            "figures": figures,
+            "errors": errors,
+            "maps": maps,
+            "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
+            "sections": _sections(inputs, figures, maps),
+            "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
+            "ranking": ranking_rows(inputs),
+            "taus": agreement_said(inputs),
+            "costs": cost_rows(inputs),
+            "comparison": comparison_rows(inputs),
+            "other_columns": other_columns(inputs),
+            "cards": [
+                *(
+                    ("source", card, samples(shots))
+                    for card, shots in zip(inputs.source_cards, inputs.source_samples, strict=True)
+                ),
+                ("target", inputs.target_card, samples(inputs.target_samples)),
+            ],
+        }
+    )
 
 
 def _words(inputs: ReportInputs) -> dict[str, Any]:
@@ -122,6 +128,21 @@ def _words(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
+def _explored(inputs: ReportInputs) -> dict[str, Any]:
+    """What the section on clusters has; nothing where nobody explored."""
+    document = inputs.clusters
+    if document is None:
+        return {"explored": None}
+    return {
+        "explored": document,
+        "cluster_answer": answer(document),
+        "cluster_sentence": words.sentence(sentence(document)),
+        "cluster_columns": [title for _, title in clusters.columns(document)],
+        "cluster_rows": clusters.rows(document),
+        "strips": clusters.strips(inputs),
+    }
+
+
 def _sections(
     inputs: ReportInputs, figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]
 ) -> list[tuple[str, str]]:
@@ -132,6 +153,7 @@ def _sections(
         ("cost", "Cost"),
         ("errors", "Errors"),
         ("pictures", "Pictures"),
+        *([("clusters", "Clusters")] if inputs.clusters else []),
         *([("map", "Map")] if maps else []),
         *([("sources", "Sources")] if inputs.ranking else []),
         ("comparison", "Comparison"),

@@ -4,6 +4,7 @@ Fractions come in, points and percent go out: files hold fractions, only sentenc
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -148,6 +149,11 @@ def times_interval(saved: Mapping[str, Any] | None) -> str:
 def metric(name: str) -> str:
     """A metric's name as the tables head their columns: "macro F1", "RMSE"."""
     return {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}.get(name, name.replace("_", " ").replace("f1", "F1"))
+
+
+def sentence(text: str) -> str:
+    """A line of the terminal's as the page writes it: a capital, true minus signs, ranges in words, a full stop."""
+    return re.sub(r"-(?=\d)", MINUS, re.sub(r"(?<=\d)\.\.", " to ", _capital(text))) + "."
 
 
 def headline(sentence: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def two(cold, run_warm, draw_pictures, tmp_path_factory):
 def test_one_more_source_trains_its_own_w_and_its_own_cells(two):
     project, results, before = two
     ran = {name for name, outcome in results.items() if outcome == "ran"}
-    again = {"extract", "rank", *(f"finetune@{name}" for name in ENTRANTS), "select", "evaluate", "report"}
+    again = {"extract", "explore", "rank", *(f"finetune@{name}" for name in ENTRANTS), "select", "evaluate", "report"}
     assert ran == {"ingest_source@blobs", "pretrain@blobs"} | again
     assert results["finetune@scratch"] == results["pretrain@shapes"] == "unchanged"
     now = project.cells()
