@@ -25,7 +25,7 @@ MOST_ROWS = 2_000  # that are looked at
 CANDIDATES = (*range(2, 11), 12, 14, 16, 20, 25, 30)
 ROWS_A_CLUSTER = 4  # there must be, on average
 EVEN = 10  # clusters that values are compared at
-REFITS = 20
+REFITS = 12
 EXAMPLES, COMMON, POINTS = 6, 3, 600  # of a cluster, of a cluster, of the picture
 
 

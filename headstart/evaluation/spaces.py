@@ -34,10 +34,10 @@ def space_of(vectors: NDArray[np.floating], *, standardise: bool, seed: int) -> 
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
-    scaled = StandardScaler(with_std=standardise).fit_transform(np.asarray(vectors, dtype=np.float64))
-    rows, columns = scaled.shape
-    if not rows or not scaled.any():
+    rows, columns = vectors.shape
+    if (vectors == vectors[:1]).all():
         return Space(np.zeros((rows, 0)), np.zeros(0), columns)
+    scaled = StandardScaler(with_std=standardise).fit_transform(np.asarray(vectors, dtype=np.float64))
     pca = PCA(min(MOST_COMPONENTS, rows, columns), random_state=seed % 2**32).fit(scaled)
     count = int(np.searchsorted(pca.explained_variance_ratio_.cumsum(), SHARE)) + 1
     return Space(pca.transform(scaled)[:, :count], pca.explained_variance_ratio_[:count], columns)
