@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from headstart.evaluation.clusters import Cluster, Clusters, Figure, Fit, Metric, Shown, Vectors
-from headstart.evaluation.spaces import Floats, Rows, Space, figures, k_means, silhouette, space_of
+from headstart.evaluation.spaces import FEW, MANY, Floats, Rows, Space, figures, k_means, silhouette, space_of
 
 MOST_ROWS = 2_000  # that are looked at
 CANDIDATES = (*range(2, 11), 12, 14, 16, 20, 25, 30)
@@ -142,20 +142,20 @@ class _Look:
             return _Seen(space, None, None)
         scores = {}
         for k in candidates:
-            places, _ = k_means(space.points, k, self.seed)
+            places, _ = k_means(space.points, k, starts=FEW, seed=self.seed)
             scores[k] = silhouette(space.points, places, seed=self.seed)
         best = max(candidates, key=lambda k: (np.nan_to_num(scores[k], nan=-2.0), -k))
         compared = None if self.compared is None else self._clustered(space, self.compared)
         return _Seen(space, compared if best == self.compared else self._clustered(space, best), compared)
 
     def _clustered(self, space: Space, k: int) -> _Clustered:
-        places, distances = k_means(space.points, k, self.seed)
+        places, distances = k_means(space.points, k, starts=MANY, seed=self.seed)
         whole = figures(space.points, places, self.targets.values, self.targets.classes, seed=self.seed)
         again = [self._half(space, k, rows, number) for number, rows in enumerate(self.halves, start=1)]
         return _Clustered(k, places, distances, whole, {name: np.array([h[name] for h in again]) for name in whole})
 
     def _half(self, space: Space, k: int, rows: Rows, number: int) -> dict[str, float]:
-        places, _ = k_means(space.points[rows], k, (self.seed + number) % 2**32)
+        places, _ = k_means(space.points[rows], k, starts=FEW, seed=(self.seed + number) % 2**32)
         return figures(space.points[rows], places, self.targets.values[rows], self.targets.classes, seed=self.seed)
 
     def rank(self, seen: _Seen) -> float:

@@ -11,7 +11,7 @@ from headstart.evaluation.clusters import SHARE
 
 SILHOUETTE_ROWS = 1_000  # that a silhouette is taken over: it is of all pairs of rows
 MOST_COMPONENTS = 128
-STARTS = 3
+FEW, MANY = 3, 10  # starts of k-means: where there are many to run, and for what is shown
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -43,14 +43,14 @@ def space_of(vectors: NDArray[np.floating], *, standardise: bool, seed: int) -> 
     return Space(pca.transform(scaled)[:, :count], pca.explained_variance_ratio_[:count], columns)
 
 
-def k_means(points: Floats, k: int, seed: int) -> tuple[Rows, Floats]:
+def k_means(points: Floats, k: int, *, starts: int, seed: int) -> tuple[Rows, Floats]:
     """(rows,) places, and distances to the own centre."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: some stay empty
-        fitted = KMeans(k, n_init=STARTS, random_state=seed).fit(points)
+        fitted = KMeans(k, n_init=starts, random_state=seed).fit(points)
     places = fitted.labels_.astype(np.intp)
     return places, fitted.transform(points)[np.arange(len(points)), places]
 

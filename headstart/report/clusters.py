@@ -52,7 +52,7 @@ def cluster_figure(document: Clusters) -> Drawing | None:
         f"Map of {words.counted(len(shown.points), 'target row')} under the W of {shown.source}, by cluster, on two "
         f"principal components; {words.counted(len(shown.clusters), 'cluster')}."
     )
-    names = [str(number) for number in range(1, len(shown.clusters) + 1)]
+    names = [_name(number) for number in range(1, len(shown.clusters) + 1)]
     labels = [names[place] for place in shown.places]
     return draw_clouds("clusters", alt, np.array(shown.points), labels, names, shown.shares)
 
@@ -63,12 +63,17 @@ def strips(inputs: ReportInputs) -> list[Strip]:
     clusters = shown.clusters[:MOST] if shown else ()
     return [
         Strip(
-            f"{number}: {words.counted(cluster.rows, 'row')}",
+            f"{_name(number)}: {words.counted(cluster.rows, 'row')}",
             _composition(cluster, inputs.amounts),
             _shots(cluster, number, inputs.cluster_images),
         )
         for number, cluster in enumerate(clusters, start=1)
     ]
+
+
+def _name(number: int) -> str:
+    """Such as "#3": a class may be called 3."""
+    return f"#{number}"
 
 
 def _row(document: Clusters, vectors: Vectors, fit: Fit) -> dict[str, Any]:
@@ -110,4 +115,4 @@ def _composition(cluster: Cluster, amounts: Amounts) -> str:
 
 def _shots(cluster: Cluster, number: int, images: Mapping[str, Picture]) -> list[Shot]:
     there = [images[row] for row in cluster.examples if row in images]
-    return [Shot(address(picture), f"an image near the centre of cluster {number}", ()) for picture in there]
+    return [Shot(address(picture), f"an image near the centre of cluster {_name(number)}", ()) for picture in there]

@@ -46,10 +46,10 @@ def test_it_says_which_rows_and_what_the_intervals_are_of(section: str) -> None:
 
 def test_each_cluster_has_its_pictures_and_what_is_in_it(inputs: ReportInputs, section: str) -> None:
     first, second = clusters.strips(inputs)
-    assert (first.title, first.said, len(first.shots)) == ("1: 60 rows", "0 (90%)", 2)
-    assert (second.title, second.said) == ("2: 40 rows", "9 (90%)")
+    assert (first.title, first.said, len(first.shots)) == ("#1: 60 rows", "0 (90%)", 2)
+    assert (second.title, second.said) == ("#2: 40 rows", "9 (90%)")
     assert section.count('<img src="data:image/png') == 4
-    assert section.count('alt="an image near the centre of cluster 2"') == 2
+    assert section.count('alt="an image near the centre of cluster #2"') == 2
 
 
 def changed(document: Clusters, **fields: object) -> Clusters:
