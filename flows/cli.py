@@ -26,7 +26,7 @@ def run_command(arguments: list[str]) -> int:
     options, rest = parser.parse_known_args(arguments)
     words = _stopped(options.command)
     signal.signal(signal.SIGTERM, partial(_stop, words))
-    if rest and options.command not in ("run", "check", "rank"):
+    if rest and options.command not in ("run", "check", "rank", "explore"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         return _dispatch(options, rest)
@@ -45,6 +45,8 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
 
     if options.command == "rank":
         return commands.rank(options.sources, rest, as_json=options.json)
+    if options.command == "explore":
+        return commands.explore(rest, as_json=options.json)
     if options.command == "check":
         return commands.check(options.path, rest, as_json=options.json)
     if options.command == "run":
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_check, _add_predict):
+    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict):
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
@@ -118,6 +120,18 @@ def _add_rank(commands: Commands) -> None:
     )
     rank.add_argument("--sources", metavar="A,B", help="sources to rank; those of params.yaml by default")
     rank.add_argument("--json", action="store_true", help="as a list of objects")
+
+
+def _add_explore(commands: Commands) -> None:
+    explore = commands.add_parser(
+        "explore",
+        help="say whether the source's features already separate the target, without labels or fine-tuning",
+        description="Pretrains on each source, computes the target's features under each W, and clusters them and the "
+        "raw inputs: k-means on principal components. Labels, where there are some, say afterwards whether the "
+        "clusters are the classes. No test row is looked at. Takes settings as run does; they are written to "
+        "params.yaml. A later `headstart run` goes on from there.",
+    )
+    explore.add_argument("--json", action="store_true", help="as an object: reports/clusters.json")
 
 
 def _add_check(commands: Commands) -> None:

@@ -49,19 +49,39 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: f
 def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
     """Ranks sources by their W's vectors: runs the steps that it takes, and prints the table."""
     workspace = here()
-    overrides = parse_overrides([*flags, *(["--source.data", sources] if sources else [])])
-    with workspace.locked():
-        settings = apply_overrides(workspace, overrides)
+    with _looked(workspace, [*flags, *(["--source.data", sources] if sources else [])], "rank") as settings:
         from flows.ranking import ranking_lines
-        from tasks.versioning import versioning_of
 
-        if "rank" in versioning_of(workspace.root).affected():
-            with _prefect(workspace):
-                from flows.rank_sources import rank_sources
-
-                rank_sources(settings)
         show(*ranking_lines(workspace, settings, as_json=as_json))
     return 0
+
+
+def explore(flags: list[str], *, as_json: bool) -> int:
+    """Says whether the sources' features already separate the target: runs the steps that it takes."""
+    workspace = here()
+    with _looked(workspace, flags, "explore"):
+        from headstart.evaluation.clusters import Clusters, lines
+
+        text = workspace.clusters.read_text(encoding="utf-8")
+        show(*([text.rstrip()] if as_json else lines(Clusters.model_validate_json(text))))
+    return 0
+
+
+@contextmanager
+def _looked(workspace: Workspace, flags: list[str], step: str) -> Iterator[Settings]:
+    """The workspace, held, with a light flow's last step up to date under these flags."""
+    overrides = parse_overrides(flags)
+    with workspace.locked():
+        settings = apply_overrides(workspace, overrides)
+        from tasks.versioning import versioning_of
+
+        if step in versioning_of(workspace.root).affected():
+            with _prefect(workspace):
+                from flows.explore import explore as explore_target
+                from flows.rank_sources import rank_sources
+
+                {"rank": rank_sources, "explore": explore_target}[step](settings)
+        yield settings
 
 
 def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> Settings:

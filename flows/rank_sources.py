@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.steps import opened, run_name, step
+from flows.steps import opened, run_name, step, up_to_features
 from headstart.settings import Settings
 
 
@@ -10,12 +10,5 @@ from headstart.settings import Settings
 def rank_sources(settings: Settings) -> None:
     """The first steps of `transfer`, which finds them done; the table is reports/ranking.csv."""
     with opened(settings):
-        for dataset in settings.built_in:
-            step("fetch", dataset)
-        step("ingest_target")
-        for source in settings.source.data:
-            step("ingest_source", source)
-        for source in settings.source.data:
-            step("pretrain", source)
-        step("extract")
+        up_to_features(settings)
         step("rank")

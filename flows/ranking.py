@@ -6,10 +6,9 @@ import pandas as pd
 
 from headstart.cells.effective import settings_for
 from headstart.datasets.pack import read_pack_card
-from headstart.evaluation.ranking import KNN, LOGME, METHODS, RIDGE, SIZE, agreement, fine_tuned
-from headstart.objectives.kinds import KINDS, Kind
+from headstart.evaluation.ranking import METHODS, Ranked, Ranking, read_ranking
+from headstart.objectives.kinds import KINDS
 from headstart.settings import Settings
-from headstart.strategies.table import STRATEGIES
 from tasks.workspace import Workspace
 
 
@@ -19,39 +18,31 @@ def ranking_lines(workspace: Workspace, settings: Settings, *, as_json: bool) ->
     pack = workspace.pack(settings.target.data)
     kind = KINDS[read_pack_card(pack).kind]
     budget = settings_for(settings, pack).finetune.label_budget
-    truth = _truth(workspace, kind, budget)
+    comparison = pd.read_csv(workspace.comparison) if workspace.comparison.is_file() else None
+    ranking = read_ranking(table, comparison, kind=kind, label_budget=budget)
     if as_json:
-        rows = json.loads(table.to_json(orient="records"))  # null where a method has no interval
-        return [json.dumps([row | {"fine_tuned": truth.get(row["source"])} for row in rows], indent=1)]
+        return [_as_json(table, ranking)]
     draws = f"{settings.finetune.seeds} draws of {kind.labels(budget)}"
     lines = [f"ranked by ridge: {kind.word} on labels left out in turn, {draws}"]
-    for place, source in enumerate(table[table["method"] == RIDGE]["source"], start=1):
-        own = table[table["source"] == source].set_index("method")
-        known = f"; fine-tuned from it: {truth[source]:.3g} on test rows" if source in truth else ""
-        lines.append(f"{place}. {source}: {_words(own, kind, best=place == 1)}{known}")
-    taus = agreement(table, {source: kind.sign * value for source, value in truth.items()})
-    if taus:
-        said = ", ".join(f"{name} {taus[name]:+.2f}" for name in METHODS if name in taus)
-        known_sources = table["source"].isin(list(truth)).sum() // len(METHODS)
-        lines.append(f"Kendall's tau with what fine-tuning from {known_sources} sources came to: {said}")
+    lines += [f"{place}. {found.source}: {_words(found)}" for place, found in enumerate(ranking.sources, start=1)]
+    if ranking.taus:
+        said = ", ".join(f"{name} {ranking.taus[name]:+.2f}" for name in METHODS if name in ranking.taus)
+        lines.append(f"Kendall's tau with what fine-tuning from {ranking.known} sources came to: {said}")
     return lines
 
 
-def _words(own: pd.DataFrame, kind: Kind, *, best: bool) -> str:
+def _as_json(table: pd.DataFrame, ranking: Ranking) -> str:
+    truth = {found.source: found.fine_tuned for found in ranking.sources}
+    rows = json.loads(table.to_json(orient="records"))  # null where a method has no interval
+    return json.dumps([row | {"fine_tuned": truth[row["source"]]} for row in rows], indent=1)
+
+
+def _words(found: Ranked) -> str:
     """Such as "0.953 (0.930..0.976), behind by 0.012 (-0.004..0.028); neighbours 0.94, LogME 0.31, 5,000 rows"."""
-    ridge = own.loc[RIDGE]
-    low, high = sorted((kind.value(ridge["low"]), kind.value(ridge["high"])))
-    behind = f", behind by {-ridge['behind']:.3g} ({-ridge['behind_high']:.3g}..{-ridge['behind_low']:.3g})"
+    ridge, gap = found.ridge, found.behind
+    behind = f", behind by {gap.value:.3g} ({gap.low:.3g}..{gap.high:.3g})" if gap else ""
+    known = f"; fine-tuned from it: {found.fine_tuned:.3g} on test rows" if found.fine_tuned is not None else ""
     return (
-        f"{kind.value(ridge['value']):.3g} ({low:.3g}..{high:.3g}){'' if best else behind}; neighbours "
-        f"{kind.value(own.loc[KNN, 'value']):.3g}, LogME {own.loc[LOGME, 'value']:.3g}, "
-        f"{own.loc[SIZE, 'value']:,.0f} rows"
+        f"{ridge.value:.3g} ({ridge.low:.3g}..{ridge.high:.3g}){behind}; neighbours {found.knn:.3g}, "
+        f"LogME {found.logme:.3g}, {found.rows:,} rows{known}"
     )
-
-
-def _truth(workspace: Workspace, kind: Kind, budget: int) -> dict[str, float]:
-    """What the last run's fine-tuning from each source came to; nothing where there was none, or one source."""
-    if not workspace.comparison.is_file():
-        return {}
-    ways = [entry.name for entry in STRATEGIES if entry.role == "transfer"]
-    return fine_tuned(pd.read_csv(workspace.comparison), metric=kind.metric, label_budget=budget, ways=ways)

@@ -38,6 +38,18 @@ def step(name: str, item: str = "") -> None:
     say(_run.get().step(name, item))
 
 
+def up_to_features(settings: Settings) -> None:
+    """The steps after which a target can be looked at with each source's W: all that needs no fine-tuning."""
+    for dataset in settings.built_in:
+        step("fetch", dataset)
+    step("ingest_target")
+    for source in settings.source.data:
+        step("ingest_source", source)
+    for source in settings.source.data:
+        step("pretrain", source)
+    step("extract")
+
+
 def run_name() -> str:
     """What Prefect calls a run: "mnist5k to digits"."""
     settings = flow_run.parameters["settings"]

@@ -26,6 +26,7 @@ def transfer(settings: Settings) -> str | None:
         for source in settings.source.data:
             step("pretrain", source)
         step("extract")
+        step("explore")
         step("rank")
         for strategy in settings.finetune.strategies:
             step("finetune", strategy)

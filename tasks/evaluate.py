@@ -13,6 +13,7 @@ from headstart.cells.results import (
     read_predictions,
     read_rounds,
     read_selection,
+    read_speed,
     with_remedies,
 )
 from headstart.datasets.pack import Pack, read_test_labels
@@ -33,8 +34,9 @@ def evaluate(context: Context) -> Outcome:
     settings = settings_for(context.settings, pack.directory)
     tried = read_rounds(workspace.remedies)
     strategies = with_remedies(settings.finetune.strategies, [way["strategy"] for way in tried["ways"].values()])
-    folders = [workspace.model(name) for name in settings.finetune.strategies]
-    folders += [workspace.remedy(row["round"]) for row in tried["rounds"]] + [workspace.selection]
+    tried_in = [workspace.model(name) for name in settings.finetune.strategies]
+    tried_in += [workspace.remedy(row["round"]) for row in tried["rounds"]]
+    folders = [*tried_in, workspace.selection]
     cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
     unit = dict(zip(pack.examples["id"], pack.examples["group"], strict=True))
     predicted = digest([read_manifest(folder)[PREDICTIONS]["sha256"] for folder in folders])
@@ -60,6 +62,7 @@ def evaluate(context: Context) -> Outcome:
         measure=measure,
         folds=pack.card.folds,
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),
+        speeds=[read_speed(folder) for folder in tried_in],
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict, measure):

@@ -1,27 +1,28 @@
 """finetune: one strategy's cells at the headline label budget (the article's steps 2 and 3)."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from headstart.cells.grid import headline_jobs, refit_jobs
 from headstart.cells.job import Job
-from headstart.cells.outputs import publish_strategy
 from headstart.cells.results import read_cells
 from headstart.objectives.kinds import KINDS
+from tasks.deliver import deliver
 from tasks.grid import check_meaning, grid_settings, inputs_of, places, run_cells, sources_of
 from tasks.step import Context, Outcome
 
 
 def finetune(context: Context, strategy: str) -> Outcome:
-    """Publishes models/target/<strategy>: its cells from every source, and the weights of the best."""
+    """Publishes models/target/<strategy>: its cells from every source, the weights of the best, and its speed."""
     workspace, settings = context.workspace, grid_settings(context)
     check_meaning(workspace, settings, [strategy])
     jobs: list[Job] = []
     for source in sources_of(settings, strategy):
         own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
         jobs += own + refit_jobs(own)
-    summaries = run_cells(context, jobs)
     directory = workspace.model(strategy)
-    delivered = publish_strategy(directory, jobs, summaries, keep=settings.finetune.keep_weights)
+    delivered, speed = deliver(context, directory, jobs, run_cells(context, jobs))
     cells = read_cells(directory)
     kept = cells[(cells["strategy"] == delivered.entrant) & (cells["variant"] == "")]
     kind = KINDS[delivered.kind]
@@ -32,7 +33,8 @@ def finetune(context: Context, strategy: str) -> Outcome:
         metrics={
             f"validation.{kind.metric}": kind.value(float(kept["validation_score"].mean())),
             "compute": float(kept["compute"].iloc[0]),
-        },
+        }
+        | {f"prediction.{name}": float(value) for name, value in asdict(speed).items()},
         artifacts=tuple(directory / name for name in ("history.csv", "cells.csv"))
         + ((directory / "cells",) if settings.finetune.keep_weights == "all" else ()),
         datasets=(settings.target.data,),

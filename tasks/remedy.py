@@ -5,7 +5,6 @@ import torch
 
 from headstart.backbones.network import build
 from headstart.cells.grid import refit_jobs
-from headstart.cells.outputs import publish_strategy
 from headstart.cells.remedies import Case, Course, Remedy, course_document, treat
 from headstart.cells.results import ROUNDS, read_cells, read_labelled
 from headstart.cells.ways import way_jobs
@@ -17,6 +16,7 @@ from headstart.evaluation.overlap import average_overlap
 from headstart.evaluation.ranking import RIDGE
 from headstart.settings import Settings
 from headstart.storage.publish import write_json
+from tasks.deliver import deliver
 from tasks.grid import grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
 
@@ -62,7 +62,7 @@ def _attempt(context: Context, settings: Settings, chosen: Remedy, number: int) 
     )
     jobs += refit_jobs(jobs)
     directory = context.workspace.remedy(number)
-    publish_strategy(directory, jobs, run_cells(context, jobs), keep=settings.finetune.keep_weights)
+    deliver(context, directory, jobs, run_cells(context, jobs))
     return read_cells(directory)
 
 

@@ -12,7 +12,9 @@ from headstart.cells.effective import settings_for
 from headstart.cells.results import read_selection
 from headstart.datasets.pack import TARGETS, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
+from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import measure_of
+from headstart.evaluation.ranking import read_ranking
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.page import render
@@ -35,20 +37,21 @@ def report(context: Context) -> Outcome:
     rows = target.rows(target.card.scored)
     features = workspace.features(selection["source"] or settings.source.data[0], settings.target.data)
     verify(features)
-    verdict = workspace.read_verdict()
+    verdict, measure = workspace.read_verdict(), measure_of(target.card)
+    comparison = pd.read_csv(workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]})
+    budget = settings.finetune.label_budget
+    clusters = Clusters.model_validate_json(workspace.clusters.read_text(encoding="utf-8"))
     path = render(
         ReportInputs(
             verdict=verdict,
-            comparison=pd.read_csv(
-                workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]}
-            ),
-            differences=_differences(verdict, settings.finetune.label_budget),
+            comparison=comparison,
+            differences=_differences(verdict, budget),
             predictions=predictions,
             convergence=pd.read_csv(workspace.snapshots, keep_default_na=False),
             cells=pd.read_csv(workspace.cells_table, keep_default_na=False, na_values={"pretraining_compute": [""]}),
             classes=target.card.classes,
             chosen=selection["entrant"],
-            headline_budget=settings.finetune.label_budget,
+            headline_budget=budget,
             images=dict(zip(target.ids(rows), _pictures(target, rows), strict=True)),
             source_samples=[_samples(source) for source in sources],
             target_samples=_samples(target),
@@ -59,7 +62,10 @@ def report(context: Context) -> Outcome:
             target_card=_card(target),
             settings_yaml=workspace.params.read_text(encoding="utf-8"),
             reproduce=_reproduce(context),
-            measure=measure_of(target.card),
+            measure=measure,
+            clusters=clusters,
+            cluster_images=_cluster_images(target, clusters),
+            ranking=read_ranking(pd.read_csv(workspace.ranking), comparison, kind=measure.kind, label_budget=budget),
         ),
         workspace.reports,
     )
@@ -78,6 +84,13 @@ def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
     """(height, width) gray or (height, width, 3) for each row."""
     images = pack.images[rows].transpose(0, 2, 3, 1)
     return list(images[..., 0] if images.shape[-1] == 1 else images)
+
+
+def _cluster_images(pack: Pack, clusters: Clusters) -> dict[str, Picture]:
+    """Pictures of the rows nearest to the clusters' centres, by id."""
+    wanted = [row for cluster in (clusters.shown.clusters if clusters.shown else ()) for row in cluster.examples]
+    rows = np.flatnonzero(pack.examples["id"].isin(wanted).to_numpy())
+    return dict(zip(pack.ids(rows), _pictures(pack, rows), strict=True))
 
 
 def _samples(pack: Pack) -> list[tuple[str, Picture]]:

@@ -94,6 +94,7 @@ STEPS = {
         ),
         Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True),
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
+        Step("explore", "do the source's features already separate the target", "tasks.explore:explore", False),
         Step("rank", "which source's W tells the target's labels apart best", "tasks.rank:rank", False),
         Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True),
         Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True),

@@ -52,6 +52,10 @@ class Workspace:
         return self.reports / "ranking.csv"
 
     @property
+    def clusters(self) -> Path:
+        return self.reports / "clusters.json"
+
+    @property
     def predictions(self) -> Path:
         return self.reports / "predictions.parquet"
 

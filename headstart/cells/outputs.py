@@ -1,7 +1,7 @@
 """What the grid's steps publish: a strategy's folder, and the selection with the curve's cells."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +9,52 @@ import pandas as pd
 
 from headstart.cells.grid import CELL, cells_table
 from headstart.cells.job import ALL_ROWS, HISTORY, PREDICTIONS, Job
-from headstart.cells.results import CELLS, LABELLED, SELECTION, rank_entrants
+from headstart.cells.results import CELLS, LABELLED, SELECTION, SPEED, rank_entrants
 from headstart.storage.publish import publishing, write_json
 from headstart.training.weights import CARD, WEIGHTS
 
 
-def publish_strategy(directory: Path, jobs: Sequence[Job], summaries: Sequence[dict[str, Any]], *, keep: str) -> Job:
-    """Publishes models/target/<strategy>: the delivered weights and card, predictions, history, cells, labelled ids.
+def delivered_job(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> Job:
+    """The cell whose weights are delivered: the seed that validates best at the headline budget.
 
-    Delivered is the seed that validates best at the headline budget, from the source that does on average; in
-    cross-validation that source's cell that was trained on all labelled rows, which is in none of the tables. Returns
-    its job.
+    Of several sources it is from the one that does best on average; in cross-validation that source's cell that was
+    trained on all labelled rows.
     """
-    pairs = list(zip(jobs, summaries, strict=True))
-    compared = [pair for pair in pairs if pair[0].fold != ALL_ROWS]
-    table = cells_table(*zip(*compared, strict=True))
+    table = cells_table(*zip(*_compared(jobs, summaries), strict=True))
     main = table[table["variant"] == ""]
     best = rank_entrants(main)[0]
     refit = next((job for job in jobs if job.fold == ALL_ROWS and job.entrant == best), None)
-    delivered = refit or jobs[best_cell(main[main["strategy"] == best])]
+    return refit or jobs[best_cell(main[main["strategy"] == best])]
+
+
+def publish_strategy(
+    directory: Path,
+    jobs: Sequence[Job],
+    summaries: Sequence[dict[str, Any]],
+    *,
+    delivered: Job,
+    speed: Mapping[str, float],
+    keep: str,
+) -> None:
+    """Publishes models/target/<strategy>: the delivered weights and card, predictions, history, cells, labelled ids.
+
+    A cell that was trained on all labelled rows is in none of the tables. speed: what the delivered model's predictions
+    were measured at.
+    """
+    compared = _compared(jobs, summaries)
+    seconds = next(summary["seconds"] for job, summary in zip(jobs, summaries, strict=True) if job == delivered)
     with publishing(directory) as draft:
         _copy_weights(delivered, draft)
         if keep == "all":
             for job, _ in compared:
                 _copy_weights(job, draft / "cells" / _folder(job))
-        _write_cells(draft, table, compared)
-    return delivered
+        _write_cells(draft, cells_table(*zip(*compared, strict=True)), compared)
+        whose = {"strategy": delivered.entrant, "label_budget": compared[0][0].label_budget, "seed": delivered.seed}
+        write_json(draft / SPEED, whose | {"seconds": seconds, **speed})
+
+
+def _compared(jobs: Sequence[Job], summaries: Sequence[dict[str, Any]]) -> list[tuple[Job, dict[str, Any]]]:
+    return [pair for pair in zip(jobs, summaries, strict=True) if pair[0].fold != ALL_ROWS]
 
 
 def publish_selection(

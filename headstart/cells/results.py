@@ -15,6 +15,7 @@ CELLS = "cells.csv"
 LABELLED = "labelled.json"
 SELECTION = "selection.json"
 ROUNDS = "rounds.json"
+SPEED = "speed.json"
 
 
 def read_cells(directory: Path) -> pd.DataFrame:
@@ -50,6 +51,15 @@ def read_rounds(directory: Path) -> dict[str, Any]:
 def with_remedies(strategies: Sequence[str], remedies: Sequence[str]) -> tuple[str, ...]:
     """The strategies of a run with those that remedies brought in, in the order of their coming."""
     return tuple(dict.fromkeys((*strategies, *remedies)))
+
+
+def read_speed(directory: Path) -> dict[str, Any]:
+    """What a delivered model's predictions were measured at, with strategy (the entrant), label_budget and seed.
+
+    label_budget is the headline's where the model was trained on all labelled rows; seconds are its training's.
+    """
+    speed: dict[str, Any] = json.loads((directory / SPEED).read_text())
+    return speed
 
 
 def rank_entrants(cells: pd.DataFrame, strategies: Sequence[str] = ()) -> list[str]:

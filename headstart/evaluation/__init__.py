@@ -14,8 +14,10 @@ control.py       is training from scratch a control that can be trusted?
 savings.py       labels and compute saved
 gap.py           the train-test gap
 ranking.py       which source's features tell the target apart best, before anything is trained
+explore.py       clusters of the target as W sees it and as it is given; spaces.py: components, k-means, figures
+clusters.py      clusters.json as frozen models, and in words
 resolution.py    the half-width to expect, before anything is trained
-document.py      verdict.json as frozen models
+document.py      verdict.json as frozen models; frozen.py: what such documents are made of
 sentences.py     the same in words
 settings.py      the knobs of this room
 """

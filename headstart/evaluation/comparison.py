@@ -1,14 +1,16 @@
 """The tables of a run: comparison.csv, predictions.parquet, and the snapshots behind the convergence panel."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from headstart.entrants import CONTROL, Entrant
 from headstart.errors import DataError
+from headstart.evaluation.metrics import PREDICTION, SPEEDS
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
 COMPARISON = ["strategy", "family", "label_budget", "seed", "split", "metric", "value", "seconds"]
@@ -16,18 +18,27 @@ PREDICTIONS = ["id", "strategy", "label_budget", "seed", "truth", "prediction", 
 SNAPSHOTS = ["strategy", "variant", "label_budget", "seed", "progress", "compute"]
 
 
-def comparison_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
+def comparison_table(
+    outcomes: Outcomes, families: Mapping[str, str], speeds: Sequence[Mapping[str, Any]] = ()
+) -> pd.DataFrame:
     """One row for each training, split and metric; a variant of the control appears as "scratch:half_steps".
 
     Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
     training's. A score that does not exist (the training accuracy of what was never trained) has no row.
+    speeds: of each delivered model, as cells/results.py reads them; the split of their rows is PREDICTION.
     """
     rows = [
         (cell[0], families[Entrant.parse(cell[0]).strategy], cell[1], cell[2], *measured, _seconds(outcomes, cell))
         for cell in ordered_trainings(outcomes, families)
         for measured in _measured(outcomes, cell)
     ]
-    return pd.DataFrame(rows, columns=COMPARISON)
+    return pd.DataFrame(rows + [row for speed in speeds for row in _speed_rows(speed, families)], columns=COMPARISON)
+
+
+def _speed_rows(speed: Mapping[str, Any], families: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    family = families[Entrant.parse(speed["strategy"]).strategy]
+    whose = (speed["strategy"], family, speed["label_budget"], speed["seed"], PREDICTION)
+    return [(*whose, metric, speed[metric], speed["seconds"]) for metric in SPEEDS]
 
 
 def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:

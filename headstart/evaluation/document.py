@@ -1,32 +1,13 @@
 """verdict.json as frozen models: fractions (of values: amounts in their unit), null where undefined."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from headstart.evaluation.decision import Reason, Word
-
-
-def _significant(value: float) -> float:
-    """12 significant digits: machines differ in the last ones, and equal verdicts should be equal bytes."""
-    return float(f"{value:.12g}") + 0.0  # + 0.0 turns -0.0 into 0.0
-
+from headstart.evaluation.frozen import Model, Number
 
 Bound = Literal["=", ">=", "<="]
-Number = Annotated[float, AfterValidator(_significant)]
-
-
-class Model(BaseModel):
-    """What all parts of the document have in common: frozen, nothing unknown, neither NaN nor infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Saving(Model):

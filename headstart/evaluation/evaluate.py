@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from pydantic import JsonValue
@@ -41,6 +42,7 @@ def evaluate(
     measure: Measure = RATE,
     folds: int = 0,
     expected_overlap: float = 0.0,
+    speeds: Sequence[Mapping[str, Any]] = (),
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -55,6 +57,7 @@ def evaluate(
     opened: how often these test rows were opened, this time included.
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
+    speeds: of each delivered model's predictions: strategy, label_budget, seed, seconds, and the metrics of SPEEDS.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
@@ -65,7 +68,7 @@ def evaluate(
     )
     question = Question(chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap)
     return Evaluation(
-        comparison=comparison_table(outcomes, families),
+        comparison=comparison_table(outcomes, families, speeds),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
         verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds),

@@ -1,4 +1,4 @@
-"""Metrics of one cell's test predictions."""
+"""Metrics of one cell's test predictions, and the names of what is measured of a delivered model's speed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +7,8 @@ from headstart.evaluation.intervals import Floats
 
 Labels = NDArray[np.intp]
 
+PREDICTION = "prediction"  # what stands in place of a split where a model's speed is meant
+SPEEDS = ("rows_per_second", "latency_ms_p50", "latency_ms_p99")
 SMALLEST = 1e-15  # a probability of 0 for what was true counts as this: log loss stays finite
 
 

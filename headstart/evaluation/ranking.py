@@ -6,7 +6,7 @@ sizes beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,10 @@ from scipy.stats import kendalltau
 from scipy.stats import t as student
 
 from headstart.entrants import Entrant
+from headstart.objectives.kinds import Kind
+from headstart.strategies.table import STRATEGIES
 
+GAPS = ("behind", "behind_low", "behind_high")
 RIDGE, KNN, LOGME, SIZE = METHODS = ("ridge", "knn", "logme", "size")
 
 Floats = NDArray[np.float64]
@@ -30,6 +33,36 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A source in its place, the scores as the metric has them.
+
+    ridge, knn: on labels left out in turn. behind: by how much ridge's score is below the best's (positive is worse
+    whatever the metric), None of the best itself. rows: the source's. fine_tuned: what fine-tuning from it came to on
+    test rows, None where nobody fine-tuned from several.
+    """
+
+    source: str
+    ridge: Estimate
+    behind: Estimate | None
+    knn: float
+    logme: float
+    rows: int
+    fine_tuned: float | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Sources, the best by ridge first.
+
+    taus: Kendall's, by method, with what fine-tuning from `known` of them came to.
+    """
+
+    sources: tuple[Ranked, ...]
+    taus: dict[str, float]
+    known: int
 
 
 def mean_of_draws(scores: Sequence[Floats], *, confidence: float) -> Estimate:
@@ -92,6 +125,36 @@ def _moments(
     shrink = beta * squares / (alpha + beta * squares)
     weights = np.divide(shrink, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0) * projected
     return float(shrink.sum()), float((weights**2).sum()), float((((1 - shrink) * projected) ** 2).sum()) + outside
+
+
+def read_ranking(table: pd.DataFrame, comparison: pd.DataFrame | None, *, kind: Kind, label_budget: int) -> Ranking:
+    """What ranking.csv says, and beside it what fine-tuning came to as far as comparison.csv has it."""
+    ways = [entry.name for entry in STRATEGIES if entry.role == "transfer"]
+    known = (
+        {} if comparison is None else fine_tuned(comparison, metric=kind.metric, label_budget=label_budget, ways=ways)
+    )
+    numbers = table.set_index(["source", "method"])[["value", "low", "high", *GAPS]].astype(float).T.to_dict()
+    order = [str(name) for name in table[table["method"] == RIDGE]["source"]]
+    sources = [_ranked({method: numbers[name, method] for method in METHODS}, name, kind, known) for name in order]
+    best = replace(sources[0], behind=None)
+    taus = agreement(table, {name: kind.sign * value for name, value in known.items()})
+    return Ranking((best, *sources[1:]), taus, sum(found.fine_tuned is not None for found in sources))
+
+
+def _ranked(own: Mapping[str, Mapping[str, float]], name: str, kind: Kind, known: Mapping[str, float]) -> Ranked:
+    """own: one source's numbers, by method."""
+    ridge = own[RIDGE]
+    low, high = sorted((kind.value(ridge["low"]), kind.value(ridge["high"])))
+    behind, least, most = (ridge[column] for column in GAPS)
+    return Ranked(
+        source=name,
+        ridge=Estimate(kind.value(ridge["value"]), low, high),
+        behind=Estimate(-behind, -most, -least),
+        knn=kind.value(own[KNN]["value"]),
+        logme=own[LOGME]["value"],
+        rows=int(own[SIZE]["value"]),
+        fine_tuned=known.get(name),
+    )
 
 
 def fine_tuned(comparison: pd.DataFrame, *, metric: str, label_budget: int, ways: Sequence[str]) -> dict[str, float]:

@@ -75,25 +75,40 @@ def _write_shares(axes: "Axes", matrix: NDArray[np.float64]) -> None:
 
 def map_figure(name: str, title: str, found: Map, classes: Sequence[str]) -> Drawing:
     """Scatter of a map's points by class, each class named at the middle of its points."""
-
-    def paint(figure: "Figure") -> None:
-        axes = figure.subplots()
-        labels = np.asarray(found.labels)
-        for place, each in enumerate(classes):
-            points = found.points[labels == each]
-            if len(points):
-                _cloud(axes, points, each, class_look(place))
-        if len(classes) <= _MOST_NAMES:
-            _name_clouds(axes, found, labels, classes)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlabel(f"first component ({found.shares[0]:.0%} of the variance)")
-        axes.set_ylabel(f"second component ({found.shares[1]:.0%})")
-
     alt = (
         f"Map of {title}: {words.counted(len(found.labels), 'target row')} by class on two principal components; "
         f"nearest-neighbour accuracy {words.percent(found.accuracy)}."
     )
+    return draw_clouds(name, alt, found.points, found.labels, classes, found.shares)
+
+
+def draw_clouds(
+    name: str,
+    alt: str,
+    points: NDArray[np.float64],
+    labels: Sequence[str],
+    names: Sequence[str],
+    shares: tuple[float, float],
+) -> Drawing:
+    """Rows on two principal components by what they are, each kind named at the middle of its points.
+
+    points (rows, 2), labels (rows,) out of `names`; shares: of the variance on either axis.
+    """
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        given = np.asarray(labels)
+        for place, each in enumerate(names):
+            own = points[given == each]
+            if len(own):
+                _cloud(axes, own, each, class_look(place))
+        if len(names) <= _MOST_NAMES:
+            _name_clouds(axes, points, given, names)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel(f"first component ({shares[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second component ({shares[1]:.0%})")
+
     return draw(name, alt, paint, size=(460, 420))
 
 
@@ -112,12 +127,12 @@ def _cloud(axes: "Axes", points: NDArray[np.float64], name: str, look: Look) -> 
     tip(line, name)
 
 
-def _name_clouds(axes: "Axes", found: Map, labels: NDArray[np.str_], classes: Sequence[str]) -> None:
+def _name_clouds(axes: "Axes", points: NDArray[np.float64], labels: NDArray[np.str_], names: Sequence[str]) -> None:
     box = {"boxstyle": "round,pad=0.25", "facecolor": COLOURS["card"], "alpha": 0.82, "linewidth": 0}
-    for name in classes:
-        points = found.points[labels == name]
-        if len(points):
-            x, y = np.median(points, axis=0)
+    for name in names:
+        own = points[labels == name]
+        if len(own):
+            x, y = np.median(own, axis=0)
             text = words.shorten(name, _LONGEST_NAME)
             axes.text(x, y, text, ha="center", va="center", weight="bold", bbox=box, in_layout=False)
 

@@ -9,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from headstart.entrants import source_as_it_is
+from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import RATE, Measure
+from headstart.evaluation.ranking import Ranking
 from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.words import counted, percent
 
@@ -78,6 +80,15 @@ class ReportInputs:
 
     measure: Measure = RATE
     """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit."""
+
+    clusters: Clusters | None = None
+    """Clusters of target rows outside of the test rows, as W sees them and as they are given."""
+
+    cluster_images: Mapping[str, Picture] = field(default_factory=dict)
+    """The pictures of the clusters' examples by id."""
+
+    ranking: Ranking | None = None
+    """The sources by what their W knows of the target, before anything was fine-tuned."""
 
     @property
     def source(self) -> str:

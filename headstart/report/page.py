@@ -12,7 +12,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from headstart.entrants import CONTROL
-from headstart.report import words
+from headstart.evaluation.clusters import answer, sentence
+from headstart.report import clusters, words
 from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
 from headstart.report.curves import convergence_figure, efficiency_figure
@@ -20,6 +21,7 @@ from headstart.report.inputs import ReportInputs
 from headstart.report.intervals import contrast_figure, difference_figure
 from headstart.report.maps import make_map, make_value_map
 from headstart.report.pictures import samples, won_and_lost
+from headstart.report.sources import agreement_said, ranking_rows
 from headstart.report.summary import (
     comparison_rows,
     confusion,
@@ -75,28 +77,35 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
         "efficiency": efficiency_figure(inputs),
         "difference": difference_figure(inputs),
         "convergence": convergence_figure(inputs),
+        "clusters": clusters.cluster_figure(inputs.clusters) if inputs.clusters else None,
     }
     errors, maps = _errors(inputs), _maps(inputs)
     panels = [*(panel.drawing for panel in errors), *(panel.drawing for panel in maps)]
-    return _words(inputs) | {
-        "inputs": inputs,
-        "figures": figures,
-        "errors": errors,
-        "maps": maps,
-        "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
-        "sections": _sections(figures, maps),
-        "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
-        "costs": cost_rows(inputs),
-        "comparison": comparison_rows(inputs),
-        "other_columns": other_columns(inputs),
-        "cards": [
-            *(
-                ("source", card, samples(shots))
-                for card, shots in zip(inputs.source_cards, inputs.source_samples, strict=True)
-            ),
-            ("target", inputs.target_card, samples(inputs.target_samples)),
-        ],
-    }
+    return (
+        _words(inputs)
+        | _explored(inputs)
+        | {
+            "inputs": inputs,
+            "figures": figures,
+            "errors": errors,
+            "maps": maps,
+            "drawings": [drawing for drawing in [*figures.values(), *panels] if drawing is not None],
+            "sections": _sections(inputs, figures, maps),
+            "flipped": list(zip(("won", "lost"), won_and_lost(inputs), strict=True)),
+            "ranking": ranking_rows(inputs),
+            "taus": agreement_said(inputs),
+            "costs": cost_rows(inputs),
+            "comparison": comparison_rows(inputs),
+            "other_columns": other_columns(inputs),
+            "cards": [
+                *(
+                    ("source", card, samples(shots))
+                    for card, shots in zip(inputs.source_cards, inputs.source_samples, strict=True)
+                ),
+                ("target", inputs.target_card, samples(inputs.target_samples)),
+            ],
+        }
+    )
 
 
 def _words(inputs: ReportInputs) -> dict[str, Any]:
@@ -119,7 +128,24 @@ def _words(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
-def _sections(figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]) -> list[tuple[str, str]]:
+def _explored(inputs: ReportInputs) -> dict[str, Any]:
+    """What the section on clusters has; nothing where nobody explored."""
+    document = inputs.clusters
+    if document is None:
+        return {"explored": None}
+    return {
+        "explored": document,
+        "cluster_answer": answer(document),
+        "cluster_sentence": words.sentence(sentence(document)),
+        "cluster_columns": [title for _, title in clusters.columns(document)],
+        "cluster_rows": clusters.rows(document),
+        "strips": clusters.strips(inputs),
+    }
+
+
+def _sections(
+    inputs: ReportInputs, figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]
+) -> list[tuple[str, str]]:
     """(anchor, name) of each section that the bar on top leads to; those that may be missing only if they are not."""
     there = {"efficiency": "Labels", "difference": "Strategies", "convergence": "Control"}
     return [
@@ -127,7 +153,9 @@ def _sections(figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]) -
         ("cost", "Cost"),
         ("errors", "Errors"),
         ("pictures", "Pictures"),
+        *([("clusters", "Clusters")] if inputs.clusters else []),
         *([("map", "Map")] if maps else []),
+        *([("sources", "Sources")] if inputs.ranking else []),
         ("comparison", "Comparison"),
         ("data", "Data"),
         ("reproduce", "Reproduce"),
@@ -217,6 +245,8 @@ def _environment() -> Environment:
         "counted",
         "flops",
         "duration",
+        "milliseconds",
+        "rate",
         "shorten",
         "probability",
     ):

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from headstart.entrants import CONTROL, Entrant
+from headstart.evaluation.metrics import PREDICTION, SPEEDS
 from headstart.report import words
 from headstart.report.inputs import ReportInputs
 
@@ -203,14 +204,20 @@ def _role(inputs: ReportInputs, strategy: str, budget: int) -> str:
 
 
 def cost_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """What one training of each strategy took at the headline budget, as means over seeds, with bar lengths in %."""
+    """What one training of each strategy took at the headline budget, as means over seeds, with bar lengths in %.
+
+    Beside it how fast its delivered model predicts; a variant is not delivered, nor a second source's.
+    """
     cells = inputs.cells[inputs.cells["label_budget"] == inputs.headline_budget]
     cells = cells if len(cells) else inputs.cells
     rank = {name: place for place, name in enumerate(order(inputs))}
     cells = cells.assign(variant=cells["variant"].fillna("").astype(str))
     groups = [(str(s), str(v), own) for (s, v), own in cells.groupby(["strategy", "variant"], sort=False)]
     groups.sort(key=lambda group: (rank.get(group[0], len(rank)), group[1]))  # "" first: the strategy itself
-    rows = [_cost_row(label(strategy, variant), own) for strategy, variant, own in groups]
+    rows = [
+        _cost_row(label(strategy, variant), own) | _speed(inputs, strategy, variant)
+        for strategy, variant, own in groups
+    ]
     for quantity in ("seconds", "total"):
         longest = max((row[quantity] or 0.0 for row in rows), default=0.0)
         for row in rows:
@@ -223,6 +230,12 @@ def _cost_row(name: str, own: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {key: words.known(own[key].mean()) for key in numbers}
     total = None if row["compute"] is None else row["compute"] + (row["pretraining_compute"] or 0.0)
     return row | {"strategy": name, "total": total}
+
+
+def _speed(inputs: ReportInputs, strategy: str, variant: str) -> dict[str, float | None]:
+    table = inputs.comparison[(inputs.comparison["split"] == PREDICTION) & (inputs.comparison["strategy"] == strategy)]
+    measured = {} if variant else dict(zip(table["metric"], table["value"], strict=True))
+    return {metric: words.known(measured.get(metric)) for metric in SPEEDS}
 
 
 # ---- predictions ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Fractions come in, points and percent go out: files hold fractions, only sentenc
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,14 @@ def count(value: Any) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
+def rate(value: Any) -> str:
+    """Things a second, with no more digits than a measurement has: 12345.6 -> "12,300", 8.44 -> "8.4"."""
+    number = known(value)
+    if number is None or number <= 0:
+        return UNKNOWN
+    return f"{float(f'{number:.3g}'):,.0f}" if number >= 99.5 else f"{number:.2g}"
+
+
 def brief(value: float) -> str:
     """A count that may be a mean over seeds: 12 -> "12", 12.4 -> "12.4"."""
     return count(value) if float(value).is_integer() else f"{value:,.1f}"
@@ -105,6 +114,12 @@ def duration(value: Any) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+def milliseconds(value: Any) -> str:
+    """A latency with two significant digits below ten: 0.8412 -> "0.84 ms", 12.34 -> "12 ms"."""
+    number = known(value)
+    return UNKNOWN if number is None else f"{number:.0f} ms" if number >= 9.95 else f"{number:.2g} ms"
+
+
 def probability(value: Any) -> str:
     """A p-value, its parts kept on one line: 0.012 -> "p = .012"."""
     number = known(value)
@@ -139,6 +154,11 @@ def times_interval(saved: Mapping[str, Any] | None) -> str:
 def metric(name: str) -> str:
     """A metric's name as the tables head their columns: "macro F1", "RMSE"."""
     return {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}.get(name, name.replace("_", " ").replace("f1", "F1"))
+
+
+def sentence(text: str) -> str:
+    """A line of the terminal's as the page writes it: a capital, true minus signs, ranges in words, a full stop."""
+    return re.sub(r"-(?=\d)", MINUS, re.sub(r"(?<=\d)\.\.", " to ", _capital(text))) + "."
 
 
 def headline(sentence: str) -> tuple[str, str]:

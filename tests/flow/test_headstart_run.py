@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
-STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "rank"]
+STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "explore", "rank"]
 STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["remedy", "select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")
 
@@ -134,6 +134,7 @@ def test_prefect_shows_the_steps_by_name(first_run):
         "ingest source shapes",
         "pretrain resnet8 on shapes (device)",
         "extract features of shapes and sketches (device)",
+        "explore",
         "rank",
         *(f"finetune {name}, {grid} (device)" for name in STRATEGIES),
         "select (device)",
@@ -276,6 +277,7 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
             "headstart.reused.ingest_source/shapes": first["ingest_source@shapes"],
             "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
             "headstart.reused.extract": first["extract"],
+            "headstart.reused.explore": first["explore"],
             "headstart.reused.rank": first["rank"],
             **{f"headstart.reused.finetune/{name}": first[f"finetune@{name}"] for name in STRATEGIES[:4]},
         }

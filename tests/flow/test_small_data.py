@@ -62,6 +62,16 @@ def test_each_seed_predicts_each_row_once(few) -> None:
     assert table["seed"].nunique() == SEEDS
 
 
+def test_its_rows_are_explored_and_its_speed_is_that_of_what_is_delivered(few) -> None:
+    project, _ = few
+    found = json.loads((project.root / "reports" / "clusters.json").read_text())
+    assert (found["rows"], found["labelled"], found["sources"][0]["compared"]["k"]) == (60, 60, 3)
+    comparison = pd.read_csv(project.root / "reports" / "comparison.csv")
+    speed = comparison[comparison["split"] == "prediction"]
+    assert set(speed["label_budget"]) == {10}
+    assert speed["seconds"].notna().all()
+
+
 def test_the_delivered_model_is_trained_on_all_rows_and_says_so(few) -> None:
     project, done = few
     folder = (

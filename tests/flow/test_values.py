@@ -54,6 +54,14 @@ def test_its_words_are_of_degrees_and_labels_in_all(run):
     assert "points of" not in page
 
 
+def test_clusters_say_how_much_of_the_values_lies_between_them(run):
+    project, _ = run
+    found = json.loads((project.root / "reports" / "clusters.json").read_text())
+    assert (found["kind"], found["metric"], found["unit"]) == ("value", "explained", "degrees")
+    assert 0 < found["sources"][0]["compared"]["explained"]["value"] < 1
+    assert all(cluster["sd"] > 0 for cluster in found["shown"]["clusters"])
+
+
 def test_nothing_is_left_to_do_and_new_images_get_a_value(run):
     project, _ = run
     assert project.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"

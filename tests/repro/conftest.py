@@ -57,6 +57,7 @@ def _run(project: Any, *, until: str = "report") -> dict[str, str]:
             run.step("ingest_source", source)
             run.step("pretrain", source)
         run.step("extract")
+        run.step("explore")
         run.step("rank")
         for strategy in settings.finetune.strategies:
             run.step("finetune", strategy)

@@ -26,7 +26,16 @@ def two(cold, run_warm, draw_pictures, tmp_path_factory):
 def test_one_more_source_trains_its_own_w_and_its_own_cells(two):
     project, results, before = two
     ran = {name for name, outcome in results.items() if outcome == "ran"}
-    again = {"extract", "rank", *(f"finetune@{name}" for name in ENTRANTS), "remedy", "select", "evaluate", "report"}
+    again = {
+        "extract",
+        "explore",
+        "rank",
+        *(f"finetune@{name}" for name in ENTRANTS),
+        "remedy",
+        "select",
+        "evaluate",
+        "report",
+    }
     assert ran == {"ingest_source@blobs", "pretrain@blobs"} | again
     assert results["finetune@scratch"] == results["pretrain@shapes"] == "unchanged"
     now = project.cells()
@@ -64,6 +73,8 @@ def test_the_verdict_names_whose_w_it_is(two):
     assert card["strategy"] == selection["strategy"]
     page = (project.root / "reports" / "report.html").read_text()
     assert page.count('<span class="role">source</span>') == 2
+    assert "Which source knows the target best?" in page
+    assert "Kendall's tau" in page
 
 
 def test_back_to_one_source_everything_is_restored(two, run_warm, cold, tmp_path: Path):

@@ -6,7 +6,12 @@ from pathlib import Path
 def test_both_end_with_the_same_bytes(cold, warm) -> None:
     assert warm.weights() == cold.weights()
     assert len(warm.weights()) == 7
-    for name in ("reports/predictions.parquet", "reports/verdict.json", "models/selection/selection.json"):
+    for name in (
+        "reports/clusters.json",
+        "reports/predictions.parquet",
+        "reports/verdict.json",
+        "models/selection/selection.json",
+    ):
         assert (warm.root / name).read_bytes() == (cold.root / name).read_bytes()
 
 

@@ -32,7 +32,7 @@ def test_headstart_commands_parse_and_name_real_settings() -> None:
     assert len(commands) >= 6
     for command in commands:
         options, rest = _parser().parse_known_args([word for word in command.split() if word != "--help"])
-        assert options.command in {"run", "check", "rank", "predict", "status", "list", "devices", "ui"}
+        assert options.command in {"run", "check", "rank", "explore", "predict", "status", "list", "devices", "ui"}
         assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= {*knobs(Settings()), *EXTRAS}
 
 

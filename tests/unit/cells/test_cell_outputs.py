@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from headstart.cells.grid import budget_jobs, headline_jobs
-from headstart.cells.outputs import best_cell, publish_selection, publish_strategy
-from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection
+from headstart.cells.outputs import best_cell, delivered_job, publish_selection, publish_strategy
+from headstart.cells.results import read_cells, read_labelled, read_predictions, read_selection, read_speed
 from headstart.cells.run import run_cell
 from headstart.errors import IntegrityError
 from headstart.storage.publish import verify
@@ -25,11 +25,16 @@ def run(domain, tmp_path_factory):
     return jobs, [run_cell(job, Accelerator()) for job in jobs]
 
 
+def publish(folder, jobs, summaries, *, keep="chosen"):
+    """What a strategy's folder comes to; returns the delivered job."""
+    delivered = delivered_job(jobs, summaries)
+    publish_strategy(folder, jobs, summaries, delivered=delivered, speed={"rows_per_second": 640.0}, keep=keep)
+    return delivered
+
+
 @pytest.fixture
 def published(run, tmp_path):
-    jobs, summaries = run
-    delivered = publish_strategy(tmp_path / "scratch", jobs, summaries, keep="chosen")
-    return tmp_path / "scratch", delivered
+    return tmp_path / "scratch", publish(tmp_path / "scratch", *run)
 
 
 def test_the_files_of_a_strategy(published):
@@ -41,6 +46,7 @@ def test_the_files_of_a_strategy(published):
         "history.csv",
         "cells.csv",
         "labelled.json",
+        "speed.json",
     }
 
 
@@ -52,6 +58,17 @@ def test_delivered_are_the_weights_that_validate_best(run, published):
     assert (folder / "weights.safetensors").read_bytes() == (delivered.directory / "weights.safetensors").read_bytes()
     card, _ = read_weights(folder)
     assert (card.strategy, card.seed, card.label_budget) == ("scratch", delivered.seed, 4)
+
+
+def test_a_speed_comes_back_with_whose_it_is_and_what_its_training_took(run, published):
+    folder, delivered = published
+    assert read_speed(folder) == {
+        "strategy": "scratch",
+        "label_budget": 4,
+        "seed": delivered.seed,
+        "seconds": run[1][run[0].index(delivered)]["seconds"],
+        "rows_per_second": 640.0,
+    }
 
 
 def test_cells_come_back_as_they_were(run, published):
@@ -91,7 +108,7 @@ def test_labelled_ids_come_back_by_budget_and_seed(run, published):
 def test_a_cell_without_a_rate_comes_back_without_one(domain, tmp_path):
     jobs = budget_jobs(domain.settings, "linear_probe", 4, domain.places, {})
     jobs = [replace(job, cells=str(tmp_path / "cells")) for job in jobs]
-    publish_strategy(tmp_path / "probe", jobs, [run_cell(job, Accelerator()) for job in jobs], keep="chosen")
+    publish(tmp_path / "probe", jobs, [run_cell(job, Accelerator()) for job in jobs])
     cells = read_cells(tmp_path / "probe")
     assert cells["learning_rate"].isna().all()
     assert cells["variant"].tolist() == ["", ""]
@@ -99,7 +116,7 @@ def test_a_cell_without_a_rate_comes_back_without_one(domain, tmp_path):
 
 def test_all_weights_are_kept_on_demand(run, tmp_path):
     jobs, summaries = run
-    publish_strategy(tmp_path / "scratch", jobs, summaries, keep="all")
+    publish(tmp_path / "scratch", jobs, summaries, keep="all")
     kept = sorted(path.name for path in (tmp_path / "scratch" / "cells").iterdir())
     assert kept == ["4-0", "4-0-half_steps", "4-1", "4-1-half_steps"]
     for job, name in zip(jobs, ("4-0", "4-1", "4-0-half_steps", "4-1-half_steps"), strict=True):
@@ -114,16 +131,16 @@ def test_of_several_sources_the_best_on_average_is_delivered(run, tmp_path):
     jobs = [replace(job, source=source) for source in ("photos", "drawings") for job in (first, second)]
     scores = (0.9, 0.5, 0.8, 0.8)
     summaries = [own | {"validation_score": score} for own, score in zip([*cells, *cells], scores, strict=True)]
-    delivered = publish_strategy(tmp_path / "scratch", jobs, summaries, keep="all")
+    delivered = publish(tmp_path / "scratch", jobs, summaries, keep="all")
     assert (delivered.source, delivered.entrant) == ("drawings", "scratch@drawings")
+    assert read_speed(tmp_path / "scratch")["strategy"] == "scratch@drawings"
     assert read_cells(tmp_path / "scratch")["strategy"].tolist() == ["scratch@photos"] * 2 + ["scratch@drawings"] * 2
     kept = {path.name for path in (tmp_path / "scratch" / "cells").iterdir()}
     assert kept == {f"4-{seed}-from-{source}" for seed in (0, 1) for source in ("photos", "drawings")}
 
 
 def test_publishing_again_gives_the_same_bytes(run, published, tmp_path):
-    jobs, summaries = run
-    publish_strategy(tmp_path / "again", jobs, summaries, keep="chosen")
+    publish(tmp_path / "again", *run)
     assert verify(tmp_path / "again") == verify(published[0])
 
 

@@ -13,8 +13,8 @@ from headstart.cells.cell import Cell
 from headstart.cells.effective import effective, lowered
 from headstart.cells.grid import budget_jobs, cells_table, headline_jobs, refit_jobs
 from headstart.cells.job import ALL_ROWS
-from headstart.cells.outputs import publish_strategy
-from headstart.cells.results import read_cells, read_labelled, read_predictions
+from headstart.cells.outputs import delivered_job, publish_strategy
+from headstart.cells.results import read_cells, read_labelled, read_predictions, read_speed
 from headstart.cells.run import read_summary, run_cell
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import Pack, read_test_labels
@@ -261,7 +261,8 @@ def published(settings, places, root):
     jobs = headline_jobs(settings, "scratch", places, {"few": 1})
     jobs += refit_jobs(jobs)
     summaries = [run_cell(job, Accelerator()) for job in jobs]
-    delivered = publish_strategy(root / "scratch", jobs, summaries, keep="all")
+    delivered = delivered_job(jobs, summaries)
+    publish_strategy(root / "scratch", jobs, summaries, delivered=delivered, speed={"rows_per_second": 9.0}, keep="all")
     return root / "scratch", jobs, delivered
 
 
@@ -283,6 +284,13 @@ class TestWhatIsPublished:
             merged = own.merge(there, on=["id", "progress"], suffixes=("", "_there"))
             assert len(merged) == len(own)
             assert (merged["prediction"] == merged["prediction_there"]).all()
+
+    def test_the_speed_is_that_of_what_is_delivered_and_stands_with_the_headline(self, published, settings):
+        folder, _, delivered = published
+        speed = read_speed(folder)
+        assert delivered.label_budget == 0
+        assert (speed["strategy"], speed["label_budget"]) == ("scratch", settings.finetune.label_budget)
+        assert speed["seconds"] == read_summary(delivered)["seconds"]
 
     def test_cells_are_one_row_a_seed_and_the_refit_is_none(self, published):
         cells = read_cells(published[0])

@@ -198,6 +198,18 @@ def test_comparison_table():
     )
 
 
+def test_what_is_measured_of_predictions_stands_beside_the_scores():
+    speed = {"strategy": "full", "label_budget": 10, "seed": 1, "seconds": 2.5, "batch_rows": 256}
+    speed |= {"rows_per_second": 640.0, "latency_ms_p50": 1.5, "latency_ms_p99": 3.0}
+    table = comparison_table(outcomes(), FAMILIES, [speed])
+    assert table.iloc[:-3].equals(comparison_table(outcomes(), FAMILIES))
+    assert table.iloc[-3:].to_numpy().tolist() == [
+        ["full", "fine-tuning", 10, 1, "prediction", "rows_per_second", 640.0, 2.5],
+        ["full", "fine-tuning", 10, 1, "prediction", "latency_ms_p50", 1.5, 2.5],
+        ["full", "fine-tuning", 10, 1, "prediction", "latency_ms_p99", 3.0, 2.5],
+    ]
+
+
 def test_a_training_score_that_does_not_exist_has_no_row():
     cells = frames()["cells"]
     cells.loc[cells["strategy"] == "source", "train_score"] = np.nan

@@ -1,13 +1,15 @@
 """Ranking of sources: LogME against an independent computation of the evidence, and the interval of a mean of draws."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-from headstart.evaluation.ranking import logme, mean_of_draws
+from headstart.evaluation.ranking import Estimate, logme, mean_of_draws, read_ranking
+from headstart.objectives.kinds import CLASS, VALUE
 
 
 def largest_evidence(features: np.ndarray, y: np.ndarray) -> float:
@@ -76,3 +78,47 @@ def test_it_covers_the_truth_as_often_as_it_says(sd):
         found = mean_of_draws([(draw.uniform(size=80) < level).astype(float) for level in levels], confidence=0.95)
         hits += found.low <= 0.7 <= found.high
     assert 0.91 <= hits / 400 <= 0.995
+
+
+def table(sign: int = 1) -> pd.DataFrame:
+    """Letters before blobs; LogME and size have no interval. sign: -1 turns scores into those of errors."""
+    scores = {"letters": (0.9, 0.85, 0.95, 0.0, 0.0, 0.0), "blobs": (0.7, 0.6, 0.8, -0.2, -0.3, -0.1)}
+    if sign < 0:
+        scores = {"letters": (-4.0, -5.0, -3.0, 0.0, 0.0, 0.0), "blobs": (-6.0, -8.0, -4.0, -2.0, -5.0, 1.0)}
+    rows = [(name, "ridge", *own, place) for place, (name, own) in enumerate(scores.items(), start=1)]
+    rows += [(name, "knn", 0.5 * sign, 0.4 * sign, 0.6 * sign, 0.0, 0.0, 0.0, 1) for name in scores]
+    rows += [(name, "logme", -0.3, *[None] * 5, 1) for name in scores]
+    rows += [("letters", "size", 500.0, *[None] * 5, 2), ("blobs", "size", 900.0, *[None] * 5, 1)]
+    names = ["source", "method", "value", "low", "high", "behind", "behind_low", "behind_high", "place"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def tuned(metric: str, **values: float) -> pd.DataFrame:
+    rows = [(f"{way}@{name}", 10, "test", metric, value) for name, value in values.items() for way in ("full", "lp_ft")]
+    rows += [("full@letters", 10, "prediction", "rows_per_second", 9.0)]
+    return pd.DataFrame(rows, columns=["strategy", "label_budget", "split", "metric", "value"])
+
+
+def test_a_ranking_has_each_source_in_its_place_with_what_fine_tuning_came_to():
+    found = read_ranking(table(), tuned("accuracy", letters=0.95, blobs=0.8), kind=CLASS, label_budget=10)
+    first, second = found.sources
+    assert (first.source, first.behind, first.ridge) == ("letters", None, Estimate(0.9, 0.85, 0.95))
+    assert (second.source, second.behind) == ("blobs", Estimate(0.2, 0.1, 0.3))
+    assert (first.knn, first.logme, first.rows, second.rows) == (0.5, -0.3, 500, 900)
+    assert (first.fine_tuned, second.fine_tuned, found.known) == (pytest.approx(0.95), pytest.approx(0.8), 2)
+    assert found.taus == {"ridge": 1.0, "size": -1.0}  # of knn and logme both are the same
+
+
+def test_errors_are_said_as_errors_and_the_smaller_is_the_better():
+    found = read_ranking(table(-1), tuned("mae", letters=3.0, blobs=2.0), kind=VALUE, label_budget=10)
+    first, second = found.sources
+    assert (first.source, first.ridge) == ("letters", Estimate(4.0, 3.0, 5.0))
+    assert second.behind == Estimate(2.0, -1.0, 5.0)  # further off by so much
+    assert (first.knn, second.fine_tuned) == (0.5, pytest.approx(2.0))
+    assert found.taus["ridge"] == -1.0  # fine-tuning found blobs the better
+
+
+def test_without_a_run_or_with_one_source_nothing_is_known_of_fine_tuning():
+    for comparison in (None, tuned("accuracy")):
+        found = read_ranking(table(), comparison, kind=CLASS, label_budget=10)
+        assert (found.known, found.taus, found.sources[0].fine_tuned) == (0, {}, None)

@@ -62,6 +62,16 @@ def test_a_wrong_flag_exits_with_2_names_it_and_changes_nothing(workspace, capsy
     assert workspace.params.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["rank", "explore"])
+def test_the_light_flows_refuse_a_wrong_flag_in_one_line(workspace, capsys, command) -> None:
+    before = workspace.params.read_bytes()
+    assert run_command([command, "--finetune.seedz", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: unknown flag '--finetune.seedz'")
+    assert len(said.splitlines()) == 1
+    assert workspace.params.read_bytes() == before
+
+
 def test_flags_are_written_with_comments_kept_and_the_way_back_restores_the_file(workspace, capsys) -> None:
     before = workspace.params.read_text()
     apply_overrides(workspace, parse_overrides(["--finetune.seeds=3", "--finetune.curve_budgets", "4,8"]))

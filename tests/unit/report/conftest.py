@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
+from headstart.evaluation.clusters import Cluster, Clusters, Figure, Fit, Shown, Vectors
+from headstart.evaluation.ranking import Estimate, Ranked, Ranking
 from headstart.report.inputs import ReportInputs
 
 FAMILIES = {
@@ -18,6 +20,7 @@ FAMILIES = {
     "full": "fully supervised",
 }
 SKILL = {"source": 0.7, "scratch": 2.6, "linear_probe": 2.2, "frozen_blocks": 2.9, "full": 3.7}  # logits
+SPEEDS = {"rows_per_second": 12345.6, "latency_ms_p50": 0.8412, "latency_ms_p99": 12.34}
 BY_BUDGET = {5: -1.1, 10: 0.0, 20: 0.9}
 STEPS = {"scratch": 6.0e13, "frozen_blocks": 1.1e13, "full": 2.0e13, "linear_probe": 4.0e10, "source": 0.0}
 
@@ -80,6 +83,9 @@ def _make(
             "device": "cpu",
             "seeds": list(range(seeds)),
         },
+        "clusters": _clusters(classes, ids),
+        "cluster_images": dict(zip(ids[:4], pictures[:4], strict=True)),
+        "ranking": Ranking((Ranked("mnist5k", Estimate(0.962, 0.945, 0.979), None, 0.966, 0.396, 5000, None),), {}, 0),
     }
     return ReportInputs(**(values | given))
 
@@ -187,6 +193,8 @@ def _comparison(predictions: pd.DataFrame) -> pd.DataFrame:
         test.assign(split="validation", metric="accuracy", value=test["value"] - 0.01),
         test[test["strategy"] != "source"].assign(split="train", metric="accuracy", value=0.998),
     ]
+    last = test[test["label_budget"] == 10].drop_duplicates("strategy", keep="last").assign(split="prediction")
+    parts += [last.assign(metric=name, value=value) for name, value in SPEEDS.items()]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(family=table["strategy"].map(FAMILIES), seconds=12.0)
 
@@ -255,3 +263,36 @@ def _card(name: str, classes: list[str], each: int, removed_overlap: int) -> dic
         "digest": "sha256:9b1c7f0e5a",
         "description": f"Handwritten digits, {name}.",
     }
+
+
+def _clusters(classes: list[str], ids: list[str]) -> Clusters:
+    """Two clusters of W's features, held against raw inputs; the picture is of the first class and of the last."""
+
+    def figure(value: float) -> Figure:
+        return Figure(value=value, low=value - 0.05, high=value + 0.05)
+
+    def fit(k: int, ari: float) -> Fit:
+        return Fit(k=k, silhouette=figure(0.4), nmi=figure(ari + 0.02), ari=figure(ari), explained=None)
+
+    at_two = {"compared": fit(2, 0.89), "chosen": fit(2, 0.89)}
+    parts = [(classes[0], (ids[0], ids[1])), (classes[-1], (ids[2], ids[3]))]
+    drawn = [
+        Cluster(rows=60 - 20 * n, labelled=50, common=((name, 0.9),), mean=None, sd=None, examples=own)
+        for n, (name, own) in enumerate(parts)
+    ]
+    points = ((0.0, 1.0), (1.0, 0.5), (3.0, -1.0))
+    return Clusters(
+        kind="class",
+        unit="",
+        rows=100,
+        of=4000,
+        labelled=90,
+        metric="ari",
+        refits=20,
+        confidence=0.95,
+        sources=(Vectors(source="mnist5k", columns=96, components=8, carried=0.91, gain=figure(0.28), **at_two),),
+        raw=Vectors(
+            source="", columns=784, components=128, carried=0.8, compared=fit(2, 0.61), chosen=fit(14, 0.5), gain=None
+        ),
+        shown=Shown(source="mnist5k", clusters=tuple(drawn), points=points, places=(0, 0, 1), shares=(0.5, 0.2)),
+    )

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import headstart.report.page
+from headstart.evaluation.ranking import Estimate, Ranked, Ranking
 from headstart.report.canvas import COLOURS
 from headstart.report.inputs import ReportInputs
 from headstart.report.page import render
@@ -81,10 +82,12 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         "What a label buys",
         "Every strategy minus scratch",
         "Was the control trained enough?",
-        "What one training costs",
+        "What training and predicting cost",
         "Where they err",
         "Pictures that transfer won and lost",
+        "Do the source’s features already separate the target? Largely",
         "What W sees in the target",
+        "Which source knows the target best?",
         "The comparison",
         "The data",
         "How to reproduce",
@@ -92,6 +95,8 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         assert title in page.words
     for fact in ("has been opened once", "git checkout 4f1c2d9", "backbone: resnet8", "2.14.1", "sha256:9b1c7f0e5a"):
         assert fact in page.words
+    for said in ("predicted rows a second", "12,300 0.84 ms 12 ms"):
+        assert said in page.words
     assert "Doubling its steps gained +0.8 points" in page.words
     assert "has reached its plateau" in page.words
 
@@ -140,6 +145,7 @@ def test_figures_are_files_too(folder: Path) -> None:
         "label-efficiency.svg",
         "differences.svg",
         "convergence.svg",
+        "clusters.svg",
         "confusion-source.svg",
         "confusion-scratch.svg",
         "confusion-full.svg",
@@ -334,3 +340,23 @@ def test_several_sources_have_a_card_each_and_the_chosen_ones_is_the_source(
     for said in ("source from mnist5k", "linear_probe from fonts"):
         assert said in page
     assert "@" not in page.replace("@media", "").replace("@page", "")
+
+
+def test_one_source_is_a_row_of_its_own_without_rivals(page: Page) -> None:
+    own = page.words[page.words.index("Which source knows") : page.words.index("The comparison")]
+    assert "mnist5k 96.2% 94.5% to 97.9% 96.6% 0.40 5,000" in own
+    assert "against the best" not in own
+    assert "Kendall" not in own
+    assert "Sources" in page.words
+
+
+def test_several_sources_stand_beside_what_fine_tuning_came_to(inputs: ReportInputs, tmp_path: Path) -> None:
+    ranked = (
+        Ranked("mnist5k", Estimate(0.962, 0.945, 0.979), None, 0.966, 0.396, 5000, 0.941),
+        Ranked("fonts", Estimate(0.9, 0.85, 0.95), Estimate(0.062, -0.01, 0.134), 0.87, -0.1, 800, 0.9),
+    )
+    given = dataclasses.replace(inputs, ranking=Ranking(ranked, {"size": 1.0, "ridge": 1.0, "knn": -1.0}, 2))
+    words = Page(render(given, tmp_path)).words
+    assert "mnist5k 96.2% 94.5% to 97.9% the best 96.6% 0.40 5,000 94.1%" in words
+    assert "fonts 90.0% 85.0% to 95.0% −6.2 points (−13.4 to +1.0) 87.0% −0.10 800 90.0%" in words
+    assert "that of 2 sources: ridge +1.00, neighbours −1.00, size +1.00" in words

@@ -101,6 +101,14 @@ def test_costs_count_pretraining_for_who_uses_it(inputs: ReportInputs) -> None:
     assert rows["scratch"]["labels"] == 100.0
 
 
+def test_costs_say_how_fast_what_is_delivered_predicts(inputs: ReportInputs) -> None:
+    rows = {row["strategy"]: row for row in summary.cost_rows(inputs)}
+    for name in ("source", "scratch", "full"):
+        assert (rows[name]["rows_per_second"], rows[name]["latency_ms_p99"]) == (12345.6, 12.34)
+    assert rows["scratch, half steps"]["rows_per_second"] is None
+    assert not {pair for pair in summary.other_columns(inputs) if pair[0] == "prediction"}  # it is no score
+
+
 def test_unknown_compute_is_unknown_in_all(inputs: ReportInputs) -> None:
     cells = inputs.cells.assign(compute=np.nan)
     rows = summary.cost_rows(dataclasses.replace(inputs, cells=cells))

@@ -57,6 +57,18 @@ def test_durations(value: Any, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"), [(12345.6, "12,300"), (99.6, "100"), (8.44, "8.4"), (0, "–"), (None, "–")]
+)
+def test_rates_have_no_more_digits_than_a_measurement(value: Any, expected: str) -> None:
+    assert words.rate(value) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.8412, "0.84 ms"), (9.96, "10 ms"), (12.34, "12 ms"), (None, "–")])
+def test_milliseconds(value: Any, expected: str) -> None:
+    assert words.milliseconds(value) == expected
+
+
+@pytest.mark.parametrize(
     ("value", "expected"), [(0.0123, "p = .012"), (1.0, "p = 1.000"), (1e-9, "p < .001"), (None, "–")]
 )
 def test_p_values_stay_on_one_line(value: Any, expected: str) -> None:
