@@ -31,6 +31,11 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
         return f"learns from the source's rows, and {source} is weights without any"
     if entry.needs_head and not card.classes:
         return f"needs W's own classes, and {source} has none that are known"
+    if entry.needs_attributes and card.kind != "attribute":
+        return (
+            f"needs a source whose rows have attributes, and those of {source} have {KINDS[card.kind].targets}: its "
+            "table has neither classes nor values then, and data.attribute_columns names the attributes"
+        )
     if entry.needs_shared and target.kind == "class" and not set(target.classes) & set(card.classes):
         return f"needs classes that both have, and {source} and {target.name} share no name of one"
     if entry.needs_shared and target.kind == "value" and not card.unit == target.unit != "":
@@ -40,4 +45,4 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
 
 
 def _unit(card: Card) -> str:
-    return card.unit or "no unit" if card.kind == "value" else "classes"
+    return card.unit or "no unit" if card.kind == "value" else KINDS[card.kind].targets

@@ -95,8 +95,10 @@ def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, set
         test_units=int(arranged.scored["group"].nunique()),
         folds=arranged.folds.count if arranged.folds else 0,
         largest_label_budget=arranged.folds.largest_label_budget if arranged.folds else 0,
+        attributes=rows.attributes,
     )
     stored = examples.drop(columns=["content", "row"])
     folds = arranged.folds.table if arranged.folds else None
-    write_pack(pack, card=card, examples=stored, images=images, rejected=rows.rejected, folds=folds)
+    codes = rows.codes[examples["row"].to_numpy()] if rows.attributes else None
+    write_pack(pack, card=card, examples=stored, images=images, rejected=rows.rejected, folds=folds, attributes=codes)
     return card

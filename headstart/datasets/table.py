@@ -15,11 +15,13 @@ class BuiltIn(Entry):
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
+    attributes: columns of the table, where images have these in place of classes or values.
     """
 
     rows: int
     unit: str | None = None
     test_rows: int = 0
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _torchvision(
         rows,
         None,
         test_rows,
-        parts,
+        parts=parts,
     )
 
 

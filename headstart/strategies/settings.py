@@ -171,8 +171,8 @@ class CoTuneRecipe(FullRecipe):
     """weight of the old head's loss (2.3 as in You 2020)"""
 
 
-class JointRecipe(FullRecipe):
-    """One extractor trained on source and target rows together."""
+class SourceRowsRecipe(FullRecipe):
+    """All blocks trained on from W with the source's rows beside."""
 
     source_batch: int = Field(32, ge=2)
     """source rows a step"""
@@ -183,12 +183,16 @@ class JointRecipe(FullRecipe):
     source_weight: float = Field(0.5, ge=0)
     """weight of the source's loss"""
 
-    align: float = Field(1.0, ge=0)
-    """weight of deep CORAL's distance between the domains' features"""
-
     @property
     def rows_beside(self) -> float:
         return self.source_batch
+
+
+class JointRecipe(SourceRowsRecipe):
+    """One extractor trained on source and target rows together."""
+
+    align: float = Field(1.0, ge=0)
+    """weight of deep CORAL's distance between the domains' features"""
 
 
 class FixMatchRecipe(FullRecipe):
@@ -206,6 +210,14 @@ class FixMatchRecipe(FullRecipe):
     @property
     def rows_beside(self) -> float:
         return self.unlabelled_batch * WEAK_AND_STRONG
+
+
+class JointAttributesRecipe(FixMatchRecipe, SourceRowsRecipe):
+    """One representation from the source's attributes, the target's labels and its rows without one."""
+
+    @property
+    def rows_beside(self) -> float:
+        return self.source_batch + self.unlabelled_batch * WEAK_AND_STRONG
 
 
 class RotationRecipe(FullRecipe):

@@ -13,6 +13,7 @@ from headstart.strategies.settings import (
     FullRecipe,
     GradualRecipe,
     InterpolateRecipe,
+    JointAttributesRecipe,
     JointRecipe,
     NeighboursRecipe,
     NoKnobs,
@@ -38,6 +39,7 @@ class Strategy(Entry):
     kinds: of the targets that it has a meaning for.
     needs_head: whether W must be a classifier, whose head is part of it.
     needs_shared: whether the source's targets must mean the same as the target's, for one class at least.
+    needs_attributes: whether the source's rows must have attributes in place of classes or values.
     """
 
     family: str
@@ -47,6 +49,7 @@ class Strategy(Entry):
     kinds: tuple[str, ...] = ("class", "value")
     needs_head: bool = False
     needs_shared: bool = False
+    needs_attributes: bool = False
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -170,6 +173,16 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             RotationRecipe,
             ("weights",),
+        ),
+        Strategy(
+            "joint_attributes",
+            "one representation from the source's attributes and the target's rows, labelled or not",
+            "headstart.strategies.joint_attributes:fit",
+            "semi-supervised",
+            "transfer",
+            JointAttributesRecipe,
+            ("weights", "rows"),
+            needs_attributes=True,
         ),
         Strategy(
             "nearest_mean",

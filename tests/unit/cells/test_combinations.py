@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headstart.cells.combinations import check_combination
-from headstart.datasets.pack import Card
+from headstart.datasets.pack import Attribute, Card
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_pack import pack_weights
 from headstart.errors import SettingsError
@@ -22,14 +22,26 @@ OTHERS = replace(CLASSES, classes=("oak", "elm"))
 WEIGHTS = replace(CLASSES, splits={})
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES.names())
+ATTRIBUTES = replace(CLASSES, classes=(), kind="attribute", attributes=(Attribute("round", "yes/no"),))
+
+
+@pytest.mark.parametrize("strategy", [entry.name for entry in STRATEGIES if not entry.needs_attributes])
 def test_every_strategy_has_a_meaning_for_classes_that_are_the_sources(strategy):
     check_combination(strategy, CLASSES, {"photos": CLASSES})
 
 
-@pytest.mark.parametrize("strategy", [s.name for s in STRATEGIES if not s.needs_shared and not s.needs_head])
-def test_most_have_one_whatever_the_sources_classes_are(strategy):
-    check_combination(strategy, CLASSES, {"photos": CLASSES, "trees": OTHERS, "turned": VALUES})
+NEEDY = [entry.name for entry in STRATEGIES if entry.needs_shared or entry.needs_head or entry.needs_attributes]
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES.names() if name not in NEEDY])
+def test_most_have_one_whatever_the_source_has(strategy):
+    sources = {"photos": CLASSES, "trees": OTHERS, "turned": VALUES, "described": ATTRIBUTES}
+    check_combination(strategy, CLASSES, sources)
+
+
+@pytest.mark.parametrize("target", [CLASSES, VALUES])
+def test_attributes_of_the_source_are_for_targets_of_both_kinds(target):
+    check_combination("joint_attributes", target, {"described": ATTRIBUTES})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +54,17 @@ def test_most_have_one_whatever_the_sources_classes_are(strategy):
         ("coral", CLASSES, OTHERS, "coral needs classes that both have, and w and pets share no name of one"),
         ("coral", CLASSES, VALUES, "share no name"),
         ("coral", VALUES, CLASSES, r"values of one named unit .* w \(classes\) and angles \(degrees\)"),
+        ("coral", CLASSES, ATTRIBUTES, "coral needs classes that both have"),
+        ("coral", VALUES, ATTRIBUTES, r"w \(attributes\) and angles \(degrees\)"),
+        ("co_tuning", CLASSES, ATTRIBUTES, "co_tuning needs W's own classes, and w has none that are known"),
+        ("joint_attributes", CLASSES, CLASSES, r"whose rows have attributes, and those of w have classes: its table"),
+        (
+            "joint_attributes",
+            VALUES,
+            VALUES,
+            r"those of w have values: .* data\.attribute_columns names the attributes",
+        ),
+        ("joint_attributes", CLASSES, WEIGHTS, "learns from the source's rows, and w is weights without any"),
         ("coral", VALUES, replace(VALUES, unit="turns"), r"w \(turns\) and angles \(degrees\)"),
         ("coral", replace(VALUES, unit=""), replace(VALUES, unit=""), r"w \(no unit\) and angles \(no unit\)"),
     ],
