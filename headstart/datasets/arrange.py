@@ -43,6 +43,11 @@ class Arranged:
         return self.examples[self.examples["split"] == (TEST if self.folds is None else POOL)]
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in order; none where the target is a number."""
+        return tuple(sorted(set(self.examples["label"].dropna())))
+
+    @property
     def duplicates(self) -> int:
         return int(self.examples["content"].duplicated().sum())
 

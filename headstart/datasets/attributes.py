@@ -75,10 +75,11 @@ def _describe(path: Path, frame: pd.DataFrame, name: str) -> Attribute:
     if len({text.lower() for text in cells}) < 2:
         held = f"the same, {next(iter(cells))!r}, in all rows" if cells else "empty"
         raise DataError(f"{path}: column {name!r} is {held}, and tells nothing; leave it out of data.attribute_columns")
-    if _mostly(cells, yes_or_no):
-        return Attribute(name, "yes/no")
-    if _mostly(cells, number):
-        return Attribute(name, "number")
+    for share in (1.0, SHARE):  # a count of mostly 0 and 1 is no yes and no with mistakes
+        if _share(cells, yes_or_no) >= share:
+            return Attribute(name, "yes/no")
+        if _share(cells, number) >= share:
+            return Attribute(name, "number")
     if len(cells) > MOST_TAGS:
         raise DataError(
             f"{path}: column {name!r} has {len(cells)} different texts, such as {next(iter(cells))!r}; tags are of at "
@@ -87,9 +88,9 @@ def _describe(path: Path, frame: pd.DataFrame, name: str) -> Attribute:
     return Attribute(name, "tag", tuple(sorted(cells)))
 
 
-def _mostly(cells: "Counter[str]", read: Callable[[str], float]) -> bool:
-    """Whether nearly all cells can be read like that."""
-    return sum(count for text, count in cells.items() if _can(read, text)) >= SHARE * cells.total()
+def _share(cells: "Counter[str]", read: Callable[[str], float]) -> float:
+    """Of the cells, those that can be read like that."""
+    return sum(count for text, count in cells.items() if _can(read, text)) / cells.total()
 
 
 def _can(read: Callable[[str], float], text: str) -> bool:

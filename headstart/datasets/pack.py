@@ -3,6 +3,7 @@
 packs/<dataset>/        examples.parquet, images.npy, card.json, rejected.csv, manifest.json
                         folds.npy too, where cross-validation takes the place of a test set
                         attributes.npy too, of a source whose rows have attributes in place of classes or values
+                        signatures.npy too, of a target whose classes are described
 packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which evaluate alone opens
 """
 
@@ -23,6 +24,7 @@ from headstart.storage.publish import digest, publishing, read_manifest, verify,
 CARD = "card.json"
 FOLDS = "folds.npy"
 ATTRIBUTES = "attributes.npy"
+SIGNATURES = "signatures.npy"
 TEST = "test"
 TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
 SECRET = ("path", "label", "value")  # what tells a test row's target
@@ -65,7 +67,7 @@ class Card:
     repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
     scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
     that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
-    where they have these in place of classes or values.
+    where they have these in place of classes or values. signatures: columns of what is known of each class.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Card:
     folds: int = 0
     largest_label_budget: int = 0
     attributes: tuple[Attribute, ...] = ()
+    signatures: tuple[str, ...] = ()
 
     @property
     def scored(self) -> str:
@@ -194,6 +197,14 @@ class Pack:
         known: NDArray[np.float64] = np.load(self.directory / ATTRIBUTES, mmap_mode="r")[rows]
         return known
 
+    @property
+    def signatures(self) -> NDArray[np.float64]:
+        """(classes, columns): what is known of each class; there is no column where nothing is."""
+        if not self.card.signatures:
+            return np.zeros((len(self.card.classes), 0))
+        known: NDArray[np.float64] = np.load(self.directory / SIGNATURES)
+        return known
+
     def ids(self, rows: NDArray[np.intp]) -> list[str]:
         return list(self.examples["id"].iloc[rows])
 
@@ -240,11 +251,13 @@ def write_pack(
     rejected: pd.DataFrame,
     folds: NDArray[np.int8] | None = None,
     attributes: NDArray[np.float64] | None = None,
+    signatures: NDArray[np.float64] | None = None,
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
     examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
+    signatures: (classes, columns).
     """
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
@@ -258,10 +271,9 @@ def write_pack(
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
-        if folds is not None:
-            np.save(draft / FOLDS, folds)
-        if attributes is not None:
-            np.save(draft / ATTRIBUTES, attributes)
+        for name, array in ((FOLDS, folds), (ATTRIBUTES, attributes), (SIGNATURES, signatures)):
+            if array is not None:
+                np.save(draft / name, array)
         write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, images)})
 
 

@@ -35,6 +35,7 @@ Dataset = Annotated[str, AfterValidator(check_name)]
 Text = Annotated[str, BeforeValidator(_as_text)]  # of a class, or of a column
 FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
 MOST_FOLDS = 20
+SIGNATURES = "class_attributes.csv"  # beside a dataset's table or folders: what is known of its classes, not of rows
 MOST_SEEDS = 100  # of a run; a pack holds as many partitions into folds
 
 

@@ -15,13 +15,15 @@ class BuiltIn(Entry):
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
-    attributes: columns of the table, where images have these in place of classes or values.
+    attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
+    of what is known of each class, "" where there is none.
     """
 
     rows: int
     unit: str | None = None
     test_rows: int = 0
     attributes: tuple[str, ...] = ()
+    signatures: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,20 @@ DATASETS: Registry[BuiltIn] = Registry(
             "headstart.datasets.builtin:digits_angle",
             1797,
             "degrees",
+        ),
+        BuiltIn(
+            "glyph_attributes",
+            "4,872 characters of 12 faces, no classes but attributes: serif, bold, holes, ... (from matplotlib)",
+            "headstart.datasets.glyphs:glyph_attributes",
+            4872,
+            attributes=("serif", "bold", "slanted", "monospace", "kind", "holes", "parts", "width", "top", "bottom"),
+        ),
+        BuiltIn(
+            "glyphs",
+            "1,208 small letters of 10 other faces, 26 classes that are described too (from matplotlib)",
+            "headstart.datasets.glyphs:glyphs",
+            1208,
+            signatures="headstart.datasets.glyphs:signatures",
         ),
     ],
 )

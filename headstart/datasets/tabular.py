@@ -14,7 +14,7 @@ import pandas as pd
 from headstart.datasets.attributes import describe_columns, read_cell
 from headstart.datasets.listing import SPLITS, Kind, Listing
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.settings import SIGNATURES, DataSettings
 from headstart.errors import DataError
 from headstart.registry import nearest
 
@@ -24,7 +24,7 @@ SEPARATORS = (",", ";", "\t")
 
 
 def is_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.name != SIGNATURES
 
 
 def find_table(directory: Path, settings: DataSettings) -> Path | None:

@@ -48,6 +48,7 @@ def column(cells: list[str]) -> Attribute:
         (["True", "false", "TRUE"], "yes/no", ()),
         (["1", "0", "0"], "yes/no", ()),
         (["1", "0", "2"], "number", ()),
+        (["0"] * 15 + ["1"] * 14 + ["2"], "number", ()),  # and not yes and no with a mistake
         (["1e3", "-2.5", ""], "number", ()),
         (["b", "a", "b", ""], "tag", ("a", "b")),
         (["yes"] * 10 + ["no"] * 9 + ["ys"], "yes/no", ()),  # one of twenty is a mistake, not a third category
