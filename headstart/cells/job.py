@@ -30,6 +30,7 @@ class Job:
     snapshots: whether the test rows are also predicted on the way.
     kind: of the target, for the words alone: the pack says it too.
     source_pack: the source's rows, for strategies that learn from them.
+    unseen: classes whose labels it does without.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
@@ -56,6 +57,7 @@ class Job:
     source: str = ""
     fold: int | None = None
     source_pack: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def entrant(self) -> str:
@@ -74,6 +76,7 @@ class Job:
                 "levels": self.levels,
                 "inputs": self.inputs,
                 "snapshots": self.snapshots,
+                **({"unseen": sorted(self.unseen)} if self.unseen else {}),
             }
         )
 

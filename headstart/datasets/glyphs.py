@@ -15,7 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-FRAME, EM, BASELINE = 28, 20, 21  # pixels: side of a picture, size of an em, rows above the baseline
+from headstart.datasets.table import ATTRIBUTES
+
+FRAME, EM, BASELINE = 28, 22, 22  # pixels: side of a picture, size of an em, rows above the baseline
 FINER = 4  # times as large as glyphs are drawn before they are averaged to their pixels
 INK = 128  # gray level from which a pixel counts as ink
 LONG_S = 0x17F  # Unicode calls it an s; nobody would
@@ -26,7 +28,7 @@ TARGET = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralBolIta", "STIXGeneralItal
           "cmss10", "cmti10", "cmtt10")  # fmt: skip
 DESCRIBED = (range(0x21, 0x7F), range(0xC0, 0x180), range(0x391, 0x3CA), range(0x410, 0x450))  # of the source's faces
 KINDS = {"Lu": "capital", "Ll": "small letter", "Nd": "digit"}  # Unicode's categories; all others are signs
-ATTRIBUTES = ("serif", "bold", "slanted", "monospace", "kind", "holes", "parts", "width", "top", "bottom")
+SIDES = ("left", "right", "top", "bottom")
 
 # What small letters look like in print, by the author's eye: how many holes, what rises above and hangs below the rest,
 # a dot, upright stems (left, middle, right), a round bowl, an arch, a slanting stroke, a crossbar, a hook at an end, to
@@ -145,6 +147,38 @@ def holes_and_parts(drawn: NDArray[np.uint8]) -> tuple[int, int]:
     return int((ground >= SPECK).sum()) - 1, int((pieces >= SPECK).sum())
 
 
+def mirror(drawn: NDArray[np.uint8]) -> float:
+    """How much a drawing is its own mirror image: the correlation of the two, 1 where they are the same."""
+    box = _box(drawn).astype(float)
+    return float(np.corrcoef(box.ravel(), box[:, ::-1].ravel())[0, 1]) if box.std() else 1.0
+
+
+def strokes(drawn: NDArray[np.uint8]) -> tuple[float, float]:
+    """How many strokes a line across meets on average, and one down: about 2 and 1 of an n, 3 and 1 of an m."""
+    ink = np.pad(_box(drawn) >= INK, 1)
+    return float((np.diff(ink.astype(int), axis=1) > 0).sum(1)[1:-1].mean()), float(
+        (np.diff(ink.astype(int), axis=0) > 0).sum(0)[1:-1].mean()
+    )
+
+
+def openings(drawn: NDArray[np.uint8]) -> dict[str, float]:
+    """Share of a drawing's box that is open to one side alone, shut by ink to the others; right of a c it is large."""
+    ink = _box(drawn) >= INK
+    rise, fall = (np.maximum.accumulate(ink[::step], axis=0)[::step] for step in (1, -1))
+    run, back = (np.maximum.accumulate(ink[:, ::step], axis=1)[:, ::step] for step in (1, -1))
+    shut = dict(zip(SIDES, (run, back, rise, fall), strict=True))
+    return {
+        side: float((~ink & ~shut[side] & np.all([shut[other] for other in SIDES if other != side], axis=0)).mean())
+        for side in SIDES
+    }
+
+
+def _box(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a drawing's ink spans."""
+    rows, columns = (np.flatnonzero((drawn >= INK).any(axis=axis)) for axis in (1, 0))
+    return drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 def _font(face: Path) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(face), EM * FINER)
 
@@ -174,6 +208,7 @@ def _of_glyph(face: Path, code: int, drawn: NDArray[np.uint8]) -> dict[str, Any]
     font = _font(face)
     inked = np.flatnonzero((drawn >= INK).any(axis=1))
     holes, parts = holes_and_parts(drawn)
+    across, down = strokes(drawn)
     return {
         "kind": KINDS.get(unicodedata.category(chr(code)), "sign"),
         "holes": holes,
@@ -181,6 +216,10 @@ def _of_glyph(face: Path, code: int, drawn: NDArray[np.uint8]) -> dict[str, Any]
         "width": round(font.getlength(chr(code)) / font.size, 3),
         "top": (BASELINE * FINER - int(inked[0])) / font.size,
         "bottom": (BASELINE * FINER - int(inked[-1]) - 1) / font.size,
+        "mirror": round(mirror(drawn), 3),
+        "across": round(across, 3),
+        "down": round(down, 3),
+        **{f"open_{side}": round(share, 3) for side, share in openings(drawn).items()},
     }
 
 

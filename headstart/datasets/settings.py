@@ -65,6 +65,9 @@ class TargetSettings(Knobs):
     unit: str = ""
     """unit of the target's values, where they are numbers; a built-in's is known"""
 
+    unseen: tuple[Text, ...] = ()
+    """classes whose labels eszsl does without; the comparison then has scores of seen and unseen classes apart"""
+
 
 class DataSettings(Knobs):
     """How images are decoded and how rows are split."""

@@ -6,6 +6,11 @@ from headstart.datasets.published import is_published
 from headstart.errors import SettingsError
 from headstart.registry import Entry, Registry, nearest
 
+# of glyph_attributes: what font files, Unicode and the drawing say of a character (glyphs.py)
+ATTRIBUTES = (
+    "serif", "bold", "slanted", "monospace", "kind", "holes", "parts", "width", "top", "bottom", "mirror", "across",
+    "down", "open_left", "open_right", "open_top", "open_bottom",
+)  # fmt: skip
 PREFIX = "torchvision:"  # what the user writes; a folder cannot have that name on every system
 
 
@@ -67,7 +72,7 @@ DATASETS: Registry[BuiltIn] = Registry(
             "4,872 characters of 12 faces, no classes but attributes: serif, bold, holes, ... (from matplotlib)",
             "headstart.datasets.glyphs:glyph_attributes",
             4872,
-            attributes=("serif", "bold", "slanted", "monospace", "kind", "holes", "parts", "width", "top", "bottom"),
+            attributes=ATTRIBUTES,
         ),
         BuiltIn(
             "glyphs",

@@ -1,7 +1,7 @@
 """The tables of a run: comparison.csv, predictions.parquet, and the snapshots behind the convergence panel."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from headstart.entrants import Entrant
 from headstart.errors import DataError
+from headstart.evaluation.metrics import seen_and_unseen
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
 COMPARISON = ["strategy", "family", "label_budget", "seed", "split", "metric", "value", "seconds"]
@@ -16,8 +17,10 @@ PREDICTIONS = ["id", "strategy", "label_budget", "seed", "truth", "prediction", 
 SNAPSHOTS = ["strategy", "variant", "label_budget", "seed", "progress", "compute"]
 
 
-def comparison_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
+def comparison_table(outcomes: Outcomes, families: Mapping[str, str], unseen: Sequence[str] = ()) -> pd.DataFrame:
     """One row for each training, split and metric; a variant of the control appears as "scratch:half_steps".
+
+    unseen: classes that some entrant did without; where there are any, each has its accuracy on them and on the others.
 
     Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
     training's. A score that does not exist (the training accuracy of what was never trained) has no row.
@@ -25,7 +28,7 @@ def comparison_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.Data
     rows = [
         (cell[0], families[Entrant.parse(cell[0]).strategy], cell[1], cell[2], *measured, _seconds(outcomes, cell))
         for cell in ordered_trainings(outcomes, families)
-        for measured in _measured(outcomes, cell)
+        for measured in [*_measured(outcomes, cell), *_zero_shot(outcomes, cell, unseen)]
     ]
     return pd.DataFrame(rows, columns=COMPARISON)
 
@@ -85,6 +88,16 @@ def _measured(outcomes: Outcomes, cell: Cell) -> Iterator[tuple[str, str, float]
         score = float(outcomes.column(f"{split}_score", cell[0], cell[1], [cell[2]])[0])
         if math.isfinite(score):
             yield split, kind.metric, kind.value(score)
+
+
+def _zero_shot(outcomes: Outcomes, cell: Cell, unseen: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+    """(split, metric, value) on the rows of seen and of unseen classes; none where no class is unseen."""
+    numbers = {outcomes.classes.index(name) for name in unseen}
+    if numbers:
+        prediction = outcomes.snapshots(cell)[FINAL].prediction
+        for name, value in seen_and_unseen(outcomes.truth, prediction, numbers).items():
+            if math.isfinite(value):
+                yield "test", name, value
 
 
 def _on_test(outcomes: Outcomes, snapshot: Snapshot) -> list[tuple[str, float]]:

@@ -40,6 +40,7 @@ def evaluate(
     measure: Measure = RATE,
     folds: int = 0,
     expected_overlap: float = 0.0,
+    unseen: Sequence[str] = (),
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -53,6 +54,7 @@ def evaluate(
     opened: how often these test rows were opened, this time included.
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
+    unseen: classes that some entrant did without; the comparison then has scores on these and on the others.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
@@ -63,7 +65,7 @@ def evaluate(
     )
     question = Question(chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap)
     return Evaluation(
-        comparison=comparison_table(outcomes, families),
+        comparison=comparison_table(outcomes, families, unseen),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
         verdict=reach_verdict(outcomes, question, opened=opened, rounds=rounds),

@@ -12,6 +12,7 @@ Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
 Count = Annotated[int, Field(ge=1)]
 Alpha = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Penalty = Annotated[float, Field(gt=0)]
 
 
 WEAK_AND_STRONG = 4 / 3  # work of a row in both its views: the weak one is only run forward, a third of a training's
@@ -122,6 +123,16 @@ class NeighboursRecipe(Knobs):
 
     neighbours: tuple[Count, ...] = Field((1, 3, 10, 20, 100), min_length=1)
     """numbers of neighbours to try, the best on training rows left out is kept; those beyond the rows count as all"""
+
+
+class UnseenRecipe(Knobs):
+    """One matrix between vectors and what classes are like."""
+
+    row_penalties: tuple[Penalty, ...] = Field((0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
+    """ridge penalties on the side of the vectors to try, by their mean square; chosen on classes and rows left out"""
+
+    class_penalties: tuple[Penalty, ...] = Field((0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
+    """the same on the side of what classes are like"""
 
 
 class CoralRecipe(ProbeRecipe):

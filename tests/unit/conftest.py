@@ -21,7 +21,7 @@ DESCRIBED = "marks"  # other pictures, from a source that has attributes in plac
 SOURCES = {MATCHING: "shapes", RENAMED: "shapes", DESCRIBED: "parts"}
 SETTINGS: dict[str, Any] = {
     "source": {"data": ["shapes"]},
-    "target": {"data": MATCHING},
+    "target": {"data": MATCHING, "unseen": list(part_pictures.UNSEEN)},  # of DESCRIBED
     "built_in": [],
     "data": {"image_size": 12, "smallest_test": 0, "attribute_columns": list(part_pictures.COLUMNS)},
     "pretrain": {"epochs": 6, "batch_size": 16},

@@ -18,6 +18,7 @@ CLASSES = {
     "ear": (0, 1, 1),
     "face": (1, 1, 1),
 }  # the parts of each
+UNSEEN = ("eye", "ear")
 
 
 def draw(parts: tuple[int, ...], noise: np.random.Generator, *, ink: float) -> np.ndarray:
@@ -48,10 +49,12 @@ def draw_source(directory: Path, *, rows: int, seed: int) -> Path:
 
 
 def draw_target(directory: Path, *, per_class: int, seed: int) -> Path:
-    """A folder of class folders, fainter than the source."""
+    """A folder of class folders, fainter than the source, with the parts of each class."""
     noise = np.random.default_rng(seed)
     for name, parts in CLASSES.items():
         (directory / name).mkdir(parents=True)
         for number in range(per_class):
             Image.fromarray(draw(parts, noise, ink=150)).save(directory / name / f"{number:03d}.png")
+    table = pd.DataFrame(CLASSES.values(), columns=PARTS).assign(**{"class": list(CLASSES)})
+    table.to_csv(directory / "class_attributes.csv", index=False)
     return directory

@@ -198,6 +198,19 @@ def test_comparison_table():
     )
 
 
+def test_where_classes_are_done_without_every_training_has_its_scores_on_them_and_on_the_others():
+    plain, table = comparison_table(outcomes(), FAMILIES), comparison_table(outcomes(), FAMILIES, ["owl"])
+    added = ["seen", "unseen", "harmonic_mean"]
+    pd.testing.assert_frame_equal(table[~table["metric"].isin(added)].reset_index(drop=True), plain)
+    assert table[table["metric"].isin(added)].groupby(["strategy", "seed"]).size().eq(3).all()
+    predictions = predictions_table(outcomes(), FAMILIES)
+    own = predictions[(predictions["strategy"] == "full") & (predictions["seed"] == 1)]
+    recall = reference.recall_score(own["truth"], own["prediction"], average=None, labels=["cat", "dog", "owl"])
+    full = table[(table["strategy"] == "full") & (table["seed"] == 1)].set_index("metric")["value"]
+    assert full["unseen"] == pytest.approx(recall[2])
+    assert full["seen"] == pytest.approx(recall[:2].mean())
+
+
 def test_a_training_score_that_does_not_exist_has_no_row():
     cells = frames()["cells"]
     cells.loc[cells["strategy"] == "source", "train_score"] = np.nan

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import part_pictures
 import pytest
 import torch
 from hidden_labels import without_labels
@@ -33,7 +34,7 @@ def has_meaning(entry: Strategy, target: str) -> bool:
     """The source of "marks" has attributes and no classes; "symbols" has none of its source's classes."""
     if target == "marks":
         return not entry.needs_head and not entry.needs_shared
-    return not entry.needs_attributes and (target == "sketches" or not entry.needs_shared)
+    return not (entry.needs_attributes or entry.needs_unseen) and (target == "sketches" or not entry.needs_shared)
 
 
 PAIRS = [(entry.name, target) for target in TARGETS for entry in STRATEGIES if has_meaning(entry, target)]
@@ -85,13 +86,14 @@ def test_the_roles_are_given_once_each():
 def test_it_gives_probabilities_of_all_rows(cells, domains, strategy, target):
     _, fitted = cells[strategy, target]
     classes = len(domains[target].pack.card.classes)
+    known = classes - len(part_pictures.UNSEEN) * STRATEGIES.get(strategy).needs_unseen
     assert [snapshot.progress for snapshot in fitted.snapshots] == sorted({s.progress for s in fitted.snapshots})
     assert fitted.snapshots[-1].progress == 1.0
     # 24 rows a class: 14 in the pool, 10 for the test; of the budget of 4 labels 1 is for validation
     for snapshot in fitted.snapshots:
         assert snapshot.test.shape == (10 * classes, classes)
-        assert snapshot.validation.shape == (classes, classes)
-    assert fitted.train.shape == (3 * classes, classes)
+        assert snapshot.validation.shape == (known, classes)
+    assert fitted.train.shape == (3 * known, classes)
     for values in (fitted.train, *(part for s in fitted.snapshots for part in (s.test, s.validation))):
         assert torch.isfinite(values).all()
         assert (values >= 0).all()
@@ -167,7 +169,7 @@ def test_the_labels_outside_its_budget_have_no_influence(cells, domains, tmp_pat
     job, _ = cells[strategy, target]
     pack = domains[target].pack
     labels = dict(zip(pack.examples["id"], pack.examples["label"], strict=True))
-    hidden = 10 * len(pack.card.classes)
+    hidden = 14 * len(pack.card.classes) - len(read_summary(job)["labelled"])
     blind = without_labels(pack.directory, tmp_path, keep=read_summary(job)["labelled"], hidden=hidden)
 
     def annotate(ids, _, **settings):
