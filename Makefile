@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench recipes source-rows docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench recipes source-rows attributes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -52,6 +52,9 @@ recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/
 
 source-rows: $(STAMP) ## what joint training is worth when the source has few rows (about 5 minutes)
 	@$(BIN)/python -m benchmarks.source_rows
+
+attributes: $(STAMP) ## what a source of attributes is worth, and classes without a label (about 10 minutes)
+	@$(BIN)/python -m benchmarks.attributes
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
 	@$(BIN)/python tools/settings_table.py > docs/settings.md

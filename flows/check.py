@@ -9,6 +9,7 @@ from flows.overrides import overridden
 from flows.plan import expected_resolution, small_data_lines
 from headstart.datasets.check import check as check_dataset
 from headstart.datasets.pack import POOL, TEST
+from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.size import Size
 from headstart.datasets.table import is_built_in, torchvision_name, unit_of
 from headstart.errors import HeadstartError, UserError
@@ -109,6 +110,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         test = {name: "" if found["folds"] else f" pool, {n[TEST]:,} test" for name, n in found["classes"].items()}
         lines += [f"class {name}: {n[POOL]:,}{test[name]}" for name, n in _first(found["classes"].items())]
         lines += _more(found["classes"])
+        if found["class_attributes"]:
+            lines.append(f"classes are described by {len(found['class_attributes'])} columns of {SIGNATURES}")
         lines.append(f"label budget: at most {found['largest_label_budget']:,} a class{_disjoint(found)}")
     else:
         lines += [

@@ -19,8 +19,13 @@ class Entry:
 
     def load(self) -> Any:
         """Imports the code behind the entry."""
-        module, attribute = self.target.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        return load(self.target)
+
+
+def load(target: str) -> Any:
+    """Imports what stands at `module:attribute`."""
+    module, attribute = target.split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 E = TypeVar("E", bound=Entry)

@@ -17,6 +17,7 @@ from headstart.cells.results import (
     with_remedies,
 )
 from headstart.datasets.pack import Pack, read_test_labels
+from headstart.entrants import Entrant
 from headstart.evaluation.evaluate import Evaluation
 from headstart.evaluation.evaluate import evaluate as compare
 from headstart.evaluation.measures import measure_of
@@ -25,6 +26,8 @@ from headstart.storage.publish import digest, read_manifest, write_json, write_t
 from headstart.strategies.table import STRATEGIES
 from tasks.step import Context, Outcome, figures, log
 from tasks.workspace import Workspace
+
+UNSEEN_WORDS = {"seen": "of seen classes", "unseen": "of unseen ones", "harmonic_mean": "harmonic mean"}
 
 
 def evaluate(context: Context) -> Outcome:
@@ -63,9 +66,10 @@ def evaluate(context: Context) -> Outcome:
         folds=pack.card.folds,
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),
         speeds=[read_speed(folder) for folder in tried_in],
+        unseen=settings.target.unseen,
     )
     _write(workspace, evaluation, cells)
-    for line in lines(evaluation.verdict, measure):
+    for line in lines(evaluation.verdict, measure) + _unseen_lines(evaluation.comparison, settings.target.unseen):
         log.info("%s", line)
     log.info("the test labels of %s were opened for %s in this workspace", settings.target.data, _comparisons(opened))
     return Outcome(
@@ -106,6 +110,19 @@ def _scores(comparison: pd.DataFrame, metric: str, budget: int) -> dict[str, flo
     wanted = (comparison["metric"] == metric) & (comparison["split"] == "test")
     means = comparison[wanted & (comparison["label_budget"] == budget)].groupby("strategy")["value"].mean()
     return {f"test.{metric}.{str(name).replace(':', '.')}": float(value) for name, value in means.items()}
+
+
+def _unseen_lines(comparison: pd.DataFrame, unseen: tuple[str, ...]) -> list[str]:
+    """How those did that had no label of some classes, a line each: on the others, on these, and both together."""
+    names = [
+        name for name in comparison["strategy"].unique() if STRATEGIES.get(Entrant.parse(name).strategy).needs_unseen
+    ]
+    lines = []
+    for name in names:
+        means = comparison[comparison["strategy"] == name].groupby("metric")["value"].mean()
+        scores = ", ".join(f"{word} {means[key]:.1%}" for key, word in UNSEEN_WORDS.items() if key in means)
+        lines.append(f"{name}, without a label of {', '.join(unseen)}: accuracy by class {scores}")
+    return lines
 
 
 def _comparisons(number: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from headstart.cells.combinations import check_combination
+from headstart.cells.combinations import check_combination, check_unseen
 from headstart.cells.effective import settings_for
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
@@ -52,9 +52,10 @@ def check_meaning(workspace: Workspace, settings: Settings, strategies: Sequence
         SettingsError: the first of them, and why.
     """
     target = read_pack_card(workspace.pack(settings.target.data))
+    check_unseen(target, settings.target.unseen)
     for name in strategies:
         sources = {source: read_pack_card(workspace.pack(source)) for source in sources_of(settings, name)}
-        check_combination(name, target, sources)
+        check_combination(name, target, sources, settings.target.unseen)
 
 
 def grid_settings(context: Context) -> Settings:

@@ -21,9 +21,11 @@ def ingested(card: Card) -> Outcome:
 def in_words(card: Card) -> str:
     """What a pack holds and what was left out of it, in one line."""
     known = sum(count for split, count in card.splits.items() if split != UNLABELLED)
-    kinds = (
-        f"in {len(card.classes)} classes" if card.kind == "class" else f"of values{' in ' * bool(card.unit)}{card.unit}"
-    )
+    kinds = {
+        "class": f"in {len(card.classes)} classes",
+        "value": f"of values{' in ' * bool(card.unit)}{card.unit}",
+        "attribute": f"with {len(card.attributes)} attributes",
+    }[card.kind]
     parts = {
         f"{card.name}: {known:,} rows {kinds}{_tested(card)}": True,
         f"{card.validation:,} rows given for validation are in the pool": card.validation,

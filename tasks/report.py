@@ -10,7 +10,7 @@ import pandas as pd
 
 from headstart.cells.effective import settings_for
 from headstart.cells.results import read_selection
-from headstart.datasets.pack import TARGETS, Card, Pack, pack_digest
+from headstart.datasets.pack import POOL, TARGETS, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import measure_of
@@ -95,6 +95,10 @@ def _cluster_images(pack: Pack, clusters: Clusters) -> dict[str, Picture]:
 
 def _samples(pack: Pack) -> list[tuple[str, Picture]]:
     """A few labelled rows, evenly over the classes or values; none of a source that is weights."""
+    if pack.card.kind == "attribute":
+        rows = pack.rows(POOL)
+        rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
+        return list(zip(_captions(pack, rows), _pictures(pack, rows), strict=True))
     examples, column = pack.examples, TARGETS[pack.card.kind]
     known = examples[examples[column].notna()].sort_values([column, "id"])
     if not len(known):
@@ -105,6 +109,18 @@ def _samples(pack: Pack) -> list[tuple[str, Picture]]:
     return list(zip(examples[column].iloc[rows].astype(str), _pictures(pack, rows), strict=True))
 
 
+def _captions(pack: Pack, rows: np.ndarray) -> list[str]:
+    """What is so of each row, and its tags: "serif, bold, letter"."""
+    return [
+        ", ".join(
+            own.categories[int(code)] if own.categories else own.name
+            for own, code in zip(pack.card.attributes, codes, strict=True)
+            if code == code and (own.categories or (own.kind == "yes/no" and code))
+        )
+        for codes in pack.attributes(rows)
+    ]
+
+
 def _card(pack: Pack) -> dict[str, Any]:
     card: Card = pack.card
     return {
@@ -112,6 +128,7 @@ def _card(pack: Pack) -> dict[str, Any]:
         "rows": sum(card.splits.values()),
         "classes": card.counts,
         "values": _values(card),
+        "attributes": ", ".join(f"{own.name} ({own.kind})" for own in card.attributes),
         "splits": card.splits,
         "rejected": card.rejected,
         "duplicates": card.duplicates,
@@ -130,8 +147,8 @@ def _description(card: Card) -> str:
 
 
 def _values(card: Card) -> str:
-    """What values there are outside the test rows, in words; nothing where there are classes."""
-    if card.kind == "class":
+    """What values there are outside the test rows, in words; nothing where there are none."""
+    if card.kind != "value":
         return ""
     return f"{card.target_mean:.3g} ± {card.target_std:.3g} {card.unit}".rstrip()
 

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from headstart.datasets.builtin import BOX, FRAME
+from headstart.datasets.glyphs import characters
+from headstart.datasets.glyphs import faces as faces_of
 from headstart.storage.publish import replacing
 
 LATIN = range(0x0041, 0x0250)
 GREEK = range(0x0370, 0x0400)
-FAMILIES = ("DejaVuSans", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral")
+FAMILIES = ("DejaVuSans", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral", "STIXGeneralBol", "STIXGeneralBolIta",
+            "STIXGeneralItalic")  # fmt: skip
 DRAWN = 96  # pixels an em, before a glyph is brought to its box
 
 
@@ -72,15 +75,4 @@ def _glyphs(letter: str, alphabet: range) -> list[tuple[Path, int]]:
 @cache
 def faces() -> dict[Path, frozenset[int]]:
     """Each face and the characters that it has."""
-    from matplotlib import get_data_path
-    from matplotlib.ft2font import FT2Font
-
-    folder = Path(get_data_path()) / "fonts" / "ttf"
-    wanted = [path for path in sorted(folder.glob("*.ttf")) if _family(path) in FAMILIES]
-    return {path: frozenset(FT2Font(str(path)).get_charmap()) for path in wanted}
-
-
-def _family(path: Path) -> str:
-    """DejaVuSans of DejaVuSans-BoldOblique.ttf, STIXGeneral of STIXGeneralBol.ttf."""
-    name = path.stem.partition("-")[0]
-    return "STIXGeneral" if name.startswith("STIXGeneral") else name
+    return {path: characters(path) for path in faces_of(FAMILIES)}

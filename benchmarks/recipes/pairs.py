@@ -41,7 +41,7 @@ Recipe = dict[str, Any]
 class Pair:
     """A source and a target. label_budget: labels a class, or in all of values. augment: whether images are.
 
-    source_rows: of the source that are used, evenly of its classes; 0: all.
+    source_rows: of the source that are used, evenly of its classes; 0: all. unseen: classes that eszsl does without.
     """
 
     source: str
@@ -51,6 +51,7 @@ class Pair:
     test_fraction: float = 0.4
     augment: bool = True
     source_rows: int = 0
+    unseen: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ class Pair:
         recipes[strategy or "scratch"] = recipes.get(strategy, {}) | (recipe or {})
         return validate(
             {
+                "target": {"unseen": self.unseen},
                 "data": {"test_fraction": self.test_fraction, "smallest_test": 0},
                 "pretrain": {"augment": self.augment},
                 "extract": {"levels": depth},
@@ -85,7 +87,7 @@ class Pair:
         packs = root / f"{self.source}-{self.target}" / "packs"
         sources = {self.source: read_pack_card(packs / self.source)}
         try:
-            check_combination(strategy, read_pack_card(packs / self.target), sources)
+            check_combination(strategy, read_pack_card(packs / self.target), sources, self.unseen)
         except SettingsError:
             return False
         return True

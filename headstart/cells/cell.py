@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,7 +73,7 @@ class Cell:
         pool, self.test_rows = self._pool_and_test()
         table = self.pack.examples.iloc[pool]
         strata, groups = objective.strata(table), list(table["group"])
-        drawn = np.arange(len(pool))
+        drawn = np.flatnonzero(~np.isin(strata, job.unseen))
         if job.fold != ALL_ROWS:
             drawn = draw_labels(
                 self.pack.ids(pool),
@@ -82,6 +83,7 @@ class Cell:
                 seed=job.run_seed,
                 draw=job.seed,
                 groups=groups,
+                without=job.unseen,
             )
         train, validation = hold_out(drawn, strata, fraction=job.validation_fraction, groups=groups)
         self.train_rows: NDArray[np.intp] = pool[train]
@@ -108,6 +110,12 @@ class Cell:
         starts = range(0, len(rows), BLOCK)
         blocks = (self.pack.images[rows[start : start + BLOCK]].transpose(0, 2, 3, 1) for start in starts)
         return Normalisation(*pixel_moments(blocks, channels=card.channels))
+
+    @cached_property
+    def seen(self) -> Tensor:
+        """Numbers of the classes that it may have labels of, in order."""
+        classes = self.objective.classes
+        return torch.tensor([number for number, name in enumerate(classes) if name not in self.job.unseen])
 
     @property
     def recipe(self) -> Any:

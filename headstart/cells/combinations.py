@@ -1,28 +1,34 @@
 """Which strategies have a meaning for a target and its sources: asked before anything is trained. Torch-free."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headstart.datasets.pack import Card
+from headstart.datasets.settings import SIGNATURES
 from headstart.errors import SettingsError
 from headstart.objectives.kinds import KINDS
+from headstart.registry import nearest
 from headstart.strategies.table import STRATEGIES
 
+FEWEST_SEEN = 3  # classes with labels: each is left out in turn, and what is left is told apart
 
-def check_combination(name: str, target: Card, sources: Mapping[str, Card]) -> None:
+
+def check_combination(name: str, target: Card, sources: Mapping[str, Card], unseen: Sequence[str] = ()) -> None:
     """Refuses a strategy that the target's kind, or a source that is weights alone, leaves without a meaning.
 
-    sources: by name, of all that it enters from.
+    sources: by name, of all that it enters from. unseen: the target's classes that are to be done without.
 
     Raises:
         SettingsError: why, and what to do.
     """
-    if why := meaningless(name, target, sources):
+    if why := meaningless(name, target, sources, unseen):
         raise SettingsError(f"{name} {why}; take {name} out of finetune.strategies")
 
 
-def meaningless(name: str, target: Card, sources: Mapping[str, Card]) -> str:
+def meaningless(name: str, target: Card, sources: Mapping[str, Card], unseen: Sequence[str] = ()) -> str:
     """Why a strategy has no meaning for a target from one of these sources; empty where it has one from all."""
-    found = (_why_not(name, target, source, card) for source, card in sources.items())
+    found = [_why_not(name, target, source, card) for source, card in sources.items()]
+    if STRATEGIES.get(name).needs_unseen:
+        found.append(_why_not_unseen(target, unseen))
     return next((why for why in found if why), "")
 
 
@@ -36,6 +42,11 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
         return f"learns from the source's rows, and {source} is weights without any"
     if entry.needs_head and not card.classes:
         return f"needs W's own classes, and {source} has none that are known"
+    if entry.needs_attributes and card.kind != "attribute":
+        return (
+            f"needs a source whose rows have attributes, and those of {source} have {KINDS[card.kind].targets}: its "
+            "table has neither classes nor values then, and data.attribute_columns names the attributes"
+        )
     if entry.needs_shared and target.kind == "class" and not set(target.classes) & set(card.classes):
         return f"needs classes that both have, and {source} and {target.name} share no name of one"
     if entry.needs_shared and target.kind == "value" and not card.unit == target.unit != "":
@@ -44,5 +55,34 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
     return ""
 
 
+def check_unseen(target: Card, unseen: Sequence[str]) -> None:
+    """Refuses classes to do without that the target has not.
+
+    Raises:
+        SettingsError: the first of them, and the nearest names.
+    """
+    for name in unseen:
+        if name not in target.classes:
+            what = nearest(name, list(target.classes)) if target.classes else "it has values"
+            raise SettingsError(
+                f"target.unseen names {name!r}, which is no class of {target.name}; {what} "
+                '(--target.unseen "" names none)'
+            )
+
+
+def _why_not_unseen(target: Card, unseen: Sequence[str]) -> str:
+    """Why no class of the target can be done without; empty where some can."""
+    if not target.signatures:
+        return (
+            f"needs to know what the classes of {target.name} are like: a {SIGNATURES} in its folder, one row a class"
+        )
+    if not unseen:
+        return "needs classes to do without, and target.unseen names none: --target.unseen A,B"
+    seen = set(target.classes) - set(unseen)
+    if len(seen) < FEWEST_SEEN:
+        return f"needs {FEWEST_SEEN} classes with labels or more, and target.unseen leaves {len(seen)}"
+    return ""
+
+
 def _unit(card: Card) -> str:
-    return card.unit or "no unit" if card.kind == "value" else "classes"
+    return card.unit or "no unit" if card.kind == "value" else KINDS[card.kind].targets

@@ -52,7 +52,8 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
     their folds are others (false alarms of 6.3% where these are 4.5%: docs/statistics.md).
     """
     finetune = settings.finetune
-    reads = STRATEGIES.get(strategy).reads
+    entry = STRATEGIES.get(strategy)
+    reads = entry.reads
     return [
         Job(
             strategy=strategy,
@@ -78,6 +79,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             source_pack=str(places.source_pack) if "rows" in reads else "",
             boundary=settings.recipe("frozen_blocks").fixed_blocks,
             views=settings.extract.views,
+            unseen=settings.target.unseen if entry.needs_unseen else (),
         )
         for seed in range(finetune.seeds)
         for fold in (range(places.folds) if places.folds else (None,))

@@ -32,6 +32,7 @@ class Job:
     source_pack: the source's rows, for strategies that learn from them.
     boundary, views: fixed blocks whose activations extract wrote, in how many augmented views of a row.
     altered: what is different from the strategy's own recipe, for the words alone; empty where nothing is.
+    unseen: classes whose labels it does without.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
@@ -61,6 +62,7 @@ class Job:
     boundary: int = 0
     views: int = 0
     altered: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def entrant(self) -> str:
@@ -79,6 +81,7 @@ class Job:
                 "levels": self.levels,
                 "inputs": self.inputs,
                 "snapshots": self.snapshots,
+                **({"unseen": sorted(self.unseen)} if self.unseen else {}),
             }
         )
 

@@ -98,8 +98,14 @@ def most_remedies(settings: Settings) -> list[str]:
     """The strategies of the remedies that are tried where all of them have a meaning and none is enough."""
     entered, held = settings.finetune.strategies, len(settings.source.data) > len(settings.entering)
     source = ["full"] * held
-    new = [[name] * (name not in entered) for name in ("l2_sp", "wise_ft", "rotation", "fixmatch")]
-    return ["frozen_blocks", *new[0], *new[1], *source, *new[2], *new[3]][: settings.remedy.max_rounds]
+    attributes = ["joint_attributes"] * bool(settings.data.attribute_columns)
+    first, last = ["l2_sp", "wise_ft"], ["rotation", *attributes, "fixmatch"]
+    others = [
+        *(name for name in first if name not in entered),
+        *source,
+        *(name for name in last if name not in entered),
+    ]
+    return ["frozen_blocks", *others][: settings.remedy.max_rounds]
 
 
 def course_document(course: Course, held: HeldOut) -> dict[str, Any]:
@@ -170,6 +176,11 @@ def _rotation(case: Case, course: Course) -> Remedy | None:
     return _as_it_is("rotation", why, case, course)
 
 
+def _joint_attributes(case: Case, course: Course) -> Remedy | None:
+    why = "another task: what the source says of its rows, learned beside the labels"
+    return _as_it_is("joint_attributes", why, case, course)
+
+
 def _fixmatch(case: Case, course: Course) -> Remedy | None:
     labels = case.settings.finetune.label_budget * max(len(case.target.classes), 1)
     rows = case.target.splits.get(POOL, 0) - labels + case.target.splits.get(UNLABELLED, 0)
@@ -184,6 +195,7 @@ REMEDIES: tuple[Callable[[Case, Course], Remedy | None], ...] = (
     _wise_ft,
     _other_source,
     _rotation,
+    _joint_attributes,
     _fixmatch,
 )
 

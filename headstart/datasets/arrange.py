@@ -43,6 +43,11 @@ class Arranged:
         return self.examples[self.examples["split"] == (TEST if self.folds is None else POOL)]
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in order; none where the target is a number."""
+        return tuple(sorted(set(self.examples["label"].dropna())))
+
+    @property
     def duplicates(self) -> int:
         return int(self.examples["content"].duplicated().sum())
 
@@ -55,8 +60,14 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
     and stay in the pool, in folds.
 
     Raises:
-        DataError: a group is on both sides, or a class or the values have too few rows outside the test rows.
+        DataError: a group is on both sides, a class or the values have too few rows outside the test rows, or there are
+            attributes alone.
     """
+    if rows.kind == "attribute":
+        raise DataError(
+            f"{path} has attributes ({', '.join(own.name for own in rows.attributes)}) and neither classes nor values; "
+            "that is enough for a source alone: a target needs a label or a value in some of its rows"
+        )
     examples = rows.examples
     given = examples["given"]
     own = bool((given == TEST).any())
@@ -176,8 +187,8 @@ def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSet
 
 def _check_kept(path: Path, rows: Rows, keep: Mask, *, settings: DataSettings) -> None:
     gone = f"{path}: {(~keep).sum()} of its {len(keep)} rows are among the target's test rows and are left out"
-    if rows.kind == "value":
-        left = int((rows.examples["value"].notna() & keep).sum())
+    if rows.kind != "class":
+        left = int((rows.labelled & keep).sum())
         if left < settings.min_rows_of_values:
             raise DataError(
                 f"{gone}; it keeps {left}, at least {settings.min_rows_of_values} are needed; add images, or choose "

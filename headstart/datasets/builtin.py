@@ -13,35 +13,42 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.table import DATASETS
+from headstart.registry import load
 from headstart.storage.publish import replacing
 
 FRAME = 28  # pixels; MNIST's digits lie in a 20x20 box, centred by mass in a 28x28 frame (LeCun 1998)
 BOX = 20
 LARGEST_ANGLE = 60.0  # degrees either way: no digit turned so far looks like another one turned less
-TABLE = "labels.csv"  # path, value
+TABLE = "labels.csv"  # path, and value or attributes
 
 
 def materialise(name: str, directory: Path) -> int:
     """Writes a built-in dataset and returns how many images that are.
 
-    Classes go to `directory`/<class>/<number>.png, values to `directory`/images/<number>.png and labels.csv.
+    Classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png and
+    labels.csv; what is known of classes to class_attributes.csv.
 
     Raises:
         SettingsError: there is no such built-in.
     """
     entry = DATASETS.get(name)
     images, targets = entry.load()()
-    folders = targets if entry.unit is None else ["images"] * len(targets)
+    is_table = entry.unit is not None or bool(entry.attributes)
+    folders = ["images"] * len(images) if is_table else targets
     paths = [f"{folder}/{number:05d}.png" for number, folder in enumerate(folders)]
     with replacing(directory) as draft:
         for folder in sorted(set(folders)):
             (draft / folder).mkdir()
         for image, path in zip(images, paths, strict=True):
             Image.fromarray(image).save(draft / path)
-        if entry.unit is not None:
-            pd.DataFrame({"path": paths, "value": targets}).to_csv(draft / TABLE, index=False)
-    return len(targets)
+        if is_table:
+            columns = targets if entry.attributes else pd.DataFrame({"value": targets})
+            columns.assign(path=paths)[["path", *columns]].to_csv(draft / TABLE, index=False)
+        if entry.signatures:
+            load(entry.signatures)().to_csv(draft / SIGNATURES, index=False)
+    return len(images)
 
 
 def mnist5k() -> tuple[NDArray[np.uint8], list[str]]:

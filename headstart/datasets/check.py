@@ -10,6 +10,7 @@ from headstart.datasets.arrange import Arranged, arrange_target
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
+from headstart.datasets.signatures import read_signatures
 from headstart.datasets.splits import draw_labels
 from headstart.errors import DataError
 
@@ -43,6 +44,7 @@ def check(
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
     folds = arranged.folds
+    known = read_signatures(path, arranged.classes)
     found = {
         "error": _refusal(pool, budgets[0], seed=seed) if rows.kind == "class" and not folds else "",
         "path": str(path),
@@ -57,6 +59,7 @@ def check(
         "duplicates": arranged.duplicates,
         "removed": arranged.removed,
         "rejected": rows.rejected.to_dict("records"),
+        "class_attributes": list(known.columns) if known else [],
         **_images(rows),
         **(_classes(examples, seeds) if rows.kind == "class" else _values(examples)),
         **({"largest_label_budget": folds.largest_label_budget} if folds else {}),

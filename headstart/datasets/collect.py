@@ -14,7 +14,7 @@ from headstart.datasets.folder import UNLABELLED_FOLDERS, list_images, list_visi
 from headstart.datasets.listing import SPLITS
 from headstart.datasets.pack import TEST
 from headstart.datasets.read import list_labelled
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.settings import SIGNATURES, DataSettings
 from headstart.datasets.split_folders import is_split
 from headstart.datasets.tabular import clean, find_table, is_inside, is_table, list_table, read_table
 from headstart.errors import DataError, UserError
@@ -65,7 +65,7 @@ def collect(
 def _collect(path: Path, settings: DataSettings) -> Collection:
     table = _table_of(path, settings)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    files = {place: path / place for place in list_visible(path)} if path.is_dir() else {}
+    files = {place: path / place for place in list_visible(path)} if path.is_dir() else _beside(path)
     if table is None:
         return Collection(name, files, {}, 0)
     frame, named, moved = _gather(table, settings, lambda place: place)
@@ -74,6 +74,12 @@ def _collect(path: Path, settings: DataSettings) -> Collection:
         return Collection(name, files | {table.name: table}, {}, 0)
     files.pop(table.name, None)
     return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0)
+
+
+def _beside(table: Path) -> dict[str, Path]:
+    """What lies beside a table and belongs to it: what is known of its classes."""
+    known = table.with_name(SIGNATURES)
+    return {SIGNATURES: known} if known.is_file() else {}
 
 
 def _table_of(path: Path, settings: DataSettings) -> Path | None:

@@ -10,6 +10,7 @@ from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, Card, write_pack
 from headstart.datasets.rows import Progress, Rows, read_rows
 from headstart.datasets.settings import DataSettings
+from headstart.datasets.signatures import Signatures, read_signatures
 from headstart.datasets.spool import Ordered, spooling
 
 
@@ -52,20 +53,30 @@ def ingest_target(
     unit: of the values, where the target is a number.
 
     Raises:
-        DataError: see `read_rows` and `arrange_target`.
+        DataError: see `read_rows`, `arrange_target` and `read_signatures`.
     """
     with spooling(pack.parent, _shape(settings)) as spool:
         rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append)
         arranged = arrange_target(directory, rows, settings=settings, seed=seed)
+        known = read_signatures(directory, arranged.classes)
         images = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, images, settings=settings, unit=unit)
+        return _publish(pack, rows, arranged, images, settings=settings, unit=unit, signatures=known)
 
 
 def _shape(settings: DataSettings) -> tuple[int, int, int]:
     return settings.image_size, settings.image_size, settings.channels
 
 
-def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, settings: DataSettings, unit: str) -> Card:
+def _publish(
+    pack: Path,
+    rows: Rows,
+    arranged: Arranged,
+    images: Ordered,
+    *,
+    settings: DataSettings,
+    unit: str,
+    signatures: Signatures | None = None,
+) -> Card:
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
     is_pool = (examples["split"] == POOL).to_numpy()
@@ -76,7 +87,7 @@ def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, set
     is_value = rows.kind == "value"
     card = Card(
         name=pack.name,
-        classes=tuple(sorted(set(examples["label"].dropna()))),
+        classes=arranged.classes,
         counts={str(k): int(v) for k, v in pool["label"].value_counts().sort_index().items()},
         splits={str(k): int(v) for k, v in examples["split"].value_counts().sort_index().items()},
         rejected=dict(sorted(Counter(reason.split(":")[0] for reason in rows.rejected["reason"]).items())),
@@ -95,8 +106,19 @@ def _publish(pack: Path, rows: Rows, arranged: Arranged, images: Ordered, *, set
         test_units=int(arranged.scored["group"].nunique()),
         folds=arranged.folds.count if arranged.folds else 0,
         largest_label_budget=arranged.folds.largest_label_budget if arranged.folds else 0,
+        attributes=rows.attributes,
+        signatures=signatures.columns if signatures else (),
     )
     stored = examples.drop(columns=["content", "row"])
     folds = arranged.folds.table if arranged.folds else None
-    write_pack(pack, card=card, examples=stored, images=images, rejected=rows.rejected, folds=folds)
+    write_pack(
+        pack,
+        card=card,
+        examples=stored,
+        images=images,
+        rejected=rows.rejected,
+        folds=folds,
+        attributes=rows.codes[examples["row"].to_numpy()] if rows.attributes else None,
+        signatures=signatures.table if signatures else None,
+    )
     return card

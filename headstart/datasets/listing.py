@@ -1,12 +1,13 @@
 """What every reader of a dataset returns: its rows before any file is opened."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from headstart.datasets.pack import TEST, UNLABELLED
+from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 
-Kind = Literal["class", "value"]
+Kind = Literal["class", "value", "attribute"]
 
 TRAIN, VAL = "train", "val"
 SPLITS = {
@@ -25,9 +26,10 @@ class Listing:
     """The rows of a dataset; all tuples are of one length but `rejected`.
 
     paths: of the images, relative to the dataset's folder. labels: class names, values: finite numbers; one of the two
-    is None throughout, and both are for an unlabelled row. splits: train, val, test, unlabelled, or None where the
-    dataset says nothing. groups: of rows that belong together, None for a row on its own.
+    is None throughout (where there are attributes, both), and both are for an unlabelled row. splits: train, val, test,
+    unlabelled, or None where the dataset says nothing. groups: of rows that belong together, None for a row on its own.
     rejected: (place, reason) of rows that cannot be used; the reason begins with a code and a colon.
+    attributes, codes: what rows have in place of a class or a value; a number an attribute, nan where unknown.
     """
 
     paths: tuple[str, ...]
@@ -37,12 +39,15 @@ class Listing:
     groups: tuple[str | None, ...]
     kind: Kind = "class"
     rejected: tuple[tuple[str, str], ...] = field(default=())
+    attributes: tuple[Attribute, ...] = ()
+    codes: tuple[tuple[float, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def joined(self, other: "Listing") -> "Listing":
-        """The rows of both; the kind stays this one's."""
+        """The rows of both; the kind stays this one's, and the other's have no attribute."""
+        unknown = (math.nan,) * len(self.attributes)
         return replace(
             self,
             paths=self.paths + other.paths,
@@ -51,6 +56,7 @@ class Listing:
             splits=self.splits + other.splits,
             groups=self.groups + other.groups,
             rejected=self.rejected + other.rejected,
+            codes=self.codes + (unknown,) * len(other) if self.attributes else (),
         )
 
 

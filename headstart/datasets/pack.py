@@ -2,12 +2,14 @@
 
 packs/<dataset>/        examples.parquet, images.npy, card.json, rejected.csv, manifest.json
                         folds.npy too, where cross-validation takes the place of a test set
+                        attributes.npy too, of a source whose rows have attributes in place of classes or values
+                        signatures.npy too, of a target whose classes are described
 packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which evaluate alone opens
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,12 +23,37 @@ from headstart.storage.publish import digest, publishing, read_manifest, verify,
 
 CARD = "card.json"
 FOLDS = "folds.npy"
+ATTRIBUTES = "attributes.npy"
+SIGNATURES = "signatures.npy"
 TEST = "test"
 TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
 SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 UNLABELLED = "unlabelled"  # rows without a label
 BLOCK = 256  # rows that are moved at a time
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column of what rows have in place of a class: one output of a head, or of tags one a category.
+
+    categories: of tags, in the order of their codes. mean, std: of numbers, over the rows that were trained on.
+    """
+
+    name: str
+    kind: Literal["yes/no", "number", "tag"]
+    categories: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        return len(self.categories) or 1
+
+
+def read_attributes(fields: Iterable[dict[str, Any]]) -> tuple[Attribute, ...]:
+    """Attributes as a card has them in JSON."""
+    return tuple(Attribute(**(own | {"categories": tuple(own["categories"])})) for own in fields)
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,8 @@ class Card:
     rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left out because they
     repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
     scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
-    that every class (or the values) has outside of each fold, 0 where there are none.
+    that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
+    where they have these in place of classes or values. signatures: columns of what is known of each class.
     """
 
     name: str
@@ -53,7 +81,7 @@ class Card:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    kind: Literal["class", "value"] = "class"
+    kind: Literal["class", "value", "attribute"] = "class"
     unit: str = ""
     target_mean: float = 0.0
     target_std: float = 1.0
@@ -62,6 +90,8 @@ class Card:
     test_units: int = 0
     folds: int = 0
     largest_label_budget: int = 0
+    attributes: tuple[Attribute, ...] = ()
+    signatures: tuple[str, ...] = ()
 
     @property
     def scored(self) -> str:
@@ -162,6 +192,19 @@ class Pack:
             )
         return values
 
+    def attributes(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(rows, attributes): 1 and 0 for yes and no, numbers, and codes of tags; nan where unknown."""
+        known: NDArray[np.float64] = np.load(self.directory / ATTRIBUTES, mmap_mode="r")[rows]
+        return known
+
+    @property
+    def signatures(self) -> NDArray[np.float64]:
+        """(classes, columns): what is known of each class; there is no column where nothing is."""
+        if not self.card.signatures:
+            return np.zeros((len(self.card.classes), 0))
+        known: NDArray[np.float64] = np.load(self.directory / SIGNATURES)
+        return known
+
     def ids(self, rows: NDArray[np.intp]) -> list[str]:
         return list(self.examples["id"].iloc[rows])
 
@@ -176,7 +219,7 @@ def read_pack_card(directory: Path) -> Card:
     try:
         fields: dict[str, Any] = json.loads(path.read_text())["pack"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return Card(**values)
+        return Card(**(values | {"attributes": read_attributes(fields.get("attributes", ()))}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is not the card of a pack: {error}; run the step ingest again") from None
 
@@ -207,11 +250,14 @@ def write_pack(
     images: Images,
     rejected: pd.DataFrame,
     folds: NDArray[np.int8] | None = None,
+    attributes: NDArray[np.float64] | None = None,
+    signatures: NDArray[np.float64] | None = None,
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
     examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
-    folds: (repeats, pool rows), where cross-validation takes the place of a test set.
+    folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
+    signatures: (classes, columns).
     """
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
@@ -225,9 +271,10 @@ def write_pack(
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         _save_images(draft / "images.npy", images)
         rejected.to_csv(draft / "rejected.csv", index=False)
-        if folds is not None:
-            np.save(draft / FOLDS, folds)
-        write_json(draft / CARD, {"pack": card.__dict__, **_declaration(card, images)})
+        for name, array in ((FOLDS, folds), (ATTRIBUTES, attributes), (SIGNATURES, signatures)):
+            if array is not None:
+                np.save(draft / name, array)
+        write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, images)})
 
 
 def _save_images(path: Path, images: Images) -> None:
@@ -258,5 +305,12 @@ def _declaration(card: Card, images: Images) -> dict[str, Any]:
                 "shape": [rows, channels, height, width],
             }
         ],
-        "targets": [{"name": TARGETS[card.kind], "kind": card.kind, "unit": card.unit or None}],
+        "targets": _targets(card),
     }
+
+
+def _targets(card: Card) -> list[dict[str, Any]]:
+    """name, kind and unit of each column of targets; of attributes their kinds, such as "attribute: yes/no"."""
+    if card.kind == "attribute":
+        return [{"name": own.name, "kind": f"attribute: {own.kind}", "unit": None} for own in card.attributes]
+    return [{"name": TARGETS[card.kind], "kind": card.kind, "unit": card.unit or None}]

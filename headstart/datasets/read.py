@@ -4,9 +4,10 @@ from pathlib import Path
 
 from headstart.datasets.folder import UNLABELLED_FOLDERS, list_folder, list_images
 from headstart.datasets.listing import Listing, of_unlabelled
+from headstart.datasets.pack import UNLABELLED
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.split_folders import is_split, list_split_folders
-from headstart.datasets.table import is_built_in
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.datasets.tabular import find_table, list_table
 from headstart.errors import DataError
 
@@ -32,7 +33,7 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
         ]
     )
     if is_built_in(path.name):
-        settings = settings.of_built_in()
+        settings = settings.of_built_in(get_built_in(path.name).attributes)
     table = find_table(path, settings)
     if table is not None:
         return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
@@ -52,7 +53,7 @@ def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False)
         DataError: as there; no row has a label, or all have the same one.
     """
     listing = list_dataset(path, settings, anywhere=anywhere)
-    if all(label is None and value is None for label, value in zip(listing.labels, listing.values, strict=True)):
+    if all(split == UNLABELLED for split in listing.splits):
         if path.is_dir() and find_table(path, settings) is None:
             return list_folder(path)  # which refuses it, and says what a folder must look like
         raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_column")

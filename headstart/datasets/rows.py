@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from headstart.datasets.listing import Kind, Listing
+from headstart.datasets.pack import UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
@@ -42,12 +43,20 @@ class Rows:
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
     content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, a row an example.
+    attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
     """
 
     examples: pd.DataFrame
     rejected: pd.DataFrame
     facts: pd.DataFrame
     kind: Kind
+    attributes: tuple[Attribute, ...]
+    codes: NDArray[np.float64]
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """(rows,): which of them have a label, a value or an attribute."""
+        return (self.examples["given"] != UNLABELLED).to_numpy()
 
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
@@ -119,6 +128,8 @@ def _read(
         rejected=pd.DataFrame(rejected, columns=["path", "reason"]),
         facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode"]),
         kind=listing.kind,
+        attributes=listing.attributes,
+        codes=np.array([listing.codes[row] for row in good] if listing.codes else [()] * len(good), dtype=np.float64),
     )
     _check_rejected(path, rows, total=len(listing) + len(listing.rejected), settings=settings)
     _check_enough(path, rows, set(listing.labels) - {None}, settings=settings)  # type: ignore[arg-type]
@@ -179,12 +190,12 @@ def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSetting
 
 
 def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSettings) -> None:
-    if rows.kind == "value":
-        found = int(rows.examples["value"].notna().sum())
+    if rows.kind != "class":
+        found = int(rows.labelled.sum())
         if found < settings.min_rows_of_values:
             raise DataError(
-                f"{path} has {found} readable images with a value, at least {settings.min_rows_of_values} are needed; "
-                "add images, or lower data.min_rows_of_values"
+                f"{path} has {found} readable images with {'a value' if rows.kind == 'value' else 'an attribute'}, at "
+                f"least {settings.min_rows_of_values} are needed; add images, or lower data.min_rows_of_values"
             )
         return
     counts = Counter(rows.examples["label"].dropna())

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from headstart.knobs import Knobs
 
@@ -26,9 +26,16 @@ def check_name(name: str) -> str:
     return name
 
 
+def _as_text(given: Any) -> Any:
+    """A name that YAML takes for a number is a name all the same."""
+    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+
 Dataset = Annotated[str, AfterValidator(check_name)]
+Text = Annotated[str, BeforeValidator(_as_text)]  # of a class, or of a column
 FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
 MOST_FOLDS = 20
+SIGNATURES = "class_attributes.csv"  # beside a dataset's table or folders: what is known of its classes, not of rows
 MOST_SEEDS = 100  # of a run; a pack holds as many partitions into folds
 
 
@@ -61,6 +68,9 @@ class TargetSettings(Knobs):
     unit: str = ""
     """unit of the target's values, where they are numbers; a built-in's is known"""
 
+    unseen: tuple[Text, ...] = ()
+    """classes whose labels eszsl does without; the comparison then has scores of seen and unseen classes apart"""
+
 
 class DataSettings(Knobs):
     """How images are decoded and how rows are split."""
@@ -87,7 +97,7 @@ class DataSettings(Knobs):
     """readable rows that each class must have"""
 
     min_rows_of_values: int = Field(20, ge=4)
-    """readable rows that a dataset must have whose target is a number"""
+    """readable rows that a dataset must have whose target is a number, or that has attributes"""
 
     table: str = ""
     """file name of a dataset's table (CSV or Parquet); empty where there is only one in its folder"""
@@ -107,7 +117,11 @@ class DataSettings(Knobs):
     group_column: str = "group"
     """column of a table that says which rows belong together, on one side of a split; it may be missing"""
 
-    def of_built_in(self) -> "DataSettings":
-        """The same for a built-in, whose table has the default columns whatever a user's own has."""
+    attribute_columns: tuple[Text, ...] = ()
+    """columns of attributes (yes/no, numbers, tags) that a source's table without classes and values is learned by"""
+
+    def of_built_in(self, attributes: tuple[str, ...]) -> "DataSettings":
+        """The same for a built-in, whose table has the default columns (and these attributes) whatever a user's has."""
         ours = ("table", "path_column", "label_column", "value_column", "split_column", "group_column")
-        return self.model_copy(update={name: type(self).model_fields[name].default for name in ours})
+        columns = {name: type(self).model_fields[name].default for name in ours}
+        return self.model_copy(update=columns | {"attribute_columns": attributes})

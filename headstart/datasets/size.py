@@ -64,7 +64,7 @@ def size_of_files(listing: Listing, *, settings: DataSettings, seed: int) -> Siz
     units = table["group"].nunique()
     if len(test):
         return Size(len(table), len(test), test["group"].nunique())
-    if too_few(units, settings):
+    if too_few(units, settings) and listing.kind != "attribute":  # a source, which is not split
         folds = make_folds(table, kind=listing.kind, settings=settings, seed=seed)
         classes = tuple(table["label"].value_counts()) or (len(table),)
         return Size(len(table), len(table), units, folds.count, folds.largest_label_budget, classes)

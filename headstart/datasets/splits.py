@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -60,19 +60,21 @@ def draw_labels(
     seed: int,
     draw: int,
     groups: Sequence[str] | None = None,
+    without: Collection[str] = (),
 ) -> NDArray[np.intp]:
     """The rows that cell seed `draw` may see: `budget` of each class, in a fixed order.
 
     Each draw owns whole groups of a class, at least two of them and `stride` rows together, in a shuffled order; rows
     come from its groups in turn, so that a budget is of as many groups as it can be. Budgets are nested, and draws
     share no group until a class is used up. Then a new order begins, so that further draws never change earlier ones.
-    Of values, all labels are "" and the budget is the whole. groups: None where each row stands for itself.
+    Of values, all labels are "" and the budget is the whole. groups: None where each row stands for itself. without:
+    classes that none is drawn of; what is drawn of the others is the same.
 
     Raises:
         DataError: a class, or the whole, has fewer labelled rows than the budget.
     """
     chosen: list[int] = []
-    for label in sorted(set(labels)):
+    for label in sorted(set(labels) - set(without)):
         rows = [row for row, other in enumerate(labels) if other == label]
         if budget > len(rows):
             each, who = (" a class", f"class {label!r}") if label else ("", "the target")

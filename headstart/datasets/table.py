@@ -6,6 +6,11 @@ from headstart.datasets.published import is_published
 from headstart.errors import SettingsError
 from headstart.registry import Entry, Registry, nearest
 
+# of glyph_attributes: what font files, Unicode and the drawing say of a character (glyphs.py)
+ATTRIBUTES = (
+    "serif", "bold", "slanted", "monospace", "kind", "holes", "parts", "width", "top", "bottom", "mirror", "across",
+    "down", "open_left", "open_right", "open_top", "open_bottom",
+)  # fmt: skip
 PREFIX = "torchvision:"  # what the user writes; a folder cannot have that name on every system
 
 
@@ -15,11 +20,15 @@ class BuiltIn(Entry):
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
+    attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
+    of what is known of each class, "" where there is none.
     """
 
     rows: int
     unit: str | None = None
     test_rows: int = 0
+    attributes: tuple[str, ...] = ()
+    signatures: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,20 @@ DATASETS: Registry[BuiltIn] = Registry(
             1797,
             "degrees",
         ),
+        BuiltIn(
+            "glyph_attributes",
+            "4,872 characters of 12 faces, no classes but attributes: serif, bold, holes, ... (from matplotlib)",
+            "headstart.datasets.glyphs:glyph_attributes",
+            4872,
+            attributes=ATTRIBUTES,
+        ),
+        BuiltIn(
+            "glyphs",
+            "1,208 small letters of 10 other faces, 26 classes that are described too (from matplotlib)",
+            "headstart.datasets.glyphs:glyphs",
+            1208,
+            signatures="headstart.datasets.glyphs:signatures",
+        ),
     ],
 )
 
@@ -76,7 +99,7 @@ def _torchvision(
         rows,
         None,
         test_rows,
-        parts,
+        parts=parts,
     )
 
 

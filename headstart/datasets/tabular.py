@@ -1,18 +1,20 @@
-"""Reader of a table, CSV or Parquet: one row an image, its path relative to the table, and a label or a value.
+"""Reader of a table, CSV or Parquet: one row an image, with its path relative to the table and what is known of it.
 
 Rows are numbered as an editor shows them: the header of a CSV file is row 1. Parquet has no header: its first row is 1.
 """
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from headstart.datasets.attributes import describe_columns, read_cell
 from headstart.datasets.listing import SPLITS, Kind, Listing
-from headstart.datasets.pack import TEST, UNLABELLED
-from headstart.datasets.settings import DataSettings
+from headstart.datasets.pack import TEST, UNLABELLED, Attribute
+from headstart.datasets.settings import SIGNATURES, DataSettings
 from headstart.errors import DataError
 from headstart.registry import nearest
 
@@ -22,7 +24,7 @@ SEPARATORS = (",", ";", "\t")
 
 
 def is_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.name != SIGNATURES
 
 
 def find_table(directory: Path, settings: DataSettings) -> Path | None:
@@ -51,21 +53,26 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
     """
     frame = read_table(path)
     kind = _kind(path, frame, settings)
+    attributes = describe_columns(path, frame, settings.attribute_columns) if kind == "attribute" else ()
     columns = {
         name: frame[column] if column in frame else pd.Series("", index=frame.index)
         for name, column in (
             ("path", settings.path_column),
-            ("target", settings.label_column if kind == "class" else settings.value_column),
+            ("target", {"class": settings.label_column, "value": settings.value_column}.get(kind, "")),
             ("split", settings.split_column),
             ("group", settings.group_column),
         )
     }
+    if attributes:  # a row that has one of them is labelled
+        columns["target"] = frame[[attribute.name for attribute in attributes]].agg("".join, axis=1)
     rows: list[tuple[str, str | None, float | None, str | None, str | None]] = []
+    codes: list[tuple[float, ...]] = []
     rejected: list[tuple[str, str]] = []
     seen: set[str] = set()
     for number, image, target, split, group in zip(frame.index, *columns.values(), strict=True):
         place = clean(image)
         reason = _unusable(path.parent, place, target, split, kind=kind, seen=seen, anywhere=anywhere)
+        reason = reason or _bad_attribute(frame.loc[number], attributes)
         if reason:
             rejected.append((f"{path.name} row {number}", reason))
             continue
@@ -73,11 +80,12 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         label = target if kind == "class" and target else None
         value = float(target) if kind == "value" and target else None
         rows.append((place, label, value, SPLITS.get(split.lower()) if target else UNLABELLED, group or None))
+        codes += [tuple(read_cell(own, str(frame.at[number, own.name])) for own in attributes)] if attributes else []
     if not rows:
         first = f", such as {rejected[0][0]}: {rejected[0][1]}" if rejected else ""
         raise DataError(f"{path} has no row that can be used{first}")
     paths, labels, values, splits, groups = zip(*rows, strict=True)
-    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected))
+    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -150,12 +158,23 @@ def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
             f"{path} has labels (column {settings.label_column!r}) and values (column {settings.value_column!r}); "
             'choose: --data.value_column "" reads the classes, --data.label_column "" the values'
         )
-    if not has_label and not has_value:
+    if not has_label and not has_value and not settings.attribute_columns:
         raise DataError(
             f"{path} has neither a column {settings.label_column!r} of classes nor {settings.value_column!r} of "
-            f"numbers (its columns: {', '.join(names)}); name it: --data.label_column or --data.value_column"
+            f"numbers (its columns: {', '.join(names)}); name it: --data.label_column or --data.value_column; of a "
+            "source it may be columns of attributes: --data.attribute_columns A,B"
         )
-    return "class" if has_label else "value"
+    return "class" if has_label else "value" if has_value else "attribute"
+
+
+def _bad_attribute(row: "pd.Series[str]", attributes: Sequence[Attribute]) -> str | None:
+    """Why a row's attributes cannot be read: a code, the column and what is allowed; None where they can."""
+    for attribute in attributes:
+        try:
+            read_cell(attribute, row[attribute.name])
+        except ValueError as error:
+            return f"BAD_ATTRIBUTE: {attribute.name} is {error} (or empty, where it is not known)"
+    return None
 
 
 def _is_file(path: Path) -> bool:

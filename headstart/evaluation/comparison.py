@@ -10,7 +10,7 @@ import pandas as pd
 
 from headstart.entrants import CONTROL, Entrant
 from headstart.errors import DataError
-from headstart.evaluation.metrics import PREDICTION, SPEEDS
+from headstart.evaluation.metrics import PREDICTION, SPEEDS, seen_and_unseen
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
 
 COMPARISON = ["strategy", "family", "label_budget", "seed", "split", "metric", "value", "seconds"]
@@ -19,9 +19,15 @@ SNAPSHOTS = ["strategy", "variant", "label_budget", "seed", "progress", "compute
 
 
 def comparison_table(
-    outcomes: Outcomes, families: Mapping[str, str], speeds: Sequence[Mapping[str, Any]] = ()
+    outcomes: Outcomes,
+    families: Mapping[str, str],
+    *,
+    speeds: Sequence[Mapping[str, Any]] = (),
+    unseen: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row for each training, split and metric; a variant of the control appears as "scratch:half_steps".
+
+    unseen: classes that some entrant did without; where there are any, each has its accuracy on them and on the others.
 
     Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
     training's. A score that does not exist (the training accuracy of what was never trained) has no row.
@@ -30,7 +36,7 @@ def comparison_table(
     rows = [
         (cell[0], families[Entrant.parse(cell[0]).strategy], cell[1], cell[2], *measured, _seconds(outcomes, cell))
         for cell in ordered_trainings(outcomes, families)
-        for measured in _measured(outcomes, cell)
+        for measured in [*_measured(outcomes, cell), *_zero_shot(outcomes, cell, unseen)]
     ]
     return pd.DataFrame(rows + [row for speed in speeds for row in _speed_rows(speed, families)], columns=COMPARISON)
 
@@ -97,6 +103,16 @@ def _measured(outcomes: Outcomes, cell: Cell) -> Iterator[tuple[str, str, float]
         score = float(outcomes.column(f"{split}_score", cell[0], cell[1], [cell[2]])[0])
         if math.isfinite(score):
             yield split, kind.metric, kind.value(score)
+
+
+def _zero_shot(outcomes: Outcomes, cell: Cell, unseen: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+    """(split, metric, value) on the rows of seen and of unseen classes; none where no class is unseen."""
+    numbers = {outcomes.classes.index(name) for name in unseen}
+    if numbers:
+        prediction = outcomes.snapshots(cell)[FINAL].prediction
+        for name, value in seen_and_unseen(outcomes.truth, prediction, numbers).items():
+            if math.isfinite(value):
+                yield "test", name, value
 
 
 def _on_test(outcomes: Outcomes, snapshot: Snapshot) -> list[tuple[str, float]]:

@@ -43,6 +43,7 @@ def evaluate(
     folds: int = 0,
     expected_overlap: float = 0.0,
     speeds: Sequence[Mapping[str, Any]] = (),
+    unseen: Sequence[str] = (),
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -58,6 +59,7 @@ def evaluate(
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
     speeds: of each delivered model's predictions: strategy, label_budget, seed, seconds, and the metrics of SPEEDS.
+    unseen: classes that some entrant did without; the comparison then has scores on these and on the others.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
@@ -68,7 +70,7 @@ def evaluate(
     )
     question = Question(chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap)
     return Evaluation(
-        comparison=comparison_table(outcomes, families, speeds),
+        comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
         verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds),

@@ -1,5 +1,7 @@
 """Metrics of one cell's test predictions, and the names of what is measured of a delivered model's speed."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,19 @@ def log_loss(truth: Labels, probabilities: Floats) -> float:
     rows = np.arange(len(truth))
     true_class = np.clip(probabilities[rows, truth], SMALLEST, 1.0)
     return float(-np.log(true_class).mean())
+
+
+def seen_and_unseen(truth: Labels, prediction: Labels, unseen: Collection[int]) -> dict[str, float]:
+    """Accuracy on the rows of seen and of unseen classes, a mean over classes each, and their harmonic mean.
+
+    Any class may be predicted for any row (generalised zero-shot: Xian 2017, 1707.00600). NaN where no class of a kind
+    has a row.
+    """
+    right = {int(label): float((prediction[truth == label] == label).mean()) for label in np.unique(truth)}
+    seen, missed = ([score for label, score in right.items() if (label in unseen) == out] for out in (False, True))
+    means = [sum(part) / len(part) if part else float("nan") for part in (seen, missed)]
+    both = 2 * means[0] * means[1] / (means[0] + means[1]) if sum(means) else 0.0
+    return {"seen": means[0], "unseen": means[1], "harmonic_mean": both}
 
 
 def mae(truth: Floats, prediction: Floats) -> float:

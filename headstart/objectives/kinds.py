@@ -1,9 +1,12 @@
 """The kinds of targets there are, and what each is called in logs and tables. Torch-free."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from headstart.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from headstart.datasets.pack import Attribute
 
 
 class Described(Protocol):
@@ -26,6 +29,9 @@ class Described(Protocol):
 
     @property
     def target_std(self) -> float: ...
+
+    @property
+    def attributes(self) -> "tuple[Attribute, ...]": ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Kind:
 
 CLASS = Kind("class", "accuracy", "accuracy", 1, " a class", "classes")
 VALUE = Kind("value", "mae", "MAE", -1, "", "values")
-KINDS = {kind.name: kind for kind in (CLASS, VALUE)}
+ATTRIBUTE = Kind("attribute", "attribute_score", "attribute score", 1, "", "attributes")  # of sources alone
+KINDS = {kind.name: kind for kind in (CLASS, VALUE, ATTRIBUTE)}
 
 
 def kind_of(card: Described) -> Kind:

@@ -1,7 +1,7 @@
 """What a target asks of a model: head, loss, predictions, scores. Nothing outside this room asks for its kind."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -9,30 +9,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart.datasets.pack import Pack
+from headstart.errors import IntegrityError
+from headstart.objectives.attributes import Attributes
 from headstart.objectives.classification import Classification
-from headstart.objectives.kinds import Described, Kind, kind_of
+from headstart.objectives.kinds import ATTRIBUTE, Described, Kind, kind_of
 from headstart.objectives.regression import Regression
 
 
-class Objective(Protocol):
-    """The parts that training, the strategies and prediction are put together from.
+class SourceObjective(Protocol):
+    """What the rows of a source ask of a network that learns from them.
 
     Scores are a head's outputs, (rows, outputs). Predictions are what is said of them: probabilities (rows, classes),
-    or values (rows, 1) in the target's unit. Targets are (rows,): class numbers int64, or values float32.
-    prototype_kind: what weights that hold the source entrant's prototypes are called.
+    or values (rows, 1) in the target's unit. Targets are (rows,): class numbers int64, or values float32; of attributes
+    (rows, attributes), nan where unknown.
     """
 
     @property
     def kind(self) -> Kind: ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
     def outputs(self) -> int: ...
-
-    @property
-    def prototype_kind(self) -> str: ...
 
     def strata(self, examples: pd.DataFrame) -> list[str]:
         """What labels are drawn and held out evenly by, a name a row."""
@@ -42,11 +38,7 @@ class Objective(Protocol):
         """Targets of labelled rows."""
         ...
 
-    def shared(self, source: Pack) -> tuple[NDArray[np.intp], Tensor]:
-        """A source's rows whose targets mean the same as these, and their targets; maybe none."""
-        ...
-
-    def fitted(self, targets: Tensor) -> "Objective":
+    def fitted(self, targets: Tensor) -> Self:
         """The same with its scale taken from the training rows' targets."""
         ...
 
@@ -54,20 +46,45 @@ class Objective(Protocol):
         """What a training makes small: a scalar."""
         ...
 
-    def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
-        """The loss of scores against predictions in place of targets: a scalar. threshold: how sure they must be."""
-        ...
-
     def predict(self, scores: Tensor) -> Tensor:
         """Predictions from scores."""
         ...
 
-    def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """(rows,) float64: how good each prediction is, higher is better."""
+    def score(self, predictions: Tensor, targets: Tensor) -> float:
+        """How good predictions are, higher is better; `kind.value` makes the metric of it."""
         ...
 
-    def score(self, predictions: Tensor, targets: Tensor) -> float:
-        """Their mean; `kind.value` makes the metric of it."""
+    def frame(self, predictions: Tensor) -> pd.DataFrame:
+        """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The fields by which a card of weights says all this."""
+        ...
+
+
+class Objective(SourceObjective, Protocol):
+    """What a target asks besides: the parts that the strategies and the comparison are put together from.
+
+    prototype_kind: what weights that hold the source entrant's prototypes are called.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def prototype_kind(self) -> str: ...
+
+    def shared(self, source: Pack) -> tuple[NDArray[np.intp], Tensor]:
+        """A source's rows whose targets mean the same as these, and their targets; maybe none."""
+        ...
+
+    def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
+        """The loss of scores against predictions in place of targets: a scalar. threshold: how sure they must be."""
+        ...
+
+    def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """(rows,) float64: how good each prediction is, higher is better; `score` is their mean."""
         ...
 
     def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
@@ -110,20 +127,24 @@ class Objective(Protocol):
         """prediction and probabilities, as a table of predictions has them."""
         ...
 
-    def frame(self, predictions: Tensor) -> pd.DataFrame:
-        """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """The fields by which a card of weights says all this."""
-        ...
-
 
 def objective_of(card: Described) -> Objective:
-    """The objective of a card's targets.
+    """The objective of a target, or of a model that answers for one.
+
+    Raises:
+        IntegrityError: this version knows no such kind, or it is one of sources alone.
+    """
+    makers: dict[str, Callable[[Described], Objective]] = {"class": Classification.of, "value": Regression.of}
+    kind = kind_of(card)
+    if kind.name not in makers:
+        raise IntegrityError(f"{kind.targets} are learned from in a source, and are never a target's")
+    return makers[kind.name](card)
+
+
+def source_objective_of(card: Described) -> SourceObjective:
+    """The objective of a source's rows.
 
     Raises:
         IntegrityError: this version knows no such kind.
     """
-    makers: dict[str, Callable[[Described], Objective]] = {"class": Classification.of, "value": Regression.of}
-    return makers[kind_of(card).name](card)
+    return Attributes.of(card) if kind_of(card) is ATTRIBUTE else objective_of(card)

@@ -15,7 +15,7 @@ from headstart.backbones.network import Network, build
 from headstart.errors import DataError
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
-from headstart.objectives.objective import objective_of
+from headstart.objectives.objective import objective_of, source_objective_of
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
@@ -27,7 +27,7 @@ class Model:
 
     def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor], accelerator: Accelerator, batch_size: int):
         self.card = card
-        self.objective = objective_of(card)
+        self.objective = source_objective_of(card)
         self._score = score
         self._accelerator = accelerator
         self._batch_size = batch_size
@@ -37,10 +37,11 @@ class Model:
 
         Raises:
             DataError: another number of channels or another size than the model was trained on, or the model predicts
-                values.
+                no classes.
         """
         if not self.card.classes:
-            raise DataError("this model predicts a value, which has no probabilities; call predict instead")
+            what = "attributes" if self.card.attributes else "a value, which has no probabilities"
+            raise DataError(f"this model predicts {what}; call predict instead")
         return self._outputs(images).numpy()
 
     def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ Budget = Annotated[int, Field(ge=FEWEST_LABELS)]
 Count = Annotated[int, Field(ge=1)]
 Alpha = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Penalty = Annotated[float, Field(gt=0)]
 
 
 WEAK_AND_STRONG = 4 / 3  # work of a row in both its views: the weak one is only run forward, a third of a training's
@@ -131,6 +132,16 @@ class NeighboursRecipe(Knobs):
     """numbers of neighbours to try, the best on training rows left out is kept; those beyond the rows count as all"""
 
 
+class UnseenRecipe(Knobs):
+    """One matrix between vectors and what classes are like."""
+
+    row_penalties: tuple[Penalty, ...] = Field((0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
+    """ridge penalties on the side of the vectors to try, by their mean square; chosen on classes and rows left out"""
+
+    class_penalties: tuple[Penalty, ...] = Field((0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
+    """the same on the side of what classes are like"""
+
+
 class CoralRecipe(ProbeRecipe):
     """Source vectors mapped into the target's space, and a ridge head on both domains."""
 
@@ -178,8 +189,8 @@ class CoTuneRecipe(FullRecipe):
     """weight of the old head's loss (2.3 as in You 2020)"""
 
 
-class JointRecipe(FullRecipe):
-    """One extractor trained on source and target rows together."""
+class SourceRowsRecipe(FullRecipe):
+    """All blocks trained on from W with the source's rows beside."""
 
     source_batch: int = Field(32, ge=2)
     """source rows a step"""
@@ -190,12 +201,16 @@ class JointRecipe(FullRecipe):
     source_weight: float = Field(0.5, ge=0)
     """weight of the source's loss"""
 
-    align: float = Field(1.0, ge=0)
-    """weight of deep CORAL's distance between the domains' features"""
-
     @property
     def rows_beside(self) -> float:
         return self.source_batch
+
+
+class JointRecipe(SourceRowsRecipe):
+    """One extractor trained on source and target rows together."""
+
+    align: float = Field(1.0, ge=0)
+    """weight of deep CORAL's distance between the domains' features"""
 
 
 class FixMatchRecipe(FullRecipe):
@@ -213,6 +228,14 @@ class FixMatchRecipe(FullRecipe):
     @property
     def rows_beside(self) -> float:
         return self.unlabelled_batch * WEAK_AND_STRONG
+
+
+class JointAttributesRecipe(FixMatchRecipe, SourceRowsRecipe):
+    """One representation from the source's attributes, the target's labels and its rows without one."""
+
+    @property
+    def rows_beside(self) -> float:
+        return self.source_batch + self.unlabelled_batch * WEAK_AND_STRONG
 
 
 class RotationRecipe(FullRecipe):

@@ -13,6 +13,7 @@ from headstart.strategies.settings import (
     FullRecipe,
     GradualRecipe,
     InterpolateRecipe,
+    JointAttributesRecipe,
     JointRecipe,
     NeighboursRecipe,
     NoKnobs,
@@ -21,6 +22,7 @@ from headstart.strategies.settings import (
     RotationRecipe,
     StartingPointRecipe,
     TuneRecipe,
+    UnseenRecipe,
 )
 
 Read = Literal["weights", "pooled", "boundary", "rows"]
@@ -31,22 +33,27 @@ class Strategy(Entry):
     """A way to transfer.
 
     family: which of the families of transfer it belongs to, as the report groups them.
-    role: the control, the source as it is, or a way to transfer that may be chosen.
+    role: the control, the source as it is, a way to transfer that may be chosen, or one that is only shown beside them,
+    as what it validates on is not what they do.
     recipe: the model of its knobs in params.yaml.
     reads: what it reads of a source: of W, or "rows", what W was trained on; a change of anything else does not rerun
     it.
     kinds: of the targets that it has a meaning for.
     needs_head: whether W must be a classifier, whose head is part of it.
     needs_shared: whether the source's targets must mean the same as the target's, for one class at least.
+    needs_attributes: whether the source's rows must have attributes in place of classes or values.
+    needs_unseen: whether it does without the labels of some classes, which must be described.
     """
 
     family: str
-    role: Literal["control", "source", "transfer"]
+    role: Literal["control", "source", "transfer", "shown"]
     recipe: type[Knobs]
     reads: tuple[Read, ...]
     kinds: tuple[str, ...] = ("class", "value")
     needs_head: bool = False
     needs_shared: bool = False
+    needs_attributes: bool = False
+    needs_unseen: bool = False
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -172,6 +179,16 @@ STRATEGIES: Registry[Strategy] = Registry(
             ("weights",),
         ),
         Strategy(
+            "joint_attributes",
+            "one representation from the source's attributes and the target's rows, labelled or not",
+            "headstart.strategies.joint_attributes:fit",
+            "semi-supervised",
+            "transfer",
+            JointAttributesRecipe,
+            ("weights", "rows"),
+            needs_attributes=True,
+        ),
+        Strategy(
             "nearest_mean",
             "the class whose mean vector under W is nearest; no task model",
             "headstart.strategies.nearest_mean:fit",
@@ -209,6 +226,17 @@ STRATEGIES: Registry[Strategy] = Registry(
             CoralRecipe,
             ("pooled", "weights", "rows"),
             needs_shared=True,
+        ),
+        Strategy(
+            "eszsl",
+            "classes without a label (target.unseen) told by what they are like; never chosen",
+            "headstart.strategies.eszsl:fit",
+            "semi-supervised",
+            "shown",
+            UnseenRecipe,
+            ("pooled", "weights"),
+            kinds=("class",),
+            needs_unseen=True,
         ),
     ],
 )

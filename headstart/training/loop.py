@@ -10,7 +10,7 @@ from torch import Tensor, nn, optim
 from headstart.backbones.network import Network
 from headstart.errors import HeadstartError
 from headstart.objectives.classification import Classification
-from headstart.objectives.objective import Objective
+from headstart.objectives.objective import SourceObjective
 from headstart.training.accelerator import Accelerator, generator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.rows import Rows
@@ -72,12 +72,12 @@ def train(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     observe: Observe,
-    objective: Objective = CLASSES,
+    objective: SourceObjective = CLASSES,
     term: Term | None = None,
 ) -> State:
     """Trains `network` in place from boundary `plan.boundary` on, resuming where checkpoints stand.
 
-    rows: as many as labels (rows,), which are the objective's targets. term: is added to the objective's loss.
+    rows: as many as labels (rows, ...), which are the objective's targets. term: is added to the objective's loss.
     observe(step, mean loss since the last mark) may return tensors to record.
     The same seed, rows and threads give the same bytes, however often it was interrupted.
 
@@ -119,9 +119,9 @@ def train(
 
 @torch.inference_mode()
 def predict(
-    network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator, objective: Objective = CLASSES
+    network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator, objective: SourceObjective = CLASSES
 ) -> Tensor:
-    """Class probabilities (rows, classes), or values (rows, 1), on the CPU, the network in evaluation mode."""
+    """The objective's predictions, (rows, outputs), on the CPU, the network in evaluation mode."""
     if not len(rows):  # not every backbone takes an empty batch
         return objective.predict(torch.zeros(0, network.head.out_features))
     accelerator.prepare(network)

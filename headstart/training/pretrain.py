@@ -12,7 +12,7 @@ from torch import Tensor
 from headstart.backbones.network import build, check_image_size
 from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.datasets.splits import split_test
-from headstart.objectives.objective import Objective, objective_of
+from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.checkpoint import Checkpoints
@@ -38,14 +38,14 @@ def pretrain(
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
-    log(epoch, epochs, training loss, validation accuracy or mean absolute error) is called after each epoch.
+    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
     """
     check_image_size(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
     normalisation = Normalisation(pack.card.mean, pack.card.std)
-    objective = objective_of(pack.card)
+    objective = source_objective_of(pack.card)
     training, validation = _hold_out(pack, objective, settings, seed)
     labels = objective.targets(pack, training)
     objective = objective.fitted(labels)
@@ -82,7 +82,7 @@ def pretrain(
 
 
 def _card(
-    pack: Pack, objective: Objective, normalisation: Normalisation, backbone: str, *, seed: int, examples: int
+    pack: Pack, objective: SourceObjective, normalisation: Normalisation, backbone: str, *, seed: int, examples: int
 ) -> WeightsCard:
     """examples: rows that the training saw, each as often as it did."""
     own = pack.card
@@ -103,7 +103,9 @@ def _card(
     )
 
 
-def _hold_out(pack: Pack, objective: Objective, settings: PretrainSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _hold_out(
+    pack: Pack, objective: SourceObjective, settings: PretrainSettings, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(training, validation) rows of a source; duplicates stay on one side, and of a small source one row is held."""
     rows = pack.rows(POOL)
     table = pack.examples.iloc[rows]

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstart.backbones.network import Network, build
+from headstart.datasets.pack import Attribute, read_attributes
 from headstart.errors import IntegrityError
 from headstart.storage.publish import read_manifest, verify, write_json
 from headstart.training.rows import Normalisation
@@ -29,7 +30,8 @@ class WeightsCard:
     pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
     label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
     fitted once more to all labelled rows and its score is not its own.
-    target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std.
+    target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std; or
+    "attribute": the outputs are then those of the attributes, one after the other.
     """
 
     kind: str
@@ -50,11 +52,12 @@ class WeightsCard:
     target_std: float = 1.0
     pack: str = ""
     trained_on: str = ""
+    attributes: tuple[Attribute, ...] = ()
 
     @property
     def outputs(self) -> int:
-        """Length of the head's output: a class each, or one: the value, or the zeros of a head that is not known."""
-        return len(self.classes) or 1
+        """Length of the head's output: of classes and attributes, or one: a value, or zeros of a head not known."""
+        return len(self.classes) or sum(attribute.outputs for attribute in self.attributes) or 1
 
 
 def write_weights(directory: Path, card: WeightsCard, tensors: dict[str, Tensor]) -> None:
@@ -72,7 +75,9 @@ def read_card(directory: Path) -> WeightsCard:
     try:
         fields = json.loads((directory / CARD).read_text())
         normalisation = Normalisation(**{key: tuple(value) for key, value in fields.pop("normalisation").items()})
-        return WeightsCard(**(fields | {"classes": tuple(fields["classes"]), "normalisation": normalisation}))
+        attributes = read_attributes(fields.get("attributes", ()))
+        own = {"classes": tuple(fields["classes"]), "normalisation": normalisation, "attributes": attributes}
+        return WeightsCard(**(fields | own))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{directory / CARD} is not a card of weights: {error}") from None
 

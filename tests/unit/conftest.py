@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import part_pictures
 import pytest
 
 if TYPE_CHECKING:
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 MATCHING = "sketches"  # a target whose classes are the source's
 RENAMED = "symbols"  # the same pictures under class names that the source does not know
+DESCRIBED = "marks"  # other pictures, from a source that has attributes in place of classes
+SOURCES = {MATCHING: "shapes", RENAMED: "shapes", DESCRIBED: "parts"}
 SETTINGS: dict[str, Any] = {
     "source": {"data": ["shapes"]},
-    "target": {"data": MATCHING},
+    "target": {"data": MATCHING, "unseen": list(part_pictures.UNSEEN)},  # of DESCRIBED
     "built_in": [],
-    "data": {"image_size": 12, "smallest_test": 0},
+    "data": {"image_size": 12, "smallest_test": 0, "attribute_columns": list(part_pictures.COLUMNS)},
     "pretrain": {"epochs": 6, "batch_size": 16},
     "extract": {"views": 2},
     "finetune": {"label_budget": 4, "curve_budgets": [2], "seeds": 2},
@@ -38,6 +41,7 @@ SETTINGS: dict[str, Any] = {
             "joint_supervised",
             "fixmatch",
             "rotation",
+            "joint_attributes",
         )
     },  # fmt: skip
 }
@@ -59,12 +63,13 @@ class Domain:
     def places(self) -> "Places":
         from headstart.cells.grid import Places
 
+        source = SOURCES[self.target]
         return Places(
             pack=self.root / "packs" / self.target,
-            weights=self.root / "models" / "shapes",
+            weights=self.root / "models" / source,
             features=self.root / "features" / self.target,
-            source_features=self.root / "features" / f"shapes-for-{self.target}",
-            source_pack=self.root / "packs" / "shapes",
+            source_features=self.root / "features" / f"{source}-for-{self.target}",
+            source_pack=self.root / "packs" / source,
             cells=self.root / "cells",
         )
 
@@ -92,7 +97,7 @@ def decoder():
 def domains(
     tmp_path_factory: pytest.TempPathFactory, draw_pictures: Callable[..., Path], decoder: ThreadPoolExecutor
 ) -> dict[str, Domain]:
-    """MATCHING and RENAMED, with one source. Read only: tests that alter files copy them first."""
+    """MATCHING and RENAMED with one source, DESCRIBED with its own. Read only: tests that alter files copy them."""
     from headstart.datasets.ingest import ingest_source, ingest_target
     from headstart.datasets.pack import Pack
     from headstart.features.extract import extract
@@ -110,25 +115,27 @@ def domains(
         draw_pictures(root / "data" / name, per_class=24, seed=2, ink=150)
     for folder in sorted((root / "data" / RENAMED).iterdir()):
         folder.rename(folder.with_name(f"new {folder.name}"))
+    part_pictures.draw_source(root / "data" / "parts", rows=400, seed=3)
+    part_pictures.draw_target(root / "data" / DESCRIBED, per_class=24, seed=4)
     decoding = {"settings": settings.data, "workers": decoder, "progress": ignore}
-    ingest_source(root / "data" / "shapes", root / "packs" / "shapes", excluded=(), **decoding)
-    source = Pack(root / "packs" / "shapes")
-    pretrain(
-        source,
-        root / "models" / "shapes",
-        backbone=settings.backbone,
-        settings=settings.pretrain,
-        seed=0,
-        accelerator=accelerator,
-        checkpoints=Checkpoints(root / "checkpoints"),
-        log=ignore,
-    )
+    for name in ("shapes", "parts"):
+        ingest_source(root / "data" / name, root / "packs" / name, excluded=(), **decoding)
+        pretrain(
+            Pack(root / "packs" / name),
+            root / "models" / name,
+            backbone=settings.backbone,
+            settings=settings.pretrain,
+            seed=0,
+            accelerator=accelerator,
+            checkpoints=Checkpoints(root / "checkpoints"),
+            log=ignore,
+        )
     found = {}
-    for name in (MATCHING, RENAMED):
+    for name, source in SOURCES.items():
         found[name] = Domain(root, name, settings)
         ingest_target(root / "data" / name, root / "packs" / name, seed=0, **decoding)
         extract(
-            source,
+            Pack(root / "packs" / source),
             Pack(root / "packs" / name),
             weights=found[name].places.weights,
             directories=(found[name].places.source_features, found[name].places.features),

@@ -66,8 +66,10 @@ def module_of(entry: Any) -> str:
 
 
 def roots(stage: str, item: str) -> set[str]:
-    """Where a step begins, and the strategies that it loads by name."""
+    """Where a step begins, and the strategies or built-in datasets that it loads by name."""
     found = {module_of(STEPS[stage])}
+    if stage == "fetch":
+        found |= {module_of(entry) for entry in DATASETS}
     if stage == "finetune":
         found.add(module_of(STRATEGIES.get(item)))
     if stage in ("remedy", "select"):

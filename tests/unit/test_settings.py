@@ -328,3 +328,10 @@ def test_there_is_a_recipe_for_each_strategy():
         assert type(DEFAULT.recipe(entry.name)) is entry.recipe
     assert list(DEFAULT.finetune.strategies) == STRATEGIES.names()[: len(DEFAULT.finetune.strategies)]
     assert set(DEFAULT.built_in) < set(DATASETS.names())  # the angles are fetched where they are asked for
+
+
+def test_names_that_yaml_takes_for_numbers_are_names():
+    """Classes may be called 7, and columns 2026."""
+    found = validate({"target": {"unseen": [7, "b"]}, "data": {"attribute_columns": [2026, 1.5]}}, where="x")
+    assert (found.target.unseen, found.data.attribute_columns) == (("7", "b"), ("2026", "1.5"))
+    assert "target.unseen.0" in refusal({"target": {"unseen": [True]}})

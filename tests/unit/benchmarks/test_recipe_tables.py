@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import source_rows
+from benchmarks import attributes, source_rows
 from benchmarks.marked import begin, end
 from benchmarks.recipes.study import DESIGNS
 from benchmarks.recipes.tables import COMMAND, METHODS, RESULTS, with_tables
@@ -59,6 +59,14 @@ def test_the_page_has_the_table_of_source_rows():
     page = METHODS.read_text()
     assert page == source_rows.with_table(page, document), "run `python -m benchmarks.source_rows --table`"
     assert [row["rows"] for row in document["rows"]] == list(source_rows.ROWS)
+
+
+def test_the_page_has_the_tables_of_attributes():
+    document = json.loads(attributes.RESULTS.read_text())
+    page = METHODS.read_text()
+    assert page == attributes.with_tables(page, document), "run `python -m benchmarks.attributes --table`"
+    assert list(document["ways"]) == list(attributes.WAYS)
+    assert set(document["unseen"]["eszsl"]) == {"seen", "unseen", "harmonic_mean"}
 
 
 def test_intervals_are_those_of_draws_that_share_no_label():

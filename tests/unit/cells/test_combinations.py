@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from headstart.cells.combinations import check_combination
-from headstart.datasets.pack import Card
+from headstart.cells.combinations import check_combination, check_unseen
+from headstart.datasets.pack import Attribute, Card
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_pack import pack_weights
 from headstart.errors import SettingsError
@@ -22,14 +22,26 @@ OTHERS = replace(CLASSES, classes=("oak", "elm"))
 WEIGHTS = replace(CLASSES, splits={})
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES.names())
+ATTRIBUTES = replace(CLASSES, classes=(), kind="attribute", attributes=(Attribute("round", "yes/no"),))
+
+
+@pytest.mark.parametrize("strategy", [s.name for s in STRATEGIES if not s.needs_attributes and not s.needs_unseen])
 def test_every_strategy_has_a_meaning_for_classes_that_are_the_sources(strategy):
     check_combination(strategy, CLASSES, {"photos": CLASSES})
 
 
-@pytest.mark.parametrize("strategy", [s.name for s in STRATEGIES if not s.needs_shared and not s.needs_head])
-def test_most_have_one_whatever_the_sources_classes_are(strategy):
-    check_combination(strategy, CLASSES, {"photos": CLASSES, "trees": OTHERS, "turned": VALUES})
+NEEDY = [s.name for s in STRATEGIES if s.needs_shared or s.needs_head or s.needs_attributes or s.needs_unseen]
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES.names() if name not in NEEDY])
+def test_most_have_one_whatever_the_source_has(strategy):
+    sources = {"photos": CLASSES, "trees": OTHERS, "turned": VALUES, "described": ATTRIBUTES}
+    check_combination(strategy, CLASSES, sources)
+
+
+@pytest.mark.parametrize("target", [CLASSES, VALUES])
+def test_attributes_of_the_source_are_for_targets_of_both_kinds(target):
+    check_combination("joint_attributes", target, {"described": ATTRIBUTES})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +54,17 @@ def test_most_have_one_whatever_the_sources_classes_are(strategy):
         ("coral", CLASSES, OTHERS, "coral needs classes that both have, and w and pets share no name of one"),
         ("coral", CLASSES, VALUES, "share no name"),
         ("coral", VALUES, CLASSES, r"values of one named unit .* w \(classes\) and angles \(degrees\)"),
+        ("coral", CLASSES, ATTRIBUTES, "coral needs classes that both have"),
+        ("coral", VALUES, ATTRIBUTES, r"w \(attributes\) and angles \(degrees\)"),
+        ("co_tuning", CLASSES, ATTRIBUTES, "co_tuning needs W's own classes, and w has none that are known"),
+        ("joint_attributes", CLASSES, CLASSES, r"whose rows have attributes, and those of w have classes: its table"),
+        (
+            "joint_attributes",
+            VALUES,
+            VALUES,
+            r"those of w have values: .* data\.attribute_columns names the attributes",
+        ),
+        ("joint_attributes", CLASSES, WEIGHTS, "learns from the source's rows, and w is weights without any"),
         ("coral", VALUES, replace(VALUES, unit="turns"), r"w \(turns\) and angles \(degrees\)"),
         ("coral", replace(VALUES, unit=""), replace(VALUES, unit=""), r"w \(no unit\) and angles \(no unit\)"),
     ],
@@ -49,6 +72,43 @@ def test_most_have_one_whatever_the_sources_classes_are(strategy):
 def test_what_has_no_meaning_is_refused_with_the_reason(strategy, target, source, words):
     with pytest.raises(SettingsError, match=words):
         check_combination(strategy, target, {"w": source})
+
+
+DESCRIBED = replace(CLASSES, classes=("cat", "dog", "elk", "owl"), signatures=("holes", "round"))
+
+
+def test_described_classes_can_be_done_without():
+    check_combination("eszsl", DESCRIBED, {"w": CLASSES, "trees": WEIGHTS}, ("owl",))
+
+
+@pytest.mark.parametrize(
+    ("target", "unseen", "words"),
+    [
+        (CLASSES, ("dog",), r"needs to know what the classes of pets are like: a class_attributes\.csv in its folder"),
+        (DESCRIBED, (), r"needs classes to do without, and target\.unseen names none: --target\.unseen A,B"),
+        (DESCRIBED, ("owl", "elk"), r"needs 3 classes with labels or more, and target\.unseen leaves 2"),
+        (VALUES, (), "eszsl is for classes, and angles has values"),
+    ],
+)
+def test_what_cannot_be_done_without_is_refused(target, unseen, words):
+    with pytest.raises(SettingsError, match=words):
+        check_combination("eszsl", target, {"w": CLASSES}, unseen)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (
+            DESCRIBED,
+            r"target\.unseen names 'owls', which is no class of pets; did you mean owl\? .*--target\.unseen \"\"",
+        ),
+        (VALUES, "'owls', which is no class of angles; it has values"),
+    ],
+)
+def test_a_class_that_the_target_has_not_is_refused(target, words):
+    check_unseen(DESCRIBED, ("owl", "cat"))
+    with pytest.raises(SettingsError, match=words):
+        check_unseen(target, ("owls",))
 
 
 def test_one_of_several_sources_is_enough_to_refuse():
@@ -59,12 +119,13 @@ def test_one_of_several_sources_is_enough_to_refuse():
 def test_the_grid_asks_it_of_the_packs_that_are_there(domain):
     """As the flow does after ingest, and finetune before its first cell."""
     workspace = Workspace(domain.root)
-    settings = domain.settings.model_copy(
-        update={"target": domain.settings.target.model_copy(update={"data": "symbols"})}
-    )
+    symbols = domain.settings.target.model_copy(update={"data": "symbols", "unseen": ()})
+    settings = domain.settings.model_copy(update={"target": symbols})
     check_meaning(workspace, settings, ["scratch", "knn", "full"])
     with pytest.raises(SettingsError, match="coral needs classes that both have, and shapes and symbols share no name"):
         check_meaning(workspace, settings, ["scratch", "coral"])
+    with pytest.raises(SettingsError, match="target.unseen names 'eye', which is no class of sketches"):
+        check_meaning(workspace, domain.settings, ["scratch"])
 
 
 def test_weights_whose_classes_have_names_have_a_head_for_co_tuning(tmp_path):

@@ -38,6 +38,7 @@ MATTERS = {
     "levels": 2,
     "snapshots": False,
     "fold": 0,
+    "unseen": ("cat",),
 }
 DOES_NOT = {
     "variant": "half_steps",
@@ -64,6 +65,12 @@ def test_the_key_changes_with(field):
 def test_the_key_does_not_change_with(field):
     """A worktree elsewhere finds the cells again, and half of 600 steps is the cell of 300 steps."""
     assert replace(JOB, **{field: DOES_NOT[field]}).key == JOB.key
+
+
+def test_classes_that_none_does_without_leave_the_key_as_it_was():
+    """Cells of before there were any are found again; their order has no say."""
+    assert replace(JOB, unseen=("a", "b")).key == replace(JOB, unseen=("b", "a")).key
+    assert replace(JOB, unseen=()).key == JOB.key
 
 
 @pytest.mark.parametrize(

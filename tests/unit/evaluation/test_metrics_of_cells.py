@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from headstart.evaluation.metrics import accuracy, log_loss, macro_f1
+from headstart.evaluation.metrics import accuracy, log_loss, macro_f1, seen_and_unseen
 
 
 @pytest.fixture
@@ -30,3 +30,17 @@ def test_a_class_that_is_never_right_counts_nought():
 
 def test_a_true_class_of_probability_nought_stays_finite():
     assert log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(-np.log(1e-15))
+
+
+def test_seen_and_unseen_classes_are_means_over_classes_and_their_harmonic_mean():
+    truth, prediction = np.array([0, 0, 0, 0, 1, 2, 2, 3]), np.array([0, 0, 0, 1, 1, 2, 0, 3])
+    found = seen_and_unseen(truth, prediction, {2})
+    per_class = reference.recall_score(truth, prediction, average=None)
+    assert found["seen"] == pytest.approx(per_class[[0, 1, 3]].mean())
+    assert found["unseen"] == pytest.approx(0.5)
+    assert found["harmonic_mean"] == pytest.approx(2 / (1 / found["seen"] + 1 / 0.5))
+
+
+def test_what_has_no_row_has_no_score_and_nothing_right_is_nought():
+    assert np.isnan(seen_and_unseen(np.array([0, 1]), np.array([0, 1]), {2})["unseen"])
+    assert seen_and_unseen(np.array([0, 1]), np.array([1, 0]), {1})["harmonic_mean"] == 0

@@ -201,13 +201,26 @@ def test_comparison_table():
 def test_what_is_measured_of_predictions_stands_beside_the_scores():
     speed = {"strategy": "full", "label_budget": 10, "seed": 1, "seconds": 2.5, "batch_rows": 256}
     speed |= {"rows_per_second": 640.0, "latency_ms_p50": 1.5, "latency_ms_p99": 3.0}
-    table = comparison_table(outcomes(), FAMILIES, [speed])
+    table = comparison_table(outcomes(), FAMILIES, speeds=[speed])
     assert table.iloc[:-3].equals(comparison_table(outcomes(), FAMILIES))
     assert table.iloc[-3:].to_numpy().tolist() == [
         ["full", "fine-tuning", 10, 1, "prediction", "rows_per_second", 640.0, 2.5],
         ["full", "fine-tuning", 10, 1, "prediction", "latency_ms_p50", 1.5, 2.5],
         ["full", "fine-tuning", 10, 1, "prediction", "latency_ms_p99", 3.0, 2.5],
     ]
+
+
+def test_where_classes_are_done_without_every_training_has_its_scores_on_them_and_on_the_others():
+    plain, table = comparison_table(outcomes(), FAMILIES), comparison_table(outcomes(), FAMILIES, unseen=["owl"])
+    added = ["seen", "unseen", "harmonic_mean"]
+    pd.testing.assert_frame_equal(table[~table["metric"].isin(added)].reset_index(drop=True), plain)
+    assert table[table["metric"].isin(added)].groupby(["strategy", "seed"]).size().eq(3).all()
+    predictions = predictions_table(outcomes(), FAMILIES)
+    own = predictions[(predictions["strategy"] == "full") & (predictions["seed"] == 1)]
+    recall = reference.recall_score(own["truth"], own["prediction"], average=None, labels=["cat", "dog", "owl"])
+    full = table[(table["strategy"] == "full") & (table["seed"] == 1)].set_index("metric")["value"]
+    assert full["unseen"] == pytest.approx(recall[2])
+    assert full["seen"] == pytest.approx(recall[:2].mean())
 
 
 def test_a_training_score_that_does_not_exist_has_no_row():

@@ -109,8 +109,8 @@ def test_a_card_says_which_objective():
     assert objective_of(card()) == Regression("degrees", 30.0, 4.0)
     assert objective_of(card(target_kind="class", classes=("a", "b"))) == Classification(("a", "b"))
     assert objective_of(card(**DEGREES.describe())) == DEGREES
-    with pytest.raises(IntegrityError, match="targets of kind 'attribute' are unknown; known are class, value"):
-        objective_of(card(target_kind="attribute"))
+    with pytest.raises(IntegrityError, match="targets of kind 'text' are unknown; known are class, value, attribute"):
+        objective_of(card(target_kind="text"))
 
 
 def test_kinds_in_words():

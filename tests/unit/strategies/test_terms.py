@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from headstart.cells.cell import Cell
+from headstart.cells.terms import deep_coral
 from headstart.objectives.classification import Classification, class_means
 from headstart.objectives.regression import Regression
 from headstart.strategies.co_tuning import OldHead
-from headstart.strategies.joint_supervised import deep_coral
 from headstart.strategies.l2_sp import StartingPoint
 from headstart.strategies.rotation import turned
 from headstart.strategies.table import STRATEGIES
