@@ -137,6 +137,7 @@ def test_prefect_shows_the_steps_by_name(first_run):
         "explore",
         "rank",
         *(f"finetune {name}, {grid} (device)" for name in STRATEGIES),
+        "remedy (device)",
         "select (device)",
         "evaluate",
         "report",
