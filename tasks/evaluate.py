@@ -67,6 +67,7 @@ def evaluate(context: Context) -> Outcome:
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),
         speeds=[read_speed(folder) for folder in tried_in],
         unseen=settings.target.unseen,
+        shown=[name for name in strategies if STRATEGIES.get(name).role == "shown"],
     )
     _write(workspace, evaluation, cells)
     for line in lines(evaluation.verdict, measure) + _unseen_lines(evaluation.comparison, settings.target.unseen):

@@ -7,7 +7,7 @@ where it is not, `helped` has to hold for both.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +29,15 @@ class Crossed:
         return dict(Counter(self.entrants).most_common())
 
 
-def crossed(outcomes: Outcomes, chosen: str, budget: int) -> Crossed | None:
-    """By the held-out scores of the other seeds; ties go to `chosen`. None with one seed, or where all choose it."""
+def crossed(outcomes: Outcomes, chosen: str, budget: int, shown: Collection[str] = ()) -> Crossed | None:
+    """By the held-out scores of the other seeds; ties go to `chosen`. None with one seed, or where all choose it.
+
+    shown: strategies that are never chosen, beside the control and the source as it is.
+    """
     seeds = outcomes.seeds(chosen, budget)
     if len(seeds) < 2:
         return None
-    names = [chosen, *(name for name in _ways(outcomes, budget, seeds) if name != chosen)]
+    names = [chosen, *(name for name in _ways(outcomes, budget, seeds, {CONTROL, SOURCE, *shown}) if name != chosen)]
     held = np.stack([outcomes.column("validation_score", name, budget, seeds) for name in names])
     found = tuple(names[best] for best in chosen_by_others(held))
     return Crossed(found) if set(found) != {chosen} else None
@@ -53,8 +56,8 @@ def crossed_scores(outcomes: Outcomes, choice: Crossed, budget: int, seeds: Sequ
     return np.concatenate([outcomes.scores(entrant, budget, [seed]) for entrant, seed in pairs])
 
 
-def _ways(outcomes: Outcomes, budget: int, seeds: Sequence[int]) -> list[str]:
+def _ways(outcomes: Outcomes, budget: int, seeds: Sequence[int], never: Collection[str]) -> list[str]:
     """What might have been chosen: the ways to transfer that were run with these seeds and scored on held-out rows."""
-    names = [name for name in outcomes.entrants() if Entrant.parse(name).strategy not in (CONTROL, SOURCE)]
+    names = [name for name in outcomes.entrants() if Entrant.parse(name).strategy not in never]
     same = [name for name in names if outcomes.seeds(name, budget) == list(seeds)]
     return [name for name in same if np.isfinite(outcomes.column("validation_score", name, budget, seeds)).all()]

@@ -44,6 +44,7 @@ def evaluate(
     expected_overlap: float = 0.0,
     speeds: Sequence[Mapping[str, Any]] = (),
     unseen: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -60,6 +61,7 @@ def evaluate(
     measure: what the comparison is in; of values, classes are empty and probabilities null.
     speeds: of each delivered model's predictions: strategy, label_budget, seed, seconds, and the metrics of SPEEDS.
     unseen: classes that some entrant did without; the comparison then has scores on these and on the others.
+    shown: strategies that are shown beside the others and could not have been chosen.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
@@ -68,7 +70,9 @@ def evaluate(
     outcomes = Outcomes(
         predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes, measure=measure
     )
-    question = Question(chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap)
+    question = Question(
+        chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap, shown=tuple(shown)
+    )
     return Evaluation(
         comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen),
         predictions=predictions_table(outcomes, families),

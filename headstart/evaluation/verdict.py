@@ -45,7 +45,8 @@ from headstart.evaluation.settling import to_settle
 class Question:
     """What was named before the test rows were opened.
 
-    expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
+    expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it. shown:
+    strategies that could not have been chosen.
     """
 
     chosen: str
@@ -53,6 +54,7 @@ class Question:
     settings: EvaluationSettings
     folds: int = 0
     expected_overlap: float = 0.0
+    shown: tuple[str, ...] = ()
 
     def margin(self, measure: Measure) -> float:
         """Differences below this count as equivalent."""
@@ -206,7 +208,7 @@ def _to_settle(question: Question, outcomes: Outcomes, ruled: ContrastVerdict, m
 
 def _choice(outcomes: Outcomes, question: Question) -> ChoiceCheck | None:
     budget = question.headline_budget
-    found = crossed(outcomes, question.chosen, budget)
+    found = crossed(outcomes, question.chosen, budget, question.shown)
     if found is None:
         return None
     seeds = outcomes.seeds(question.chosen, budget)

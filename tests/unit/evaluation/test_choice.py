@@ -78,6 +78,17 @@ def test_entrants_without_held_out_scores_cannot_have_been_chosen():
     assert found.choice is None
 
 
+def test_what_is_only_shown_is_not_one_either():
+    drawn = entrants(np.random.default_rng(3), Design(rows=ROWS, seeds=SEEDS), [1.0, 2.2, 1.0])
+    keys = [("scratch", "", 10, 1.0), ("full", "", 10, 1.0), ("probe", "", 10, 1.0)]
+    frames = run_frames(dict(zip(keys, drawn, strict=True)))
+    best = frames["cells"]["strategy"] == "probe"
+    frames["cells"] = frames["cells"].assign(validation_score=np.where(best, 1.0, 0.5))
+    named = {"chosen": "full", "headline_budget": 10, "settings": EvaluationSettings(), "opened": 1}
+    assert evaluate(**frames, **named, shown=["probe"]).verdict.choice is None
+    assert evaluate(**frames, **named).verdict.choice.seeds == {"probe": 5}
+
+
 @pytest.mark.parametrize("name", ["source", "scratch:half_steps"])
 def test_neither_the_source_nor_the_control_is_a_choice(name):
     strategy, _, variant = name.partition(":")
