@@ -31,7 +31,7 @@ TINY = {
     "strategies.frozen_blocks.steps": 8,
     "strategies.full.steps": 8,
     "strategies.lp_ft.steps": 8,
-    "remedy.max_rounds": 0,  # tests/repro/test_remedies.py has them
+    "remedy.max_rounds": 0,  # tests/repro/test_remedies_tried.py has them
 }
 
 
