@@ -16,7 +16,7 @@ def test_the_command_answers_at_once_and_trains_nothing(warm, document):
     done = warm.headstart("explore")
     first, features, raw = done.stdout.splitlines()
     assert first.startswith("do the source's features already separate the target? ")
-    assert "at 3 clusters the features under shapes's W have ARI" in first
+    assert "at 3 clusters the features under shapes's W have an ARI of" in first
     assert features.startswith("features under shapes: ")
     assert "144 dimensions carry 90%; 3 clusters: ARI" in raw
     assert warm.cells() == before

@@ -54,7 +54,7 @@ def test_the_answer_is_in_words(found):
     assert (found.metric, answer(found)) == ("ari", "Largely")
     raw = between(found.raw.compared.ari).split()[0]
     assert sentence(found).startswith(
-        "at 4 clusters the features under photos's W have ARI 1.00 (1.00..1.00), more than"
+        "at 4 clusters the features under photos's W have an ARI of 1.00 (1.00..1.00), more than"
     )
     assert f"the raw inputs: {raw}, a difference of +" in sentence(found)
     first, photos, other, pixels = lines(found)
@@ -72,6 +72,20 @@ def test_without_a_difference_nothing_is_claimed():
     assert "not told from the raw inputs" in sentence(nothing)
     worse = looked({"photos": noise(3)}, planted()[0], truth)
     assert "less than the raw inputs: 1.00, a difference of -" in sentence(worse)
+
+
+def test_raw_inputs_that_do_as_well_are_part_of_the_answer(found):
+    best = found.sources[0]
+    ari = Figure(value=0.5, low=0.4, high=0.6)
+    for gain, said in (
+        ((0.1, 0.3), ""),
+        ((-0.1, 0.2), ", but not told from the raw inputs"),
+        ((-0.3, -0.1), ", but less than the raw inputs"),
+    ):
+        compared = best.compared.model_copy(update={"ari": ari})
+        figure = Figure(value=sum(gain) / 2, low=gain[0], high=gain[1])
+        changed = best.model_copy(update={"compared": compared, "gain": figure})
+        assert answer(found.model_copy(update={"sources": (changed,)})) == f"In part{said}"
 
 
 def test_the_picture_is_of_the_best_source_and_its_examples_lie_nearest_to_the_centre(found):

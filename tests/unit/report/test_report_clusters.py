@@ -22,7 +22,9 @@ def section(inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> s
 
 
 def test_it_answers_in_words_with_true_minus_signs(section: str) -> None:
-    assert "<p>At 2 clusters the features under mnist5k&#39;s W have ARI 0.89 (0.84 to 0.94), more than" in section
+    assert (
+        "<p>At 2 clusters the features under mnist5k&#39;s W have an ARI of 0.89 (0.84 to 0.94), more than" in section
+    )
     assert "the raw inputs: 0.61, a difference of +0.28 (+0.23 to +0.33).</p>" in section
     assert words.sentence("a (-0.10..+0.20) b-c") == "A (−0.10 to +0.20) b-c."
 
