@@ -100,7 +100,8 @@ def _ways(found: dict[str, list[float]]) -> str:
         "| strategy | accuracy | gain |",
         "|---|---|---|",
     ]
-    for name, (score, *gain) in found.items():
+    for name in WAYS:
+        score, *gain = found[name]
         lines.append(f"| `{name}` | {score:.1f} | {'{:+.1f}, {:+.1f}..{:+.1f}'.format(*gain) if gain else ''} |")
     return "\n".join(lines)
 
@@ -114,8 +115,8 @@ def _unseen(found: dict[str, dict[str, list[float]]]) -> str:
         "| strategy | the 21 seen letters | the 5 unseen ones | harmonic mean |",
         "|---|---|---|---|",
     ]
-    for name, scores in found.items():
-        cells = [f"{mean:.1f} +- {deviation:.1f}" for mean, deviation in scores.values()]
+    for name in DESCRIBED:
+        cells = ["{:.1f} +- {:.1f}".format(*found[name][score]) for score in ("seen", "unseen", "harmonic_mean")]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
