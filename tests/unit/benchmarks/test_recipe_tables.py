@@ -67,6 +67,8 @@ def test_the_page_has_the_tables_of_attributes():
     assert page == attributes.with_tables(page, document), "run `python -m benchmarks.attributes --table`"
     assert set(document["ways"]) == set(attributes.WAYS)
     assert set(document["unseen"]["eszsl"]) == set(attributes.SCORES)
+    own = document["unseen"]["eszsl"]
+    assert f"| `eszsl` | {own['seen'][0]:.1f} +- {own['seen'][1]:.1f} | {own['unseen'][0]:.1f} +- " in page
 
 
 def test_intervals_are_those_of_draws_that_share_no_label():
