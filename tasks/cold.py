@@ -5,7 +5,7 @@ from functools import partial
 from headstart.errors import HeadstartError
 from tasks.devices import available, lease
 from tasks.step import Context, Step, log
-from tasks.versioning import code_digest, params_digest
+from tasks.versioning import cells_digest, code_digest, params_digest
 from tasks.workspace import here
 
 PATIENCE = 3600.0  # seconds that a step waits for a device
@@ -31,7 +31,7 @@ def run_cold(step: Step, items: list[str]) -> None:
                 device=device,
                 metrics=lambda values, number: None,
                 progress=lambda what, done, of: None,
-                code=partial(code_digest, workspace.root),
+                code=partial(cells_digest, workspace.root),
             )
             log.info("%s: %s", name, step.load()(context, *items).line)
         if (params_digest(workspace.root), code_digest(workspace.root, name)) != before:

@@ -21,7 +21,7 @@ class Context:
     """Workspace, settings and device of a step, and where its words and numbers go.
 
     device: None for a step that needs none. metrics: (values, step) go to the tracker. progress: (what, done, of).
-    code: gives the digest of the code that a step declares in dvc.yaml.
+    code: gives the digest of the code that a step's cells run, of what dvc.yaml declares.
     """
 
     workspace: Workspace

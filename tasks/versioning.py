@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
 FLOORS = ("headstart", "tasks")  # whose code results depend on
+AFTER_CELLS = ("headstart/prediction/", "tasks/deliver.py")  # how fast a delivered model is, is no part of its cell
 
 Outcome = Literal["unchanged", "restored", "ran"]
 State = Literal["up to date", "changed", "follows"]
@@ -119,9 +120,9 @@ class Versioning:
         """The recorded result of a step, as it stands in dvc.lock."""
         return Result("unchanged", _digest(self._load(name)))
 
-    def code_digest(self, name: str) -> str:
-        """Digest of the code that a step declares, as it was when this process started."""
-        return code_digest(self.root, name, self._at_start)
+    def cells_digest(self, name: str) -> str:
+        """Digest of the code that a step's cells run, as it was when this process started."""
+        return cells_digest(self.root, name, self._at_start)
 
     def add(self, files: Mapping[str, Path], path: Path, *, texts: Mapping[str, str] | None = None) -> None:
         """Makes the folder `path` of files that lie elsewhere and adds it to DVC; the originals stay as they are.
@@ -311,8 +312,17 @@ def code_files(root: Path, name: str) -> list[str]:
 
 def code_digest(root: Path, name: str, files: dict[str, str] | None = None) -> str:
     """Digest of the code that a step declares. files: a fingerprint taken earlier; that of now by default."""
-    known = fingerprint(root) if files is None else files
-    lines = [f"{path} {known.get(path, 'missing')}\n" for path in code_files(root, name)]
+    return _code_digest(code_files(root, name), fingerprint(root) if files is None else files)
+
+
+def cells_digest(root: Path, name: str, files: dict[str, str] | None = None) -> str:
+    """The same without what a step only does with finished cells: an edit of that trains none of them again."""
+    paths = [path for path in code_files(root, name) if not path.startswith(AFTER_CELLS)]
+    return _code_digest(paths, fingerprint(root) if files is None else files)
+
+
+def _code_digest(paths: Sequence[str], known: Mapping[str, str]) -> str:
+    lines = [f"{path} {known.get(path, 'missing')}\n" for path in paths]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

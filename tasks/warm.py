@@ -114,7 +114,7 @@ class Run:
             device=device,
             metrics=lambda values, number: add(values, step=number),
             progress=self.bars.show,
-            code=self.versioning.code_digest,
+            code=self.versioning.cells_digest,
         )
 
     def _record(self, run_id: str, outcome: Outcome, device: Device | None) -> None:

@@ -51,6 +51,14 @@ def test_a_comment_in_a_strategys_file_reruns_that_strategy_alone(project, run_w
     assert (project.root / "reports" / "verdict.json").read_bytes() == verdict
 
 
+def test_an_edit_of_how_models_predict_trains_nothing_again(project, run_warm):
+    before = project.cells()
+    code = project.root / "headstart" / "prediction" / "model.py"
+    code.write_text(code.read_text() + "# a comment\n")
+    assert ran(run_warm(project, until="finetune")) == finetune(*STRATEGIES)
+    assert new_cells(project, before) == set()
+
+
 def test_other_fixed_blocks_rerun_extraction_and_the_strategy_that_reads_the_boundary(project, run_warm):
     before = project.cells()
     project.set(strategies__frozen_blocks__fixed_blocks=1)
