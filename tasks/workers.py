@@ -94,8 +94,10 @@ def _die_with(parent: int) -> None:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process is at work: one that was killed and that nobody has waited for yet still has its number."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return True
