@@ -111,7 +111,7 @@ def test_the_plan_says_what_would_run_and_trains_nothing(project, headstart):
     code, out, err = headstart("--plan")
     assert (code, err) == (0, "")
     steps, cells, resolution = out.splitlines()
-    assert steps.startswith("plan: up to 14 of 14 steps to run: ")
+    assert steps.startswith("plan: up to 16 of 16 steps to run: ")
     names = steps.split(": ")[2].split(", ")
     order = [names.index(name) for name in ("ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract")]
     assert order == sorted(order)

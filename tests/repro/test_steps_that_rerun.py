@@ -138,7 +138,7 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
 def test_a_setting_of_the_verdict_alone_trains_nothing(project, run_warm):
     before = project.cells()
     project.set(evaluate__confidence=0.9)
-    assert ran(run_warm(project, until="evaluate")) == {"explore", "rank", "evaluate"}
+    assert ran(run_warm(project, until="evaluate")) == {"explore", "rank", "remedy", "select", "evaluate"}
     assert project.cells() == before
     verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
     assert "90% CI" in verdict["sentence"]
