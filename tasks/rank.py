@@ -18,6 +18,7 @@ def rank(context: Context) -> Outcome:
     """Publishes reports/ranking.csv: each source by ridge, nearest neighbours, LogME and size."""
     workspace, settings = context.workspace, grid_settings(context)
     sources, recipe = settings.source.data, settings.recipe(WAY)
+    card = read_pack_card(workspace.pack(settings.target.data))
     jobs = {
         source: [
             job
@@ -34,9 +35,10 @@ def rank(context: Context) -> Outcome:
         smallest=recipe.smallest_penalty,
         largest=recipe.largest_penalty,
         confidence=settings.evaluate.confidence,
+        bounds=KINDS[card.kind].bounds,
     )
     write_text(workspace.ranking, table.to_csv(index=False))
-    kind = KINDS[read_pack_card(workspace.pack(settings.target.data)).kind]
+    kind = KINDS[card.kind]
     ridge = table[table["method"] == RIDGE]
     return Outcome(
         _line(ridge, kind.word, kind.sign),

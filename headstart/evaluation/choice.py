@@ -1,7 +1,7 @@
 """Whether a verdict hangs on the choice: the strategy was chosen on the same seeds that it is then judged by.
 
 Of several ways that are equally good, the one whose trainings happened to come out well is chosen, and its test scores
-carry that luck where seeds differ much: up to 9% false `helped` where 2.5% is nominal (docs/statistics.md). So each
+carry that luck where seeds differ much: up to 10% false `helped` where 2.5% is nominal (docs/statistics.md). So each
 seed is looked at with the way that the OTHER seeds choose. Where one way is clearly best that is the same comparison;
 where it is not, `helped` has to hold for both.
 """
@@ -50,9 +50,9 @@ def chosen_by_others(held: Floats) -> Codes:
     return best
 
 
-def crossed_scores(outcomes: Outcomes, choice: Crossed, budget: int, seeds: Sequence[int]) -> Floats:
+def scores_by_seed(outcomes: Outcomes, entrants: Sequence[str], budget: int, seeds: Sequence[int]) -> Floats:
     """(seeds, rows): each seed's scores by its own entrant."""
-    pairs = zip(choice.entrants, seeds, strict=True)
+    pairs = zip(entrants, seeds, strict=True)
     return np.concatenate([outcomes.scores(entrant, budget, [seed]) for entrant, seed in pairs])
 
 

@@ -40,6 +40,18 @@ class Gap(Model):
     opponent: Number
 
 
+class ChoiceCheck(Model):
+    """A contrast where each seed takes the way that the other seeds choose.
+
+    seeds: how many have which entrant.
+    """
+
+    difference: Number
+    low: Number
+    high: Number
+    seeds: dict[str, int]
+
+
 class ContrastVerdict(Model):
     """One contrast: the strategy against an opponent at one label budget. Positive means transfer is better.
 
@@ -48,7 +60,8 @@ class ContrastVerdict(Model):
     p_value belongs to the interval (to McNemar's exact test with one seed), p_holm is corrected for the contrasts.
     wins and losses are test rows, summed over seeds; disagreeing_units counts each test unit once.
     overlap is the share of labelled rows that two seeds have in common: 1 means "for these labels".
-    row_part and seed_part sum to standard_error squared.
+    row_part and seed_part sum to standard_error squared. choice: null where the other seeds choose the same for each
+    seed, or there is one seed.
     """
 
     sentence: str
@@ -76,6 +89,7 @@ class ContrastVerdict(Model):
     df: Number
     row_part: Number
     seed_part: Number
+    choice: ChoiceCheck | None = None
     labels_saved: Saving | None
     compute_saved: ComputeSaved | None
     gap: Gap | None
@@ -90,18 +104,6 @@ class ControlCheck(Model):
     p_value: Number
     seeds: int
     still_improves: bool
-
-
-class ChoiceCheck(Model):
-    """The verdict's contrast where each seed takes the way that the other seeds choose.
-
-    seeds: how many have which entrant.
-    """
-
-    difference: Number
-    low: Number
-    high: Number
-    seeds: dict[str, int]
 
 
 class ToSettle(Model):
@@ -135,7 +137,6 @@ class Verdict(Model):
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
     folds: of cross-validation, 0 where there is a test set.
     control is null where the control with half the steps was not run, against_source where there is no source entrant.
-    choice: null where the other seeds choose the same for each, or there is one seed.
     to_settle: of the verdict on scratch, where the rows or seeds are what leaves it open.
     interim: how things stood on held-out labels before a test row was opened, in words; rounds: the remedies tried.
     opened: how often these test rows were opened, this time included.
@@ -152,7 +153,6 @@ class Verdict(Model):
     against_source: ContrastVerdict | None
     equal_compute: ContrastVerdict | None
     control: ControlCheck | None
-    choice: ChoiceCheck | None = None
     to_settle: ToSettle | None = None
     exploratory: tuple[Exploratory, ...]
     interim: str | None = None

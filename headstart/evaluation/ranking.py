@@ -23,6 +23,7 @@ RIDGE, KNN, LOGME, SIZE = METHODS = ("ridge", "knn", "logme", "size")
 
 Floats = NDArray[np.float64]
 
+FEWEST = 3  # sources that an order means something of
 LARGEST_STEPS = 100  # of LogME's fixed point, which ends long before
 
 
@@ -33,6 +34,10 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    def within(self, lowest: float, highest: float) -> "Estimate":
+        """The same with bounds that are possible."""
+        return Estimate(self.value, max(self.low, lowest), min(self.high, highest))
 
 
 @dataclass(frozen=True)
@@ -158,28 +163,36 @@ def _ranked(own: Mapping[str, Mapping[str, float]], name: str, kind: Kind, known
 
 
 def fine_tuned(comparison: pd.DataFrame, *, metric: str, label_budget: int, ways: Sequence[str]) -> dict[str, float]:
-    """What fine-tuning from each source came to: the mean test metric over the ways to transfer and the seeds.
+    """What fine-tuning from each source came to: the mean test metric over the ways that all have, and the seeds.
 
-    comparison: as comparison.csv has it. Of a run with one source there is nothing to tell apart.
+    comparison: as comparison.csv has it. Of a run with one source there is nothing to tell apart; a source that came in
+    as a remedy has one way, and then the others are seen by that alone.
     """
     wanted = (comparison["split"] == "test") & (comparison["metric"] == metric)
     rows = comparison[wanted & (comparison["label_budget"] == label_budget)]
     entrants = [Entrant.parse(str(name)) for name in rows["strategy"]]
     kept = [entrant.strategy in ways and bool(entrant.source) for entrant in entrants]
-    sources = [entrant.source for entrant, keep in zip(entrants, kept, strict=True) if keep]
-    means = rows["value"][kept].groupby(np.array(sources, dtype=object)).mean()
+    if not any(kept):
+        return {}
+    found = rows[kept].assign(
+        source=[entrant.source for entrant, keep in zip(entrants, kept, strict=True) if keep],
+        way=[replace(entrant, source="").name for entrant, keep in zip(entrants, kept, strict=True) if keep],
+    )
+    shared = set.intersection(*(set(own["way"]) for _, own in found.groupby("source")))
+    means = found[found["way"].isin(shared)].groupby("source")["value"].mean()
     return {str(source): float(value) for source, value in means.items()}
 
 
 def agreement(ranking: pd.DataFrame, truth: Mapping[str, float]) -> dict[str, float]:
     """Kendall's tau of each method's order with that of the truth (higher is better in both), over shared sources.
 
-    ranking: source, method, value. Empty where fewer than two sources are known, or all came to the same.
+    ranking: source, method, value. Empty where fewer than three sources are known, of which chance
+    orders two as often as not, or all came to the same.
     """
     found = {}
     for method, own in ranking.groupby("method"):
         shared = own[own["source"].isin(list(truth))]
-        tau = kendalltau(shared["value"], shared["source"].map(truth)).statistic if len(shared) > 1 else np.nan
+        tau = kendalltau(shared["value"], shared["source"].map(truth)).statistic if len(shared) >= FEWEST else np.nan
         if np.isfinite(tau):
             found[str(method)] = float(tau)
     return found

@@ -1,6 +1,6 @@
 """The verdict: the contrasts named beforehand, what they saved, and whether the control can be trusted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from headstart.entrants import CONTROL, SOURCE, Entrant, source_as_it_is
 from headstart.errors import DataError
-from headstart.evaluation.choice import crossed, crossed_scores
+from headstart.evaluation.choice import crossed, scores_by_seed
 from headstart.evaluation.contrasts import Contrast, contrast
 from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
 from headstart.evaluation.decision import Ruling, decide, holm
@@ -79,8 +79,7 @@ def reach_verdict(
     named, measure = _named_contrasts(outcomes, question), outcomes.measure
     adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
     check = _control_check(outcomes, question)
-    choice = _choice(outcomes, question)
-    scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check, choice)
+    scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
     own = source_as_it_is(question.chosen)
     source = _against_source(outcomes, question, named[own], adjusted[own]) if own in named else None
     return Verdict(
@@ -101,8 +100,7 @@ def reach_verdict(
         against_source=source,
         equal_compute=_equal_compute(outcomes, question),
         control=check,
-        choice=choice,
-        to_settle=_to_settle(question, outcomes, scratch, named[CONTROL]),
+        to_settle=_to_settle(question, outcomes, scratch, named[CONTROL], contrasts=len(named)),
         exploratory=tuple(_exploratory(outcomes, question)),
         interim=interim,
         rounds=tuple(rounds),
@@ -162,12 +160,9 @@ def _against_scratch(
     measured: Contrast,
     p_holm: float,
     check: ControlCheck | None,
-    choice: ChoiceCheck | None,
 ) -> ContrastVerdict:
-    ruling = _decide(outcomes, question, measured, p_holm)
-    if ruling.verdict == "helped" and choice is not None and choice.low <= 0:
-        words = choice_words(choice, outcomes.measure)
-        ruling = replace(ruling, verdict="not settled", reason="choice", withheld=words)
+    choice = _choice(outcomes, question, lambda entrant: CONTROL)
+    ruling = _checked(_decide(outcomes, question, measured, p_holm), choice, outcomes.measure)
     if check is not None and check.still_improves:
         ruling = replace(
             ruling, verdict="not settled", reason="withheld", withheld=withheld_words(check, outcomes.measure)
@@ -182,11 +177,13 @@ def _against_scratch(
         labels=labels,
         compute=_compute_saved(outcomes, question),
         train_test_gap=_gap(outcomes, question, CONTROL),
+        choice=choice,
     )
 
 
 def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, p_holm: float) -> ContrastVerdict:
-    ruling = _decide(outcomes, question, measured, p_holm)
+    choice = _choice(outcomes, question, source_as_it_is)
+    ruling = _checked(_decide(outcomes, question, measured, p_holm), choice, outcomes.measure)
     return _describe(
         question,
         SOURCE,
@@ -194,27 +191,35 @@ def _against_source(outcomes: Outcomes, question: Question, measured: Contrast, 
         ruling,
         sentence=_sentence(outcomes, question, SOURCE, measured, ruling, None),
         train_test_gap=_gap(outcomes, question, source_as_it_is(question.chosen)),
+        choice=choice,
     )
 
 
-def _to_settle(question: Question, outcomes: Outcomes, ruled: ContrastVerdict, measured: Contrast) -> ToSettle | None:
+def _to_settle(
+    question: Question, outcomes: Outcomes, ruled: ContrastVerdict, measured: Contrast, *, contrasts: int
+) -> ToSettle | None:
     """None where it is settled, or something else than rows and seeds is in the way."""
     if ruled.verdict != "not settled" or ruled.reason in ("withheld", "corrected", "choice"):
         return None
-    margin, confidence = question.margin(outcomes.measure), question.settings.confidence
-    needed = to_settle(measured, margin=margin, confidence=confidence)
+    margin = question.margin(outcomes.measure)
+    level = (1 - question.settings.confidence) / contrasts  # as Holm leaves the smaller of the p-values
+    needed = to_settle(measured, margin=margin, confidence=1 - level)
     return ToSettle(sentence=settling_words(needed, measured), **asdict(needed)) if needed else None
 
 
-def _choice(outcomes: Outcomes, question: Question) -> ChoiceCheck | None:
+def _choice(outcomes: Outcomes, question: Question, opponent_of: Callable[[str], str]) -> ChoiceCheck | None:
+    """The contrast of each seed's own way, with its own opponent."""
     budget = question.headline_budget
     found = crossed(outcomes, question.chosen, budget, question.shown)
     if found is None:
         return None
     seeds = outcomes.seeds(question.chosen, budget)
+    opponents = [opponent_of(entrant) for entrant in found.entrants]
+    if any(seed not in outcomes.seeds(name, budget) for name, seed in zip(opponents, seeds, strict=True)):
+        return None  # a source that did not enter as it is
     measured = contrast(
-        crossed_scores(outcomes, found, budget, seeds),
-        outcomes.scores(CONTROL, budget, seeds),
+        scores_by_seed(outcomes, found.entrants, budget, seeds),
+        scores_by_seed(outcomes, opponents, budget, seeds),
         units=outcomes.units,
         overlap=outcomes.overlap(budget, seeds),
         confidence=question.settings.confidence,
@@ -222,6 +227,13 @@ def _choice(outcomes: Outcomes, question: Question) -> ChoiceCheck | None:
     )
     interval = measured.interval
     return ChoiceCheck(difference=interval.estimate, low=interval.low, high=interval.high, seeds=found.counts)
+
+
+def _checked(ruling: Ruling, choice: ChoiceCheck | None, measure: Measure) -> Ruling:
+    """Help that is not there with the ways that the other seeds choose is not called help."""
+    if ruling.verdict != "helped" or choice is None or choice.low > 0:
+        return ruling
+    return replace(ruling, verdict="not settled", reason="choice", withheld=choice_words(choice, measure))
 
 
 def _equal_compute(outcomes: Outcomes, question: Question) -> ContrastVerdict | None:
@@ -273,6 +285,7 @@ def _describe(
     labels: Saving | None = None,
     compute: ComputeSaved | None = None,
     train_test_gap: Gap | None = None,
+    choice: ChoiceCheck | None = None,
 ) -> ContrastVerdict:
     interval, flips = measured.interval, measured.flips
     return ContrastVerdict(
@@ -301,6 +314,7 @@ def _describe(
         df=interval.df,
         row_part=interval.row_part,
         seed_part=interval.seed_part,
+        choice=choice,
         labels_saved=labels,
         compute_saved=compute,
         gap=train_test_gap,

@@ -1,6 +1,7 @@
 """The kinds of targets there are, and what each is called in logs and tables. Torch-free."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from headstart.errors import IntegrityError
@@ -48,6 +49,11 @@ class Kind:
     sign: int
     each: str
     targets: str
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which a row's score lies: right or wrong, or minus an error."""
+        return (0.0, 1.0) if self.sign > 0 else (-inf, 0.0)
 
     def value(self, score: float) -> float:
         """The metric's own value: 0.9 for an accuracy of 0.9, 3.2 for the score -3.2 of a mean absolute error."""

@@ -1,7 +1,6 @@
 """Several sources: each is pretrained and enters with every strategy; one more trains its own cells alone."""
 
 import json
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +73,7 @@ def test_the_verdict_names_whose_w_it_is(two):
     page = (project.root / "reports" / "report.html").read_text()
     assert page.count('<span class="role">source</span>') == 2
     assert "Which source knows the target best?" in page
-    assert "Kendall's tau" in page
+    assert "Kendall's tau" not in page, "two sources have none"
 
 
 def test_back_to_one_source_everything_is_restored(two, run_warm, cold, tmp_path: Path):
@@ -98,13 +97,10 @@ def test_the_ranking_stands_beside_what_fine_tuning_came_to(two):
     """All of it is there already, so that the command only reads."""
     project, _, _ = two
     done = project.headstart("rank")
-    first, *sources, taus = done.stdout.splitlines()
+    first, *sources = done.stdout.splitlines()
     assert first == "ranked by ridge: accuracy on labels left out in turn, 2 draws of 4 labels a class"
     assert sorted(line.split()[1] for line in sources) == ["blobs:", "shapes:"]
     assert all("; fine-tuned from it: " in line and " rows;" in line for line in sources)
-    found = re.fullmatch(r"Kendall's tau with what fine-tuning from 2 sources came to: (.+)", taus)
-    # of two sources each method that tells them apart has them in the right order or the wrong one; size always does
-    assert re.fullmatch(r"((ridge|knn|logme) [+-]1\.00, )*size [+-]1\.00", found[1])
     rows = json.loads(project.headstart("rank", "--json").stdout)
     assert len(rows) == 8
     assert all(0 <= row["fine_tuned"] <= 1 for row in rows)

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from headstart.cells.grid import headline_jobs
-from headstart.cells.rank import rank_sources
+from headstart.cells.rank import folds_of, rank_sources
+from headstart.cells.ridge import ridge
 from headstart.datasets.pack import Pack, test_directory
 from headstart.evaluation.ranking import agreement, fine_tuned
+from headstart.objectives.classification import ridge_targets
 from headstart.storage.publish import publishing
 
 test_directory.__test__ = False  # it only sounds like one
@@ -44,10 +47,41 @@ def test_vectors_that_know_the_target_come_first(ranking):
     ridge = ranking[ranking["method"] == "ridge"].set_index("source")
     assert ridge.loc["noise", "value"] < 0.7  # a third is chance, of 24 rows
     assert ridge.loc["noise", "behind"] == pytest.approx(ridge.loc["noise", "value"] - ridge.loc["shapes", "value"])
-    assert ridge.loc["noise", "behind_high"] < 0
     assert ridge.loc["shapes", "behind"] == ridge.loc["shapes", "behind_high"] == 0
     assert (ridge["low"] <= ridge["value"]).all()
     assert (ridge["value"] <= ridge["high"]).all()
+
+
+@pytest.mark.parametrize(("classes", "labels"), [(10, 10), (4, 5), (3, 7)])
+def test_vectors_that_know_nothing_come_out_at_chance(classes, labels):
+    """Not below: leave-one-out of balanced classes gives 0.5% where chance is 10%."""
+    draw, right = torch.Generator().manual_seed(0), []
+    targets = torch.arange(classes).repeat(labels)
+    parts = torch.from_numpy(folds_of([str(int(label)) for label in targets]))
+    for _ in range(60):
+        noise = torch.randn(len(targets), 96, generator=draw, dtype=torch.float64)
+        for part in parts.unique():
+            kept = parts != part
+            wanted = ridge_targets(targets[kept], classes)
+            weight, bias, _ = ridge(noise[kept], wanted, smallest=1e-4, largest=1e4)
+            right += [(noise[~kept] @ weight.T + bias).argmax(1) == targets[~kept]]
+    assert float(torch.cat(right).double().mean()) == pytest.approx(1 / classes, abs=0.02)
+
+
+def test_each_part_leaves_out_as_many_of_each_class():
+    parts = folds_of(["a"] * 10 + ["b"] * 10)
+    assert sorted(np.bincount(parts)) == [4] * 5
+    assert all((parts[:10] == part).sum() == 2 for part in range(5))
+    assert sorted(np.bincount(folds_of(["a"] * 3 + ["b"] * 9))) == [4, 4, 4]
+    assert set(folds_of([""] * 20)) == set(range(5))
+    assert set(folds_of(["a", "b", "b"])) == {0, 1}
+
+
+def test_no_interval_goes_where_no_score_can_be(ranking):
+    own = ranking[ranking["method"].isin(["ridge", "knn"])]
+    assert own["low"].ge(0).all()
+    assert own["high"].le(1).all()
+    assert own["behind_low"].ge(-1).all()
 
 
 def test_no_test_row_and_no_label_outside_the_budget_is_looked_at(domain, jobs, ranking, tmp_path, monkeypatch):
@@ -75,6 +109,9 @@ def test_the_measured_truth_is_the_mean_over_the_ways_to_transfer_at_the_headlin
     table = comparison(full_at_a=0.9, lp_ft_at_a=0.7, full_at_b=0.6, lp_ft_at_b=0.6, source_at_b=1.0, scratch=0.5)
     found = fine_tuned(table, metric="accuracy", label_budget=10, ways=("full", "lp_ft"))
     assert found == {"a": pytest.approx(0.8), "b": pytest.approx(0.6)}
+    more = comparison(full_at_a=0.9, lp_ft_at_a=0.1, full_at_b=0.6)
+    found = fine_tuned(more, metric="accuracy", label_budget=10, ways=("full", "lp_ft"))
+    assert found == {"a": 0.9, "b": 0.6}, "by the way that both have"
     assert fine_tuned(comparison(full=0.9), metric="accuracy", label_budget=10, ways=("full",)) == {}
 
 
@@ -83,5 +120,5 @@ def test_kendalls_tau_of_each_methods_order():
         {"source": list("abcabc"), "method": ["ridge"] * 3 + ["size"] * 3, "value": [1.0, 2.0, 3.0, 3.0, 2.0, 1.0]}
     )
     assert agreement(table, {"a": 0.1, "b": 0.2, "c": 0.3}) == {"ridge": 1.0, "size": -1.0}
-    assert agreement(table, {"a": 0.1}) == {}
-    assert agreement(table, {"a": 0.1, "b": 0.1}) == {}  # all came to the same
+    assert agreement(table, {"a": 0.1, "b": 0.2}) == {}, "chance orders two as often as not"
+    assert agreement(table, {"a": 0.1, "b": 0.1, "c": 0.1}) == {}, "all came to the same"

@@ -38,15 +38,15 @@ def run(held: dict[str, list[float]], levels: dict[str, float]):
 
 def test_where_one_way_is_best_by_all_seeds_there_is_nothing_to_check():
     found = run({"full": [0.9] * 5, "probe": [0.8] * 5}, {"full": 2.2, "probe": 1.0})
-    assert found.choice is None
+    assert found.against_scratch.choice is None
     assert found.against_scratch.verdict == "helped"
 
 
 def test_a_gain_that_the_other_seeds_would_have_chosen_too_is_reported_with_it():
     held = {"full": [0.9, 0.9, 0.9, 0.7, 0.7], "probe": [0.8, 0.8, 0.8, 0.85, 0.83]}
     found = run(held, {"full": 2.2, "probe": 2.2})
-    assert found.choice.seeds == {"probe": 3, "full": 2}
-    assert found.choice.low > 0
+    assert found.against_scratch.choice.seeds == {"probe": 3, "full": 2}
+    assert found.against_scratch.choice.low > 0
     assert found.against_scratch.verdict == "helped"
 
 
@@ -56,7 +56,7 @@ def test_a_gain_that_hangs_on_the_choice_is_not_settled():
     found = run(held, {"full": 1.9, "probe": 0.9})
     ruled = found.against_scratch
     assert ruled.low > 0
-    assert found.choice.low <= 0
+    assert found.against_scratch.choice.low <= 0
     assert (ruled.verdict, ruled.reason) == ("not settled", "choice")
     assert ruled.sentence.startswith(
         "not settled whether transfer helped: it hangs on the choice (where each seed takes the way that the other "
@@ -66,16 +66,25 @@ def test_a_gain_that_hangs_on_the_choice_is_not_settled():
     assert found.to_settle is None
 
 
+def test_a_gain_over_the_source_that_hangs_on_the_choice_is_not_settled_either():
+    held = {"full": [0.9, 0.9, 0.9, 0.7, 0.7], "probe": [0.8, 0.8, 0.8, 0.85, 0.83]}
+    found = run(held, {"full": 1.9, "probe": 0.9, "source": 1.0})
+    ruled = found.against_source
+    assert ruled.low > 0
+    assert ruled.choice.low <= 0
+    assert (ruled.verdict, ruled.reason) == ("not settled", "choice")
+
+
 def test_harm_is_reported_whatever_the_others_would_have_chosen():
     held = {"full": [0.9, 0.9, 0.9, 0.7, 0.7], "probe": [0.8, 0.8, 0.8, 0.85, 0.83]}
     found = run(held, {"full": 0.0, "probe": 2.0})
-    assert found.choice is not None
+    assert found.against_scratch.choice is not None
     assert found.against_scratch.verdict == "hurt"
 
 
 def test_entrants_without_held_out_scores_cannot_have_been_chosen():
     found = run({"full": [0.4] * 5, "probe": [np.nan] * 5}, {"full": 2.2, "probe": 1.0})
-    assert found.choice is None
+    assert found.against_scratch.choice is None
 
 
 def test_what_is_only_shown_is_not_one_either():
@@ -85,8 +94,8 @@ def test_what_is_only_shown_is_not_one_either():
     best = frames["cells"]["strategy"] == "probe"
     frames["cells"] = frames["cells"].assign(validation_score=np.where(best, 1.0, 0.5))
     named = {"chosen": "full", "headline_budget": 10, "settings": EvaluationSettings(), "opened": 1}
-    assert evaluate(**frames, **named, shown=["probe"]).verdict.choice is None
-    assert evaluate(**frames, **named).verdict.choice.seeds == {"probe": 5}
+    assert evaluate(**frames, **named, shown=["probe"]).verdict.against_scratch.choice is None
+    assert evaluate(**frames, **named).verdict.against_scratch.choice.seeds == {"probe": 5}
 
 
 @pytest.mark.parametrize("name", ["source", "scratch:half_steps"])
@@ -98,4 +107,4 @@ def test_neither_the_source_nor_the_control_is_a_choice(name):
     best = (frames["cells"]["strategy"] == strategy) & (frames["cells"]["variant"] == variant)
     frames["cells"] = frames["cells"].assign(validation_score=np.where(best, 1.0, 0.5))
     found = evaluate(**frames, chosen="full", headline_budget=10, settings=EvaluationSettings(), opened=1).verdict
-    assert found.choice is None
+    assert found.against_scratch.choice is None

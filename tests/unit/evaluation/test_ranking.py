@@ -106,7 +106,16 @@ def test_a_ranking_has_each_source_in_its_place_with_what_fine_tuning_came_to():
     assert (second.source, second.behind) == ("blobs", Estimate(0.2, 0.1, 0.3))
     assert (first.knn, first.logme, first.rows, second.rows) == (0.5, -0.3, 500, 900)
     assert (first.fine_tuned, second.fine_tuned, found.known) == (pytest.approx(0.95), pytest.approx(0.8), 2)
-    assert found.taus == {"ridge": 1.0, "size": -1.0}  # of knn and logme both are the same
+    assert found.taus == {}, "chance orders two as often as not"
+
+
+def test_three_sources_have_taus():
+    more = table()
+    third = more[more["source"] == "blobs"].assign(source="noise", value=lambda own: own["value"] / 2)
+    whole = pd.concat([more, third], ignore_index=True)
+    found = read_ranking(whole, tuned("accuracy", letters=0.95, blobs=0.8, noise=0.5), kind=CLASS, label_budget=10)
+    assert found.taus["ridge"] == 1.0
+    assert found.taus["size"] == pytest.approx(1 / 3)
 
 
 def test_errors_are_said_as_errors_and_the_smaller_is_the_better():
@@ -115,7 +124,6 @@ def test_errors_are_said_as_errors_and_the_smaller_is_the_better():
     assert (first.source, first.ridge) == ("letters", Estimate(4.0, 3.0, 5.0))
     assert second.behind == Estimate(2.0, -1.0, 5.0)  # further off by so much
     assert (first.knn, second.fine_tuned) == (0.5, pytest.approx(2.0))
-    assert found.taus["ridge"] == -1.0  # fine-tuning found blobs the better
 
 
 def test_without_a_run_or_with_one_source_nothing_is_known_of_fine_tuning():

@@ -74,14 +74,17 @@ def test_with_one_seed_only_rows_are_asked_for():
 @pytest.mark.parametrize(
     ("needed", "said"),
     [
-        (Needed(units=2351, seeds=14, times=None), "about 2,400 test rows (719 now), or 14 seeds (5 now)"),
+        (Needed(units=2351, seeds=14, times=None), "about 2,400 labelled test rows (719 now), or 14 seeds (5 now)"),
         (Needed(units=None, seeds=14, times=None), "14 seeds (5 now)"),
-        (Needed(units=720, seeds=None, times=None), "about 720 test rows (719 now)"),
+        (Needed(units=720, seeds=None, times=None), "about 720 labelled test rows (719 now)"),
         (Needed(units=None, seeds=None, times=3), "about 3 times the test rows and the seeds (719 and 5 now)"),
     ],
 )
 def test_in_words(needed, said):
     now = SimpleNamespace(units=719, grouped=False, seeds=5)
-    assert settling_words(needed, now) == f"to settle a difference of this size: {said}"
+    whole = f"to settle a difference of this size, at even odds: {said}"
+    assert settling_words(needed, now) == whole
     grouped = SimpleNamespace(units=719, grouped=True, seeds=5)
-    assert settling_words(needed, grouped) == f"to settle a difference of this size: {said}".replace("row", "group")
+    assert settling_words(needed, grouped) == f"to settle a difference of this size, at even odds: {said}".replace(
+        "row", "group"
+    )
