@@ -39,6 +39,7 @@ def evaluate(context: Context) -> Outcome:
     strategies = with_remedies(settings.finetune.strategies, [way["strategy"] for way in tried["ways"].values()])
     tried_in = [workspace.model(name) for name in settings.finetune.strategies]
     tried_in += [workspace.remedy(row["round"]) for row in tried["rounds"]]
+    tried_in += [workspace.remedies / name for name in tried["beside"]]
     folders = [*tried_in, workspace.selection]
     cells = pd.concat([read_cells(folder) for folder in folders], ignore_index=True)
     unit = dict(zip(pack.examples["id"], pack.examples["group"], strict=True))

@@ -1,15 +1,17 @@
 """remedy: where the target falls short on held-out labels, other ways are tried, one after the other (step 4's end)."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 
 from headstart.backbones.network import build
 from headstart.cells.grid import refit_jobs
-from headstart.cells.remedies import Case, Course, Remedy, course_document, treat
+from headstart.cells.remedies import Case, Course, Remedy, Round, course_document, treat
 from headstart.cells.results import ROUNDS, read_cells, read_labelled
-from headstart.cells.ways import way_jobs
+from headstart.cells.ways import Way, way_jobs
 from headstart.datasets.pack import read_pack_card
-from headstart.entrants import words
+from headstart.entrants import SOURCE, source_as_it_is, words
 from headstart.evaluation.interim import HeldOut, lead_words, standing_words
 from headstart.evaluation.measures import measure_of
 from headstart.evaluation.overlap import average_overlap
@@ -24,25 +26,32 @@ from tasks.step import Context, Outcome, log
 def remedy(context: Context) -> Outcome:
     """Publishes models/remedies, after removing the folders of strategies that are no longer asked for.
 
-    In it are rounds.json, and a folder a round with what it came to, as finetune's are.
+    In it are rounds.json, and a folder a round with what it came to, as finetune's are. A source that comes in with a
+    remedy comes in as it is, too: that is what the remedy has to be held against.
     """
     workspace, settings = context.workspace, grid_settings(context)
     workspace.prune_models(settings.finetune.strategies)
     held = _held_out(context, settings)
     cells = pd.concat([read_cells(workspace.model(name)) for name in settings.finetune.strategies], ignore_index=True)
     parts: dict[str, Outcome] = {}
+    beside: list[str] = []
 
     def attempt(chosen: Remedy, number: int) -> pd.DataFrame:
         log.info("remedy %d: %s (%s)", number, words(chosen.way.entrant), chosen.why)
-        found = _attempt(context, settings, chosen, number)
+        found = _attempt(context, settings, chosen.way, workspace.remedy(number))
         parts[f"remedy {number}"] = _part(chosen, found)
-        return found
+        if SOURCE not in settings.finetune.strategies or chosen.way.source in ("", *settings.entering):
+            return found
+        beside.append(source_as_it_is(chosen.way.entrant))
+        as_it_is = Way(SOURCE, chosen.way.source)
+        return pd.concat([found, _attempt(context, settings, as_it_is, workspace.remedies / beside[-1])])
 
-    course = treat(_case(context, settings), cells, held, attempt=attempt)
+    def say(number: int, done: Round) -> None:
+        log.info("remedy %d: %s: %s", number, words(done.remedy.way.entrant), lead_words(done.change, held))
+
+    course = treat(_case(context, settings), cells, held, attempt=attempt, say=say)
     workspace.remedies.mkdir(parents=True, exist_ok=True)
-    write_json(workspace.remedies / ROUNDS, course_document(course, held))
-    for number, done in enumerate(course.rounds, start=1):
-        log.info("remedy %d: %s, %s", number, words(done.remedy.way.entrant), lead_words(done.change, held))
+    write_json(workspace.remedies / ROUNDS, course_document(course, held) | {"beside": beside})
     return Outcome(
         _line(course, held),
         params={"max_rounds": settings.remedy.max_rounds},
@@ -54,14 +63,11 @@ def remedy(context: Context) -> Outcome:
     )
 
 
-def _attempt(context: Context, settings: Settings, chosen: Remedy, number: int) -> pd.DataFrame:
-    source = chosen.way.source or settings.source.data[0]
-    inputs = inputs_of(context, chosen.way.strategy, source)
-    jobs = way_jobs(
-        settings, chosen.way, settings.finetune.label_budget, places(context, source), inputs, snapshots=True
-    )
+def _attempt(context: Context, settings: Settings, way: Way, directory: Path) -> pd.DataFrame:
+    source = way.source or settings.source.data[0]
+    inputs = inputs_of(context, way.strategy, source)
+    jobs = way_jobs(settings, way, settings.finetune.label_budget, places(context, source), inputs, snapshots=True)
     jobs += refit_jobs(jobs)
-    directory = context.workspace.remedy(number)
     deliver(context, directory, jobs, run_cells(context, jobs))
     return read_cells(directory)
 

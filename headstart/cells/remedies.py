@@ -64,13 +64,18 @@ class Course:
 
 
 Attempt = Callable[[Remedy, int], pd.DataFrame]
+Say = Callable[[int, Round], None]
 
 
-def treat(case: Case, cells: pd.DataFrame, held: HeldOut, *, attempt: Attempt) -> Course:
+def _say_nothing(number: int, done: Round) -> None:
+    """What a caller hears who does not ask."""
+
+
+def treat(case: Case, cells: pd.DataFrame, held: HeldOut, *, attempt: Attempt, say: Say = _say_nothing) -> Course:
     """Tries remedies until the best way is ahead of control and source by more than the margin, or none is left.
 
     cells: those of finetune, at the headline budget. attempt: trains a remedy's cells in the round of that number, from
-    1 on, and returns them.
+    1 on, and returns them, with those of another entrant where they ask for one. say: is told of each round.
     """
     course = Course(cells, _standing(case, cells, (), held))
     for next_remedy in REMEDIES:
@@ -78,6 +83,7 @@ def treat(case: Case, cells: pd.DataFrame, held: HeldOut, *, attempt: Attempt) -
             break
         if remedy := next_remedy(case, course):
             course = _tried(case, course, remedy, held, attempt)
+            say(len(course.rounds), course.rounds[-1])
     return course
 
 
@@ -143,7 +149,11 @@ def _other_depth(case: Case, course: Course) -> Remedy | None:
     depths = [depth for depth in order if 1 <= depth < case.blocks]
     if not depths:
         return None
-    hint = f"full does {'no worse' if fewer else 'worse'} than linear_probe, so " if known else ""
+    hint = (
+        f"full does {'no worse' if fewer else 'worse'} than linear_probe, so "
+        if known and depths[0] == order[0]
+        else ""
+    )
     return Remedy(
         Way("frozen_blocks", _source(case, course), f"{depths[0]}_fixed", {"fixed_blocks": depths[0]}),
         f"another fixed depth: {hint}{depths[0]} instead of {fixed} blocks are fixed",
@@ -183,7 +193,9 @@ def _joint_attributes(case: Case, course: Course) -> Remedy | None:
 
 def _fixmatch(case: Case, course: Course) -> Remedy | None:
     labels = case.settings.finetune.label_budget * max(len(case.target.classes), 1)
-    rows = case.target.splits.get(POOL, 0) - labels + case.target.splits.get(UNLABELLED, 0)
+    pool = case.target.splits.get(POOL, 0)
+    outside = pool - pool // case.target.folds if case.target.folds else pool  # of what a cell predicts
+    rows = outside - labels + case.target.splits.get(UNLABELLED, 0)
     return (
         _as_it_is("fixmatch", f"{rows:,} rows without a label can be learned from", case, course) if rows > 0 else None
     )

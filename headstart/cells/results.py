@@ -43,7 +43,7 @@ def read_labelled(directory: Path) -> dict[tuple[int, int], list[list[str]]]:
 
 
 def read_rounds(directory: Path) -> dict[str, Any]:
-    """What the step remedy came to: standing (in words), rounds (a row each), ways (by entrant)."""
+    """What the step remedy came to: standing (in words), rounds (a row each), ways (by entrant), beside (folders)."""
     rounds: dict[str, Any] = json.loads((directory / ROUNDS).read_text())
     return rounds
 

@@ -51,7 +51,7 @@ class FinetuneSettings(Knobs):
 class RemedySettings(Knobs):
     """What is tried where the target falls short."""
 
-    max_rounds: int = Field(6, ge=0)
+    max_rounds: int = Field(7, ge=0)
     """ways tried one after the other where no entrant is ahead of scratch and source on held-out labels; 0: none"""
 
 

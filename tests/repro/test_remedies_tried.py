@@ -83,6 +83,13 @@ def test_the_log_says_why_and_what_came_of_it(short):
     assert "model:  models/remedies/" in done.stdout
 
 
+def test_a_source_that_came_in_with_a_remedy_came_in_as_it_is_too(short):
+    project, _ = short
+    comparison = pd.read_csv(project.root / "reports" / "comparison.csv")
+    assert {"source@shapes", "source@blobs"} <= set(comparison["strategy"])
+    assert rounds(project)["beside"] == ["source@blobs"]
+
+
 def test_the_best_of_all_is_delivered_and_registered(short):
     project, done = short
     assert "registered with MLflow: headstart-sketches, version 1" in done.stdout

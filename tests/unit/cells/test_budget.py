@@ -36,7 +36,7 @@ def test_what_fits_stays_as_it_is():
     ("allowed", "rounds", "dropped"),
     [
         # 5 seeds of 200 steps each for another depth and l2_sp, 100 for wise_ft, 400 (rotation), 733 (fixmatch)
-        (259.15, 6, []),
+        (259.15, 7, []),
         (259.0, 4, ["remedies beyond round 4"]),
         (222.0, 3, ["remedies beyond round 3"]),
         (187.0, 0, ["remedies"]),

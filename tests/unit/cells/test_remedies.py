@@ -118,7 +118,9 @@ def test_where_training_nothing_does_better_more_blocks_are_fixed():
 
 def test_a_depth_that_the_network_does_not_have_is_not_tried():
     deep = SHORT | {"linear_probe": 0.8, "full": 0.6}
-    assert run(case(settings(rounds=1), blocks=3), deep)[1][0].changes == {"fixed_blocks": 1}
+    course, tried = run(case(settings(rounds=1), blocks=3), deep)
+    assert tried[0].changes == {"fixed_blocks": 1}
+    assert "so" not in course.rounds[0].remedy.why.split(), "it is no reason for the other direction"
     assert run(case(settings(rounds=1), blocks=1), deep)[1][0].strategy == "l2_sp"
 
 
@@ -134,6 +136,8 @@ def test_what_has_no_meaning_here_is_not_tried():
     values = card("sketches", classes=(), kind="value")
     _, tried = run(case(target=values), SHORT)
     assert [way.strategy for way in tried] == ["frozen_blocks", "l2_sp", "wise_ft", "rotation", "fixmatch"]
+    folds = card("sketches", pool=240, folds=5)
+    assert run(case(target=folds), SHORT)[0].rounds[-1].remedy.why.startswith("172 rows without a label ")
     full = card("sketches", pool=20)  # all of them are labelled at 10 a class
     assert "fixmatch" not in [way.strategy for way in run(case(target=full), SHORT)[1]]
 
