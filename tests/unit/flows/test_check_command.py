@@ -156,3 +156,59 @@ def test_a_dataset_is_not_registered_where_another_flag_is_wrong(workspace, pets
     with pytest.raises(UserError, match="seeds"):
         apply_overrides(workspace, {"target.data": str(pets), "finetune.seeds": "0"})
     assert not (workspace.root / "data" / "pets").exists()
+
+
+def describe(pets: Path, *rows: str) -> None:
+    (pets / "class_attributes.csv").write_text("\n".join(["class,round", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "stated"),
+    [
+        (["bar,no", "cross,no"], r"class_attributes\.csv has no row for 1 of 3 classes, such as 'disc'"),
+        (["bar,no", "cross,no", "disc,very"], r"class_attributes\.csv row 4: round is 'very'"),
+    ],
+)
+def test_a_target_whose_classes_are_described_wrongly_is_not_registered(workspace, pets, rows, stated) -> None:
+    """Or the corrected folder would be refused: data/pets would be there already, with the bad table."""
+    describe(pets, *rows)
+    before = files(workspace.root)
+    with pytest.raises(UserError, match=stated):
+        apply_overrides(workspace, {"target.data": str(pets)})
+    assert files(workspace.root) == before
+
+
+def test_nor_is_it_where_it_is_a_table_and_lies_beside_it(workspace, pets) -> None:
+    describe(pets, "bar,no", "cross,no")
+    rows = [f"{path.relative_to(pets)},{path.parent.name}" for path in sorted(pets.rglob("*.png"))]
+    (pets / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    with pytest.raises(UserError, match="such as 'disc'"):
+        apply_overrides(workspace, {"target.data": str(pets / "labels.csv")})
+    assert not (workspace.root / "data" / "labels").exists()
+
+
+def test_a_dataset_of_the_project_that_is_described_wrongly_is_not_made_the_target(workspace, pets) -> None:
+    shutil.copytree(pets, workspace.data("pets"))
+    describe(workspace.data("pets"), "bar,no", "cross,no")
+    before = files(workspace.root)
+    with pytest.raises(UserError, match="such as 'disc'"):
+        apply_overrides(workspace, {"target.data": "pets"})
+    assert files(workspace.root) == before
+    describe(workspace.data("pets"), "bar,no", "cross,no", "disc,yes")
+    assert apply_overrides(workspace, {"target.data": "pets"}).target.data == "pets"
+
+
+def described_rows(pets: Path) -> Path:
+    """A table of attributes, without a class or a value."""
+    rows = [f"{path.relative_to(pets)},{'yes' if 'disc' in path.parts else 'no'}" for path in pets.rglob("*.png")]
+    (pets / "rows.csv").write_text("\n".join(["path,round", *sorted(rows)]) + "\n")
+    return pets / "rows.csv"
+
+
+@pytest.mark.parametrize("given", ["rows", "glyph_attributes"])
+def test_attributes_are_not_registered_as_a_target(workspace, pets, given) -> None:
+    text = str(described_rows(pets)) if given == "rows" else given
+    before = files(workspace.root)
+    with pytest.raises(UserError, match=r"has attributes \(.*enough for a source alone"):
+        apply_overrides(workspace, {"target.data": text, "data.attribute_columns": "round"})
+    assert files(workspace.root) == before
