@@ -128,8 +128,8 @@ def _add_explore(commands: Commands) -> None:
         help="say whether the source's features already separate the target, without labels or fine-tuning",
         description="Pretrains on each source, computes the target's features under each W, and clusters them and the "
         "raw inputs: k-means on principal components. Labels, where there are some, say afterwards whether the "
-        "clusters are the classes. No test row is looked at. Takes settings as run does; they are written to "
-        "params.yaml. A later `headstart run` goes on from there.",
+        "clusters are the classes. Rows of a test set are not looked at; in cross-validation there is none, and all "
+        "are. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on from there.",
     )
     explore.add_argument("--json", action="store_true", help="as an object: reports/clusters.json")
 

@@ -185,7 +185,7 @@ def test_few_rows_are_no_error(rows):
     found = explore({"photos": vectors[picked]}, noise()[picked], targets, of=rows, seed=0, confidence=0.95)
     if rows < 8:
         assert (found.shown, found.sources[0].chosen) == (None, None)
-        assert sentence(found) == f"{rows} rows outside of the test rows are too few to find clusters in"
+        assert sentence(found) == f"{rows} rows are too few to find clusters in"
         assert answer(found) == "Not to be told"
     else:
         assert found.sources[0].chosen is not None
