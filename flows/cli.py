@@ -48,7 +48,7 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "explore":
         return commands.explore(rest, as_json=options.json)
     if options.command == "check":
-        return commands.check(options.path, rest, as_json=options.json)
+        return commands.check(options.path, rest, role=options.role, as_json=options.json)
     if options.command == "run":
         return commands.run(rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes)
     if options.command == "list":
@@ -142,6 +142,13 @@ def _add_check(commands: Commands) -> None:
         "writes nothing. Exits with 0 where a run would go through, 2 where it would be refused.",
     )
     check.add_argument("path", help="a folder, a table (.csv, .parquet), or the name of a dataset")
+    check.add_argument(
+        "--as",
+        dest="role",
+        choices=["target", "source"],
+        default="target",
+        help="what the run would take it for (target); a source may have attributes in place of classes or values",
+    )
     check.add_argument("--json", action="store_true", help="as an object")
 
 

@@ -112,7 +112,7 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
     return 0
 
 
-def check(path: str, flags: list[str], *, as_json: bool) -> int:
+def check(path: str, flags: list[str], *, role: str, as_json: bool) -> int:
     """Says what a run would make of a dataset; writes nothing."""
     from flows.check import check as check_dataset
 
@@ -120,7 +120,7 @@ def check(path: str, flags: list[str], *, as_json: bool) -> int:
     extra = next((name for name in overrides if name in EXTRAS), None)
     if extra:
         raise UserError(f"--{extra} goes with `headstart run`; check each part on its own")
-    return check_dataset(path, overrides, as_json=as_json)
+    return check_dataset(path, overrides, role=role, as_json=as_json)
 
 
 def list_registry(what: str, *, as_json: bool) -> int:

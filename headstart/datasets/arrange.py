@@ -91,7 +91,7 @@ def refuse_attributes(path: Path, names: Sequence[str]) -> None:
     if names:
         raise DataError(
             f"{path} has attributes ({', '.join(names)}) and neither classes nor values; that is enough for a source "
-            "alone: a target needs a label or a value in some of its rows"
+            "alone (headstart check --as source): a target needs a label or a value in some of its rows"
         )
 
 

@@ -45,5 +45,5 @@ def foresee_target(path: Path, settings: DataSettings, *, unit: str = "", anywhe
     """
     card = foresee(path, settings, unit=unit, anywhere=anywhere)
     refuse_attributes(path, [own.name for own in card.attributes])
-    known = read_signatures(path if path.is_dir() else path.parent, card.classes)
+    known = read_signatures(path, card.classes)
     return replace(card, signatures=known.columns if known else ())
