@@ -46,7 +46,7 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "rank":
         return commands.rank(options.sources, rest, as_json=options.json)
     if options.command == "explore":
-        return commands.explore(rest, as_json=options.json)
+        return commands.explore(options.sources, rest, as_json=options.json)
     if options.command == "check":
         return commands.check(options.path, rest, role=options.role, as_json=options.json)
     if options.command == "run":
@@ -131,6 +131,7 @@ def _add_explore(commands: Commands) -> None:
         "clusters are the classes. Rows of a test set are not looked at; in cross-validation there is none, and all "
         "are. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on from there.",
     )
+    explore.add_argument("--sources", metavar="A,B", help="sources to look with; those of params.yaml by default")
     explore.add_argument("--json", action="store_true", help="as an object: reports/clusters.json")
 
 
