@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flows.console import show
 from flows.overrides import as_text
-from headstart.cells.budget import fit
+from headstart.cells.budget import duration, fit
 from headstart.cells.combinations import check_combinations
 from headstart.cells.effective import effective, lowered, settings_for
 from headstart.cells.plan import estimate, measure_speed, plan
@@ -52,12 +52,12 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         if steps
         else "plan: nothing changed since the last run, so no step is to run; the whole would be",
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
-        f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
+        f"{duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
     if found.remedies:
         lines.append(
             f"plan: where the best way falls short on held-out labels, up to {found.remedies} remedies more, about "
-            f"{_duration(found.remedy_seconds)} (remedy.max_rounds)"
+            f"{duration(found.remedy_seconds)} (remedy.max_rounds)"
         )
     lines += [f"plan: {line}" for line in small_data_lines(settings, target, kind)]
     return [*lines, f"plan: {expected_resolution(settings, target, measure)[1]}"]
@@ -165,12 +165,12 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
 
     fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
     if not fitted.dropped:
-        show(f"fits: about {_duration(fitted.seconds)} of computing on {device.name}, {minutes:g} min are allowed")
+        show(f"fits: about {duration(fitted.seconds)} of computing on {device.name}, {minutes:g} min are allowed")
         return {}
     show(
-        f"too long: about {_duration(seconds(settings))} of computing on {device.name}, {minutes:g} min are allowed",
+        f"too long: about {duration(seconds(settings))} of computing on {device.name}, {minutes:g} min are allowed",
         *(f"dropped: {what}" for what in fitted.dropped),
-        f"now about {_duration(fitted.seconds)}",
+        f"now about {duration(fitted.seconds)}",
     )
     before, after = knobs(settings), knobs(fitted.settings)
     return {name: as_text(after[name].value) for name in CUT if after[name].value != before[name].value}
@@ -192,7 +192,3 @@ def size_of(workspace: Workspace, dataset: str, settings: Settings) -> Size:
         test = entry.test_rows or round(entry.rows * data.test_fraction)
         return Size(entry.rows, test, test)
     return size_of_files(list_dataset(workspace.data(dataset), data), settings=data, seed=settings.seed)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
