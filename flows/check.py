@@ -1,4 +1,4 @@
-"""`headstart check`: what a run would make of a dataset as its target, without a run."""
+"""`headstart check`: what a run would make of a dataset as its target or as a source, without a run."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from flows.console import show
 from flows.overrides import overridden
 from flows.plan import expected_resolution, small_data_lines
 from headstart.datasets.check import check as check_dataset
+from headstart.datasets.check import check_source
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.size import Size
@@ -22,8 +23,10 @@ from tasks.workspace import Workspace, here
 SHOWN = 10  # rejected files and classes that are printed; --json has all
 
 
-def check(text: str, overrides: dict[str, str], *, as_json: bool) -> int:
+def check(text: str, overrides: dict[str, str], *, role: str, as_json: bool) -> int:
     """Prints the findings; returns 0 where a run would go through, 2 where it would be refused.
+
+    role: target or source.
 
     Raises:
         UserError: what a run would say, unless JSON is asked for, which then holds it.
@@ -32,7 +35,7 @@ def check(text: str, overrides: dict[str, str], *, as_json: bool) -> int:
     settings = overridden(workspace, overrides)
     path = _find(workspace, text)
     try:
-        found = _check(path, settings)
+        found = {"target": _check_target, "source": _check_source}[role](path, settings)
     except HeadstartError as error:
         if not as_json:
             raise
@@ -44,14 +47,24 @@ def check(text: str, overrides: dict[str, str], *, as_json: bool) -> int:
     if as_json:
         show(json.dumps({"accepted": not refused} | found, indent=1))
         return UserError.exit_code if refused else 0
-    show(*_lines(found))
+    show(*(_target_lines if role == "target" else _source_lines)(found))
     if refused:
         raise UserError(refused)
-    show("a run would take it; nothing was written")
+    show(f"a run would take it{' as a source' if role == 'source' else ''}; nothing was written")
     return 0
 
 
-def _check(path: Path, settings: Settings) -> dict[str, Any]:
+def _check_source(path: Path, settings: Settings) -> dict[str, Any]:
+    with Bars() as bars:
+        return check_source(
+            path,
+            settings=settings.data,
+            workers=workers.pool(),
+            progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
+        )
+
+
+def _check_target(path: Path, settings: Settings) -> dict[str, Any]:
     with Bars() as bars:
         found = check_dataset(
             path,
@@ -93,7 +106,7 @@ def _find(workspace: Workspace, text: str) -> Path:
     return workspace.data(name)
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _target_lines(found: dict[str, Any]) -> list[str]:
     splits = found["splits"]
     known = splits.get(POOL, 0) + splits.get(TEST, 0)
     what = f"in {len(found['classes'])} classes" if found["kind"] == "class" else "of values"
@@ -114,11 +127,44 @@ def _lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"classes are described by {len(found['class_attributes'])} columns of {SIGNATURES}")
         lines.append(f"label budget: at most {found['largest_label_budget']:,} a class{_disjoint(found)}")
     else:
-        lines += [
-            f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
-            for split, n in found["values"].items()
-        ]
-    lines.append(found["resolution"]["line"])
+        lines += [_value_line(split, n) for split, n in found["values"].items()]
+    return [*lines, found["resolution"]["line"], *_closing_lines(found)]
+
+
+def _source_lines(found: dict[str, Any]) -> list[str]:
+    splits = found["splits"]
+    rows = splits.get(POOL, 0)
+    what = {
+        "class": f"in {len(found['classes'])} classes",
+        "value": "of values",
+        "attribute": f"with {len(found['attributes'])} attributes",
+    }[found["kind"]]
+    lines = [f"{found['path']}: {rows:,} rows {what}"]
+    if "unlabelled" in splits:
+        lines.append(f"{splits['unlabelled']:,} unlabelled rows beside them")
+    lines += [f"class {name}: {count:,}" for name, count in _first(found["classes"].items())] + _more(found["classes"])
+    lines += [
+        f"attribute {name}: {_attribute(about)}, known of {about['known']:,} of {rows:,} rows"
+        for name, about in _first(found["attributes"].items())
+    ]
+    lines += _more(found["attributes"])
+    return [*lines, *(_value_line(split, n) for split, n in found["values"].items()), *_closing_lines(found)]
+
+
+def _attribute(about: dict[str, Any]) -> str:
+    """Such as "yes/no", "number", or "tag (thin, bold)"."""
+    names = about["categories"]
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return f"{about['kind']} ({shown})" if names else str(about["kind"])
+
+
+def _value_line(split: str, n: dict[str, float]) -> str:
+    return f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
+
+
+def _closing_lines(found: dict[str, Any]) -> list[str]:
+    """What is said of the files of a target and of a source."""
+    lines = []
     side = found["shorter_side"]
     modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
     lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")

@@ -46,9 +46,9 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "rank":
         return commands.rank(options.sources, rest, as_json=options.json)
     if options.command == "explore":
-        return commands.explore(rest, as_json=options.json)
+        return commands.explore(options.sources, rest, as_json=options.json)
     if options.command == "check":
-        return commands.check(options.path, rest, as_json=options.json)
+        return commands.check(options.path, rest, role=options.role, as_json=options.json)
     if options.command == "run":
         return commands.run(rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes)
     if options.command == "list":
@@ -128,9 +128,10 @@ def _add_explore(commands: Commands) -> None:
         help="say whether the source's features already separate the target, without labels or fine-tuning",
         description="Pretrains on each source, computes the target's features under each W, and clusters them and the "
         "raw inputs: k-means on principal components. Labels, where there are some, say afterwards whether the "
-        "clusters are the classes. No test row is looked at. Takes settings as run does; they are written to "
-        "params.yaml. A later `headstart run` goes on from there.",
+        "clusters are the classes. Rows of a test set are not looked at; in cross-validation there is none, and all "
+        "are. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on from there.",
     )
+    explore.add_argument("--sources", metavar="A,B", help="sources to look with; those of params.yaml by default")
     explore.add_argument("--json", action="store_true", help="as an object: reports/clusters.json")
 
 
@@ -142,6 +143,13 @@ def _add_check(commands: Commands) -> None:
         "writes nothing. Exits with 0 where a run would go through, 2 where it would be refused.",
     )
     check.add_argument("path", help="a folder, a table (.csv, .parquet), or the name of a dataset")
+    check.add_argument(
+        "--as",
+        dest="role",
+        choices=["target", "source"],
+        default="target",
+        help="what the run would take it for (target); a source may have attributes in place of classes or values",
+    )
     check.add_argument("--json", action="store_true", help="as an object")
 
 

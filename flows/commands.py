@@ -49,17 +49,17 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: f
 def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
     """Ranks sources by their W's vectors: runs the steps that it takes, and prints the table."""
     workspace = here()
-    with _looked(workspace, [*flags, *(["--source.data", sources] if sources else [])], "rank") as settings:
+    with _looked(workspace, flags, sources, "rank") as settings:
         from flows.ranking import ranking_lines
 
         show(*ranking_lines(workspace, settings, as_json=as_json))
     return 0
 
 
-def explore(flags: list[str], *, as_json: bool) -> int:
+def explore(sources: str | None, flags: list[str], *, as_json: bool) -> int:
     """Says whether the sources' features already separate the target: runs the steps that it takes."""
     workspace = here()
-    with _looked(workspace, flags, "explore"):
+    with _looked(workspace, flags, sources, "explore"):
         from headstart.evaluation.clusters import Clusters, lines
 
         text = workspace.clusters.read_text(encoding="utf-8")
@@ -68,9 +68,9 @@ def explore(flags: list[str], *, as_json: bool) -> int:
 
 
 @contextmanager
-def _looked(workspace: Workspace, flags: list[str], step: str) -> Iterator[Settings]:
-    """The workspace, held, with a light flow's last step up to date under these flags."""
-    overrides = parse_overrides(flags)
+def _looked(workspace: Workspace, flags: list[str], sources: str | None, step: str) -> Iterator[Settings]:
+    """The workspace, held, with a light flow's last step up to date under these flags, from these sources."""
+    overrides = parse_overrides([*flags, *(["--source.data", sources] if sources else [])])
     with workspace.locked():
         settings = apply_overrides(workspace, overrides)
         from tasks.versioning import versioning_of
@@ -112,7 +112,7 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
     return 0
 
 
-def check(path: str, flags: list[str], *, as_json: bool) -> int:
+def check(path: str, flags: list[str], *, role: str, as_json: bool) -> int:
     """Says what a run would make of a dataset; writes nothing."""
     from flows.check import check as check_dataset
 
@@ -120,7 +120,7 @@ def check(path: str, flags: list[str], *, as_json: bool) -> int:
     extra = next((name for name in overrides if name in EXTRAS), None)
     if extra:
         raise UserError(f"--{extra} goes with `headstart run`; check each part on its own")
-    return check_dataset(path, overrides, as_json=as_json)
+    return check_dataset(path, overrides, role=role, as_json=as_json)
 
 
 def list_registry(what: str, *, as_json: bool) -> int:

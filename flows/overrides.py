@@ -10,7 +10,7 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from flows.console import show
-from flows.register import EXTRAS, WEIGHTS, Registration, look_up, register
+from flows.register import EXTRAS, WEIGHTS, Registration, check_target, look_up, register
 from flows.weights import look_up_weights
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
@@ -151,7 +151,7 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     """What the flags of datasets come to; the document gets the datasets' names.
 
     Raises:
-        UserError: a path is no folder or table, or an own test set has no dataset to go to.
+        UserError: a path is no folder or table, an own test set has no dataset to go to, or see `check_target`.
     """
     extras = {
         name.partition(".")[2]: text for name, text in overrides.items() if name in EXTRAS and name != WEIGHTS and text
@@ -168,6 +168,7 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
         sources = [look_up(workspace, part, how.data) for part in parts]
     if "target.data" in overrides:
         targets = [look_up(workspace, overrides["target.data"], how.data, **extras)]
+        check_target(workspace, targets[0], how.data)
     if sources:
         _set(document, "source.data", _flow_list([registration.name for registration in sources]))
     for registration in targets:

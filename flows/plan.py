@@ -1,14 +1,18 @@
 """The plan in words: printed before anything is trained, and all that `headstart run --plan` does."""
 
+from collections.abc import Sequence
+
 from flows.console import show
 from flows.overrides import as_text
-from headstart.cells.budget import fit
+from headstart.cells.budget import duration, fit
+from headstart.cells.combinations import check_combinations
 from headstart.cells.effective import effective, lowered, settings_for
 from headstart.cells.plan import estimate, measure_speed, plan
-from headstart.datasets.pack import read_pack_card
+from headstart.datasets.foreseen import foresee, foresee_target
+from headstart.datasets.pack import Card, read_pack_card
 from headstart.datasets.read import list_dataset
 from headstart.datasets.size import Size, size_of_files, size_of_pack
-from headstart.datasets.table import get_built_in, is_built_in
+from headstart.datasets.table import get_built_in, is_built_in, unit_of
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.measures import RATE, Measure, measure_of
 from headstart.evaluation.resolution import Resolution, planned_resolution
@@ -27,6 +31,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     """Steps to run, cells, estimated time and disk, and the resolution to expect of the verdict."""
     versioning = versioning_of(workspace.root)
     steps = versioning.affected()
+    check_foreseen(workspace, settings, steps)
     sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
     target = size_of(workspace, settings.target.data, settings)
     device = available()[0]
@@ -47,15 +52,49 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         if steps
         else "plan: nothing changed since the last run, so no step is to run; the whole would be",
         f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
-        f"{_duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
+        f"{duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
     if found.remedies:
         lines.append(
             f"plan: where the best way falls short on held-out labels, up to {found.remedies} remedies more, about "
-            f"{_duration(found.remedy_seconds)} (remedy.max_rounds)"
+            f"{duration(found.remedy_seconds)} (remedy.max_rounds)"
         )
     lines += [f"plan: {line}" for line in small_data_lines(settings, target, kind)]
     return [*lines, f"plan: {expected_resolution(settings, target, measure)[1]}"]
+
+
+def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str]) -> None:
+    """Refuses what the run would refuse once the datasets are packed, as far as packs or files tell it already.
+
+    steps: that are to run; a pack that one of them makes anew is not asked. A dataset that is not there yet is passed
+    over.
+
+    Raises:
+        DataError: the target's files have no class or value, or what is said of its classes is wrong.
+        SettingsError: see `check_meaning`.
+    """
+    name, data = settings.target.data, workspace.data(settings.target.data)
+    target = read_pack_card(workspace.pack(name)) if _is_packed(workspace, name, "ingest_target", steps) else None
+    if target is None and data.is_dir():
+        target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
+    if target is not None:
+        cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
+        known = {source: card for source, card in cards.items() if card}
+        check_combinations(target, known, settings, settings.finetune.strategies)
+
+
+def _is_packed(workspace: Workspace, dataset: str, step: str, steps: Sequence[str]) -> bool:
+    return step not in steps and workspace.pack(dataset).is_dir()
+
+
+def _source_card(workspace: Workspace, source: str, settings: Settings, steps: Sequence[str]) -> Card | None:
+    """As its pack has it, or as its files tell; None where neither is there, or it is weights that no pack is of."""
+    data = workspace.data(source)
+    if _is_packed(workspace, source, f"ingest_source@{source}", steps):
+        return read_pack_card(workspace.pack(source))
+    if not data.is_dir() or find_weights(data):
+        return None
+    return foresee(data, settings.data, unit=unit_of(source, settings.source.unit))
 
 
 def small_data_lines(settings: Settings, target: Size, kind: Kind) -> list[str]:
@@ -126,12 +165,12 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
 
     fitted = fit(settings, seconds=minutes * 60, estimate=seconds)
     if not fitted.dropped:
-        show(f"fits: about {_duration(fitted.seconds)} of computing on {device.name}, {minutes:g} min are allowed")
+        show(f"fits: about {duration(fitted.seconds)} of computing on {device.name}, {minutes:g} min are allowed")
         return {}
     show(
-        f"too long: about {_duration(seconds(settings))} of computing on {device.name}, {minutes:g} min are allowed",
+        f"too long: about {duration(seconds(settings))} of computing on {device.name}, {minutes:g} min are allowed",
         *(f"dropped: {what}" for what in fitted.dropped),
-        f"now about {_duration(fitted.seconds)}",
+        f"now about {duration(fitted.seconds)}",
     )
     before, after = knobs(settings), knobs(fitted.settings)
     return {name: as_text(after[name].value) for name in CUT if after[name].value != before[name].value}
@@ -153,7 +192,3 @@ def size_of(workspace: Workspace, dataset: str, settings: Settings) -> Size:
         test = entry.test_rows or round(entry.rows * data.test_fraction)
         return Size(entry.rows, test, test)
     return size_of_files(list_dataset(workspace.data(dataset), data), settings=data, seed=settings.seed)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

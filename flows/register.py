@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.console import show
 from headstart.datasets.settings import DataSettings, check_name
-from headstart.datasets.table import is_built_in, torchvision_name
+from headstart.datasets.table import get_built_in, is_built_in, torchvision_name
 from headstart.errors import UserError
 from tasks.workspace import Workspace
 
@@ -62,6 +62,24 @@ def look_up(
         return Registration(name, text)
     check_free(workspace, name, text)
     return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images")
+
+
+def check_target(workspace: Workspace, registration: Registration, settings: DataSettings) -> None:
+    """Refuses what ingest would refuse a target for, as far as files tell it, while nothing is copied or written.
+
+    Raises:
+        DataError: see `foresee_target`.
+    """
+    from headstart.datasets.arrange import refuse_attributes
+    from headstart.datasets.foreseen import foresee_target
+
+    data = workspace.data(registration.name)
+    if registration.files:
+        foresee_target(_expanded(registration.text), settings, anywhere=True)
+    elif data.is_dir():
+        foresee_target(data, settings)
+    elif is_built_in(registration.name):
+        refuse_attributes(data, get_built_in(registration.name).attributes)
 
 
 def same_files(folder: Path, files: Mapping[str, Path], texts: Mapping[str, str]) -> bool:

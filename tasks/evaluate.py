@@ -123,7 +123,9 @@ def _unseen_lines(comparison: pd.DataFrame, unseen: tuple[str, ...]) -> list[str
     for name in names:
         means = comparison[comparison["strategy"] == name].groupby("metric")["value"].mean()
         scores = ", ".join(f"{word} {means[key]:.1%}" for key, word in UNSEEN_WORDS.items() if key in means)
-        lines.append(f"{name}, without a label of {', '.join(unseen)}: accuracy by class {scores}")
+        lines.append(
+            f"{name}, without a label of {', '.join(unseen)}: accuracy by class {scores}; each a mean over draws"
+        )
     return lines
 
 

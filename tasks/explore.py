@@ -13,7 +13,10 @@ from tasks.step import Context, Outcome
 
 
 def explore(context: Context) -> Outcome:
-    """Publishes reports/clusters.json. No test row is looked at; the others' labels describe, and train nothing."""
+    """Publishes reports/clusters.json. Labels describe, and train nothing; rows of a test set are not looked at.
+
+    In cross-validation every labelled row is a test row in its turn, and all of them are looked at.
+    """
     workspace, settings = context.workspace, context.settings
     pack = Pack(workspace.pack(settings.target.data))
     outside = np.flatnonzero((pack.examples["split"] != TEST).to_numpy())

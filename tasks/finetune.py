@@ -4,12 +4,13 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from headstart.cells.combinations import sources_of
 from headstart.cells.grid import headline_jobs, refit_jobs
 from headstart.cells.job import Job
 from headstart.cells.results import read_cells
 from headstart.objectives.kinds import KINDS
 from tasks.deliver import deliver
-from tasks.grid import check_meaning, grid_settings, inputs_of, places, run_cells, sources_of
+from tasks.grid import check_meaning, grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from headstart.cells.combinations import check_combination, check_unseen
+from headstart.cells.combinations import check_combinations, sources_of
 from headstart.cells.effective import settings_for
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
@@ -14,17 +14,11 @@ from headstart.datasets.pack import pack_digest, read_pack_card
 from headstart.datasets.settings import MOST_FOLDS
 from headstart.objectives.kinds import KINDS
 from headstart.settings import Settings
-from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
 from tasks.step import Context, log
 from tasks.workers import cores, run_all
 from tasks.workspace import Workspace
-
-
-def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
-    """The sources that a strategy enters from: one where it reads nothing of W and all are the same."""
-    return settings.entering if STRATEGIES.get(strategy).reads else settings.entering[:1]
 
 
 def places(context: Context, source: str) -> Places:
@@ -51,11 +45,9 @@ def check_meaning(workspace: Workspace, settings: Settings, strategies: Sequence
     Raises:
         SettingsError: the first of them, and why.
     """
-    target = read_pack_card(workspace.pack(settings.target.data))
-    check_unseen(target, settings.target.unseen)
-    for name in strategies:
-        sources = {source: read_pack_card(workspace.pack(source)) for source in sources_of(settings, name)}
-        check_combination(name, target, sources, settings.target.unseen)
+    entering = {source for name in strategies for source in sources_of(settings, name)}
+    sources = {source: read_pack_card(workspace.pack(source)) for source in entering}
+    check_combinations(read_pack_card(workspace.pack(settings.target.data)), sources, settings, strategies)
 
 
 def grid_settings(context: Context) -> Settings:

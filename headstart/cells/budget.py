@@ -1,9 +1,8 @@
 """The budget of minutes: a grid that would take too long is made smaller, in one stated order, down to what is fair.
 
 First remedies go, the last first: they are counted as if all were needed. Then finetune.curve_budgets, the largest
-first; then fine-tuned strategies, the costliest first, all but one; then
-seeds, down to three. The control's steps are never cut: an undertrained control, or two seeds, would decide the verdict
-by themselves (docs/statistics.md).
+first; then fine-tuned strategies, the costliest first, all but one; then seeds, down to three. The control's steps are
+never cut: an undertrained control, or two seeds, would decide the verdict by themselves (docs/statistics.md).
 """
 
 from collections.abc import Callable
@@ -40,8 +39,11 @@ def fit(settings: Settings, *, seconds: float, estimate: Estimate) -> Fitted:
     while takes > seconds:
         smaller = _smaller(settings, estimate)
         if smaller is None:
+            needed = (
+                f"{takes / 60:.1f} minutes" if takes >= 60 else duration(takes)
+            )  # 12 are too few where 12.3 are due
             raise UserError(
-                f"{seconds / 60:g} minutes are too few: the smallest grid takes about {takes / 60:.1f} "
+                f"{seconds / 60:g} minutes are too few: the smallest grid takes about {needed} "
                 f"(dropped: {'; '.join(dropped) or 'nothing, it is the smallest'}). Scratch's steps and "
                 f"{FEWEST_SEEDS} seeds are kept, for a fair comparison; allow more minutes, or choose a smaller "
                 "backbone, data.image_size or pretrain.epochs"
@@ -50,6 +52,13 @@ def fit(settings: Settings, *, seconds: float, estimate: Estimate) -> Fitted:
         dropped.append(what)
         takes = estimate(settings)
     return Fitted(settings, takes, tuple(dropped))
+
+
+def duration(seconds: float) -> str:
+    """Such as "0.31 s", "54 s" or "12 min"."""
+    if seconds >= 120:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def _with_fewer_remedies(settings: Settings, seconds: float, estimate: Estimate) -> tuple[Settings, list[str]]:

@@ -7,9 +7,31 @@ from headstart.datasets.settings import SIGNATURES
 from headstart.errors import SettingsError
 from headstart.objectives.kinds import KINDS
 from headstart.registry import nearest
+from headstart.settings import Settings
 from headstart.strategies.table import STRATEGIES
 
 FEWEST_SEEN = 3  # classes with labels: each is left out in turn, and what is left is told apart
+
+
+def sources_of(settings: Settings, strategy: str) -> tuple[str, ...]:
+    """The sources that a strategy enters from: one where it reads nothing of W and all are the same."""
+    return settings.entering if STRATEGIES.get(strategy).reads else settings.entering[:1]
+
+
+def check_combinations(
+    target: Card, sources: Mapping[str, Card], settings: Settings, strategies: Sequence[str]
+) -> None:
+    """Refuses strategies that have no meaning for this target and the sources they enter from.
+
+    sources: by name; one that is not known yet is passed over.
+
+    Raises:
+        SettingsError: the first of them, or of the classes to do without, and why.
+    """
+    check_unseen(target, settings.target.unseen)
+    for name in strategies:
+        known = {source: sources[source] for source in sources_of(settings, name) if source in sources}
+        check_combination(name, target, known, settings.target.unseen)
 
 
 def check_combination(name: str, target: Card, sources: Mapping[str, Card], unseen: Sequence[str] = ()) -> None:
@@ -26,18 +48,25 @@ def check_combination(name: str, target: Card, sources: Mapping[str, Card], unse
 
 def meaningless(name: str, target: Card, sources: Mapping[str, Card], unseen: Sequence[str] = ()) -> str:
     """Why a strategy has no meaning for a target from one of these sources; empty where it has one from all."""
-    found = [_why_not(name, target, source, card) for source, card in sources.items()]
+    found = [_why_not_kind(name, target), *(_why_not(name, target, source, card) for source, card in sources.items())]
     if STRATEGIES.get(name).needs_unseen:
         found.append(_why_not_unseen(target, unseen))
     return next((why for why in found if why), "")
 
 
+def _why_not_kind(name: str, target: Card) -> str:
+    """Why a strategy has no meaning for the target's kind, whatever the source; empty where it has one."""
+    kinds = STRATEGIES.get(name).kinds
+    if target.kind in kinds:
+        return ""
+    return f"is for {' and '.join(KINDS[kind].targets for kind in kinds)}, and {target.name} has " + (
+        KINDS[target.kind].targets
+    )
+
+
 def _why_not(name: str, target: Card, source: str, card: Card) -> str:
-    """Why a strategy has no meaning here; empty where it has one."""
+    """Why a strategy has no meaning from this source; empty where it has one."""
     entry = STRATEGIES.get(name)
-    if target.kind not in entry.kinds:
-        ours = KINDS[target.kind].targets
-        return f"is for {' and '.join(KINDS[kind].targets for kind in entry.kinds)}, and {target.name} has {ours}"
     if "rows" in entry.reads and not sum(card.splits.values()):
         return f"learns from the source's rows, and {source} is weights without any"
     if entry.needs_head and not card.classes:

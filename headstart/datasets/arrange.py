@@ -63,11 +63,7 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
         DataError: a group is on both sides, a class or the values have too few rows outside the test rows, or there are
             attributes alone.
     """
-    if rows.kind == "attribute":
-        raise DataError(
-            f"{path} has attributes ({', '.join(own.name for own in rows.attributes)}) and neither classes nor values; "
-            "that is enough for a source alone: a target needs a label or a value in some of its rows"
-        )
+    refuse_attributes(path, [own.name for own in rows.attributes])
     examples = rows.examples
     given = examples["given"]
     own = bool((given == TEST).any())
@@ -82,6 +78,21 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
     arranged = _arrange(rows, split, ~removed, own_test=own)
     _check_pool(path, arranged, rows, settings=settings)
     return arranged
+
+
+def refuse_attributes(path: Path, names: Sequence[str]) -> None:
+    """Refuses rows that have attributes in place of a class or a value: there is nothing to predict in a target.
+
+    names: of the attributes.
+
+    Raises:
+        DataError: there are some.
+    """
+    if names:
+        raise DataError(
+            f"{path} has attributes ({', '.join(names)}) and neither classes nor values; that is enough for a source "
+            "alone (headstart check --as source): a target needs a label or a value in some of its rows"
+        )
 
 
 def arrange_source(path: Path, rows: Rows, *, settings: DataSettings, excluded: Iterable[str]) -> Arranged:

@@ -4,9 +4,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from headstart.datasets.arrange import Arranged, arrange_target
+from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
@@ -65,6 +66,41 @@ def check(
         **({"largest_label_budget": folds.largest_label_budget} if folds else {}),
     }
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
+
+
+def check_source(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> dict[str, Any]:
+    """What a run would make of a dataset as its source, as plain values, before the target's test rows leave it.
+
+    Raises:
+        DataError: what ingest would say.
+    """
+    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    arranged = arrange_source(path, rows, settings=settings, excluded=())
+    examples = arranged.examples
+    labels = examples["label"].value_counts().sort_index()
+    return {
+        "error": "",
+        "path": str(path),
+        "kind": rows.kind,
+        "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
+        "classes": {str(name): int(count) for name, count in labels.items()},
+        "values": _values(examples)["values"] if rows.kind == "value" else {},
+        "attributes": _attributes(rows),
+        "units": int(examples["group"].nunique()),
+        "duplicates": arranged.duplicates,
+        "rejected": rows.rejected.to_dict("records"),
+        **_images(rows),
+        "warnings": _warn_of_images(rows, settings),
+    }
+
+
+def _attributes(rows: Rows) -> dict[str, dict[str, Any]]:
+    """Of each: what it is, its categories where it is a tag, and of how many rows it is known."""
+    known = np.isfinite(rows.codes).sum(axis=0)
+    return {
+        own.name: {"kind": own.kind, "categories": list(own.categories), "known": int(count)}
+        for own, count in zip(rows.attributes, known, strict=True)
+    }
 
 
 def _refusal(pool: pd.DataFrame, budget: int, *, seed: int) -> str:

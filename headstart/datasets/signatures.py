@@ -23,15 +23,16 @@ class Signatures:
     table: NDArray[np.float64]
 
 
-def read_signatures(folder: Path, classes: tuple[str, ...]) -> Signatures | None:
+def read_signatures(dataset: Path, classes: tuple[str, ...]) -> Signatures | None:
     """What a dataset's table of classes says of these; None where there is no such table, or no class.
 
-    Rows of classes that the dataset has not are passed over: a published table may be of more.
+    dataset: its folder, or its table, beside which it lies. Rows of classes that the dataset has not are passed over: a
+    published table may be of more.
 
     Raises:
         DataError: a class has no row or two, or a cell is neither yes, no nor a number; the row is named.
     """
-    path = folder / SIGNATURES
+    path = dataset.with_name(SIGNATURES) if dataset.is_file() else dataset / SIGNATURES
     if not classes or not path.is_file():
         return None
     frame = read_table(path)

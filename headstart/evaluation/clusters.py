@@ -123,7 +123,7 @@ def sentence(document: Clusters) -> str:
     best = document.sources[0]
     found, raw = document.figure(best), document.figure(document.raw)
     if best.headline is None or found is None:
-        return f"{document.rows} rows outside of the test rows are too few to find clusters in"
+        return f"{document.rows} rows are too few to find clusters in"
     what = f"{WORDS[document.metric]} {between(found)}"
     said = f"at {best.headline.k} clusters the features under {best.source}'s W have {what}"
     if raw is None or best.gain is None or document.raw.headline is None:

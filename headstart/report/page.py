@@ -147,8 +147,10 @@ def _sections(
     inputs: ReportInputs, figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]
 ) -> list[tuple[str, str]]:
     """(anchor, name) of each section that the bar on top leads to; those that may be missing only if they are not."""
+    rounds = [("remedies", "Remedies")] if inputs.verdict.get("rounds") else []
     there = {"efficiency": "Labels", "difference": "Strategies", "convergence": "Control"}
     return [
+        *rounds,
         *((name, title) for name, title in there.items() if figures[name] is not None),
         ("cost", "Cost"),
         ("errors", "Errors"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.attributes import STEPS
 from flows.cli import _parser
 from flows.register import EXTRAS
 from headstart.datasets.table import DATASETS
@@ -34,6 +35,14 @@ def test_headstart_commands_parse_and_name_real_settings() -> None:
         options, rest = _parser().parse_known_args([word for word in command.split() if word != "--help"])
         assert options.command in {"run", "check", "rank", "explore", "predict", "status", "list", "devices", "ui"}
         assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= {*knobs(Settings()), *EXTRAS}
+
+
+def test_the_command_of_attributes_is_the_studys() -> None:
+    """With the steps that are the default they are expected to lose to scratch."""
+    command = README[README.index("headstart run --source.data glyph_attributes") :].split("\n\n")[0]
+    for name in ("full", "joint_attributes"):
+        assert f"--strategies.{name}.steps {STEPS}" in command
+    assert Settings().recipe("scratch").steps == STEPS
 
 
 def test_files_that_are_named_exist() -> None:

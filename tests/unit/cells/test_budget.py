@@ -90,8 +90,17 @@ def test_each_rate_that_is_tried_counts():
 def test_where_not_even_the_smallest_fits_its_estimate_is_said():
     with pytest.raises(UserError) as caught:
         fit(GRID, seconds=30, estimate=seconds)
-    assert "0.5 minutes are too few: the smallest grid takes about 0.9 " in str(caught.value)
+    assert "0.5 minutes are too few: the smallest grid takes about 51 s " in str(caught.value)
     assert "strategy full; strategy frozen_blocks; seed 4; seed 3" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("factor", "given", "said"),
+    [(0.01, 0.3, r"0\.005 minutes .* about 0\.51 s "), (2.0, 60, r"1 minutes .* about 1\.7 minutes ")],
+)
+def test_the_estimate_is_in_seconds_below_a_minute(factor, given, said):
+    with pytest.raises(UserError, match=said):
+        fit(GRID, seconds=given, estimate=lambda settings: factor * seconds(settings))
 
 
 def test_seeds_below_three_stay_what_they_are():

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from headstart.cells.combinations import check_combination, check_unseen
+from headstart.cells.combinations import check_combination, check_combinations, check_unseen
 from headstart.datasets.pack import Attribute, Card
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_pack import pack_weights
 from headstart.errors import SettingsError
+from headstart.settings import validate
 from headstart.strategies.table import STRATEGIES
 from tasks.grid import check_meaning
 from tasks.workspace import Workspace
@@ -134,3 +135,12 @@ def test_weights_whose_classes_have_names_have_a_head_for_co_tuning(tmp_path):
     nameless = pack_weights(tmp_path / "v", settings=DataSettings(), classes=())
     with pytest.raises(SettingsError, match="co_tuning needs W's own classes, and v has none that are known"):
         check_combination("co_tuning", CLASSES, {"v": nameless})
+
+
+@pytest.mark.parametrize("strategy", ["lda", "joint_attributes"])
+def test_a_source_that_is_not_known_yet_is_passed_over(strategy):
+    """The target's kind is asked all the same: `headstart run --plan`, before anything is fetched."""
+    settings = validate({"target": {"data": "pets"}}, where="test")
+    check_combinations(CLASSES, {}, settings, ["scratch", strategy])
+    with pytest.raises(SettingsError, match="lda is for classes, and angles has values"):
+        check_combinations(VALUES, {}, settings, ["scratch", "joint_attributes", "lda"])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from headstart.evaluation.clusters import Clusters, Figure, answer, between, lines, sentence
+from headstart.evaluation.clusters import Clusters, Figure, Vectors, answer, between, lines, sentence
 from headstart.evaluation.explore import MOST_ROWS, Targets, draw_rows, explore
 from headstart.evaluation.spaces import explained, figures, k_means, silhouette, space_of
 
@@ -185,7 +185,7 @@ def test_few_rows_are_no_error(rows):
     found = explore({"photos": vectors[picked]}, noise()[picked], targets, of=rows, seed=0, confidence=0.95)
     if rows < 8:
         assert (found.shown, found.sources[0].chosen) == (None, None)
-        assert sentence(found) == f"{rows} rows outside of the test rows are too few to find clusters in"
+        assert sentence(found) == f"{rows} rows are too few to find clusters in"
         assert answer(found) == "Not to be told"
     else:
         assert found.sources[0].chosen is not None
@@ -232,6 +232,28 @@ def test_intervals_are_as_wide_as_figures_of_other_rows_vary():
         halves.append((found.high - found.low) / 2)
     assert 0.2 < np.mean(values) < 0.9
     assert 0.5 < np.mean(halves) / (2 * np.std(values, ddof=1)) < 2.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [100, 400])
+def test_how_often_intervals_hold_what_they_estimate(rows):
+    """Six planted clouds, 80 draws: the figures of docs/methods.md. What is estimated is the mean over the draws."""
+    draws = [six_clouds(seed, rows) for seed in range(80)]
+    for name, figures_of in (("ARI", lambda own: own.compared.ari), ("gain", lambda own: own.gain)):
+        found = [figures_of(own) for own in draws]
+        mean = np.mean([own.value for own in found])
+        held = np.mean([own.low <= mean <= own.high for own in found])
+        print(f"{rows} rows, {name}: mean {mean:.2f}, held by {held:.0%} of {len(found)} intervals")
+        assert held >= 0.9
+
+
+def six_clouds(seed: int, rows: int) -> Vectors:
+    """Clouds that overlap, more so in the raw inputs."""
+    draw = np.random.default_rng(seed)
+    truth = np.arange(rows) % 6
+    vectors, raw = (apart * np.eye(6, 8)[truth] + draw.normal(size=(rows, 8)) for apart in (3.0, 2.0))
+    targets = Targets([f"r{row}" for row in range(rows)], truth.astype(float), tuple("abcdef"))
+    return explore({"photos": vectors}, raw, targets, of=rows, seed=seed, confidence=0.95).sources[0]
 
 
 @pytest.mark.parametrize(

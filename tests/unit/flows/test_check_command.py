@@ -156,3 +156,109 @@ def test_a_dataset_is_not_registered_where_another_flag_is_wrong(workspace, pets
     with pytest.raises(UserError, match="seeds"):
         apply_overrides(workspace, {"target.data": str(pets), "finetune.seeds": "0"})
     assert not (workspace.root / "data" / "pets").exists()
+
+
+def describe(pets: Path, *rows: str) -> None:
+    (pets / "class_attributes.csv").write_text("\n".join(["class,round", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "stated"),
+    [
+        (["bar,no", "cross,no"], r"class_attributes\.csv has no row for 1 of 3 classes, such as 'disc'"),
+        (["bar,no", "cross,no", "disc,very"], r"class_attributes\.csv row 4: round is 'very'"),
+    ],
+)
+def test_a_target_whose_classes_are_described_wrongly_is_not_registered(workspace, pets, rows, stated) -> None:
+    """Or the corrected folder would be refused: data/pets would be there already, with the bad table."""
+    describe(pets, *rows)
+    before = files(workspace.root)
+    with pytest.raises(UserError, match=stated):
+        apply_overrides(workspace, {"target.data": str(pets)})
+    assert files(workspace.root) == before
+
+
+def test_nor_is_it_where_it_is_a_table_and_lies_beside_it(workspace, pets) -> None:
+    describe(pets, "bar,no", "cross,no")
+    rows = [f"{path.relative_to(pets)},{path.parent.name}" for path in sorted(pets.rglob("*.png"))]
+    (pets / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    with pytest.raises(UserError, match="such as 'disc'"):
+        apply_overrides(workspace, {"target.data": str(pets / "labels.csv")})
+    assert not (workspace.root / "data" / "labels").exists()
+
+
+def test_a_table_is_checked_with_what_lies_beside_it(workspace, pets, capsys) -> None:
+    rows = [f"{path.relative_to(pets)},{path.parent.name}" for path in sorted(pets.rglob("*.png"))]
+    (pets / "labels.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    describe(pets, "bar,no", "cross,no")
+    assert run_command(["check", str(pets / "labels.csv")]) == 2
+    assert "such as 'disc'" in capsys.readouterr().err
+    describe(pets, "bar,no", "cross,no", "disc,yes")
+    assert run_command(["check", str(pets / "labels.csv")]) == 0
+    assert "classes are described by 1 columns of class_attributes.csv" in capsys.readouterr().out
+
+
+def test_a_dataset_of_the_project_that_is_described_wrongly_is_not_made_the_target(workspace, pets) -> None:
+    shutil.copytree(pets, workspace.data("pets"))
+    describe(workspace.data("pets"), "bar,no", "cross,no")
+    before = files(workspace.root)
+    with pytest.raises(UserError, match="such as 'disc'"):
+        apply_overrides(workspace, {"target.data": "pets"})
+    assert files(workspace.root) == before
+    describe(workspace.data("pets"), "bar,no", "cross,no", "disc,yes")
+    assert apply_overrides(workspace, {"target.data": "pets"}).target.data == "pets"
+
+
+def described_rows(pets: Path) -> Path:
+    """A table of attributes, without a class or a value."""
+    rows = [f"{path.relative_to(pets)},{'yes' if 'disc' in path.parts else 'no'}" for path in pets.rglob("*.png")]
+    (pets / "rows.csv").write_text("\n".join(["path,round", *sorted(rows)]) + "\n")
+    return pets / "rows.csv"
+
+
+@pytest.mark.parametrize("given", ["rows", "glyph_attributes"])
+def test_attributes_are_not_registered_as_a_target(workspace, pets, given) -> None:
+    text = str(described_rows(pets)) if given == "rows" else given
+    before = files(workspace.root)
+    with pytest.raises(UserError, match=r"has attributes \(.*enough for a source alone"):
+        apply_overrides(workspace, {"target.data": text, "data.attribute_columns": "round"})
+    assert files(workspace.root) == before
+
+
+def test_attributes_are_checked_as_a_source(workspace, pets, capsys) -> None:
+    table = described_rows(pets)
+    text = table.read_text().splitlines()
+    shades = ["shade", *("dim" if row % 2 else "bright" for row in range(len(text) - 2)), ""]
+    table.write_text("\n".join(f"{line},{shade}" for line, shade in zip(text, shades, strict=True)) + "\n")
+    before = files(workspace.root)
+    flags = ["--data.attribute_columns", "round,shade"]
+    assert run_command(["check", str(table), "--as", "source", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        f"{table}: 30 rows with 2 attributes",
+        "attribute round: yes/no, known of 30 of 30 rows",
+        "attribute shade: tag (bright, dim), known of 29 of 30 rows",
+    ]
+    assert lines[-1] == "a run would take it as a source; nothing was written"
+    assert files(workspace.root) == before
+    assert run_command(["check", str(table), "--as", "source", "--json", *flags]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["accepted"], found["kind"]) == (True, "attribute")
+    assert found["attributes"]["shade"] == {"kind": "tag", "categories": ["bright", "dim"], "known": 29}
+
+
+def test_as_a_target_attributes_are_refused_with_the_way_to_check_them(workspace, pets, capsys) -> None:
+    assert run_command(["check", str(described_rows(pets)), "--data.attribute_columns", "round"]) == 2
+    assert "enough for a source alone (headstart check --as source): a target needs" in capsys.readouterr().err
+
+
+def test_classes_and_values_are_checked_as_a_source_too(workspace, pets, capsys) -> None:
+    """All rows are learned from: there is no test set, and no label budget."""
+    assert run_command(["check", str(pets), "--as", "source"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"{pets}: 30 rows in 3 classes", "class bar: 10"]
+    assert not any(line.startswith(("split:", "label budget", "resolution")) for line in lines)
+    rows = [f"{path.relative_to(pets)},{number}" for number, path in enumerate(sorted(pets.rglob("*.png")))]
+    (pets / "values.csv").write_text("\n".join(["path,value", *rows]) + "\n")
+    assert run_command(["check", str(pets / "values.csv"), "--as", "source"]) == 0
+    assert "values, pool: mean 14.5, s.d. 8.803, from 0 to 29" in capsys.readouterr().out.splitlines()

@@ -79,7 +79,7 @@ def test_too_few_rows_are_a_sentence(inputs: ReportInputs, tmp_path: Path) -> No
     )
     page = render(dataclasses.replace(inputs, clusters=bare), tmp_path).read_text()
     assert "already separate the target? Not to be told" in page
-    assert "<p>5 rows outside of the test rows are too few to find clusters in.</p>" in page
+    assert "<p>5 rows are too few to find clusters in.</p>" in page
     assert "There are no clusters to show." in page
     assert "clusters.svg" not in {path.name for path in (tmp_path / "figures").iterdir()}
 

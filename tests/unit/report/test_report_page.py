@@ -78,7 +78,7 @@ def test_the_verdict_comes_first_in_words(page: Page) -> None:
 
 def test_every_part_of_the_contract_is_there(page: Page) -> None:
     for title in (
-        "The contrasts, named before training",
+        "The contrasts, named before a test label was opened",
         "What a label buys",
         "Every strategy minus scratch",
         "Was the control trained enough?",
@@ -117,7 +117,8 @@ def test_it_is_accessible(page: Page) -> None:
     assert all(attributes.get("alt") for attributes in page.all("img"))
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in page.all("svg"))
     assert all(attributes.get("scope") in ("row", "col") for attributes in page.all("th"))
-    assert len(page.all("caption")) == len(page.all("table"))
+    tables = [attributes for attributes in page.all("table") if "aria-labelledby" in attributes]
+    assert len(tables) + len(page.all("caption")) == len(page.all("table"))
     assert all(
         attributes.get("tabindex") == "0" for attributes in page.all("div") if attributes.get("class") == "scroll"
     )
@@ -135,7 +136,8 @@ def test_ids_are_unique_and_every_anchor_leads_somewhere(page: Page) -> None:
     assert len(ids) == len(set(ids))
     aimed = {str(attributes["href"])[1:] for attributes in page.all("a", "use") if attributes.get("href")}
     aimed |= set(re.findall(r"url\(#([^)]*)\)", page.source))
-    aimed |= {str(attributes["aria-labelledby"]) for attributes in page.all("section")}
+    assert all("aria-labelledby" in attributes for attributes in page.all("section"))
+    aimed |= {str(attributes["aria-labelledby"]) for _, attributes in page.elements if "aria-labelledby" in attributes}
     assert aimed <= set(ids)
 
 
@@ -243,6 +245,49 @@ def test_warnings_rounds_and_reasons_are_shown(make_inputs: Callable[..., Report
     ):
         assert text in page.words
     assert "more than half of the seeds" not in page.words
+    assert "What was tried where the target fell short Remedies, inside the label budget" in page.words
+    assert page.all("a")[1] == {"href": "#remedies"}
+    assert [name for attributes in page.all("td") if (name := attributes.get("data-name"))] == [
+        "round",
+        "because",
+        "change",
+        "best so far",
+    ]  # what each cell is called where rows are stacked, on a phone
+
+
+def test_without_remedies_the_page_has_neither_their_section_nor_a_way_there(page: Page) -> None:
+    assert "remedies" not in page.source
+    assert page.all("a")[1] == {"href": "#efficiency"}
+
+
+def test_captions_stand_outside_of_what_scrolls(page: Page) -> None:
+    """In the box they are as wide as the table, and what does not fit into the window is cut off."""
+    boxes = re.findall(r'<div class="scroll".*?</div>', page.source, re.DOTALL)
+    captions = re.findall(r'<p class="caption" id="([a-z]+)-caption">', page.source)
+    assert captions == ["cost", "clusters", "sources", "comparison"]
+    assert len(boxes) == len(captions)
+    assert not any("<caption" in box for box in boxes)
+
+
+def test_wide_tables_have_the_whole_width(page: Page) -> None:
+    pair = page.source[page.source.index('<div class="pair-of-sections">') : page.source.index('id="cost"')]
+    assert pair.count("<div") == pair.count("</div>")
+    clusters = page.source[page.source.index('id="clusters"') : page.source.index('id="map"')]
+    assert clusters.index("</table>") < clusters.index('<div class="two">')
+
+
+def test_in_cross_validation_rows_are_not_said_to_be_no_test_rows(
+    make_inputs: Callable[..., ReportInputs], tmp_path: Path
+) -> None:
+    given = make_inputs(rows=30, seeds=2)
+    tried = {"round": 1, "tried": "full", "because": "it was not tried", "change": "none", "kept": False}
+    verdict = given.verdict | {"folds": 5, "rounds": [tried], "interim": "behind"}
+    page = Page(render(dataclasses.replace(given, verdict=verdict), tmp_path))
+    assert "the labelled ones test rows in turn, as in any cross-validation" in page.words
+    assert "Each fold’s models were compared on rows outside of it." in page.words
+    assert "Before the folds were scored: behind." in page.words
+    for said in ("none of them a test row", "No test row", "Before the test rows"):
+        assert said not in page.words
 
 
 def test_a_hundred_classes_in_colour(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""What a run would refuse after ingest is refused by its plan: by packs that are up to date, else by the files."""
+
+import shutil
+from pathlib import Path
+
+import part_pictures
+import pytest
+
+from flows.cli import run_command
+from flows.plan import check_foreseen
+from headstart.errors import DataError, SettingsError
+from headstart.settings import validate, write_default
+from tasks.workspace import Workspace
+
+STALE = ("ingest_target", "ingest_source@shapes")
+
+
+def settings(source: str, target: str, strategies: str = "scratch,full", unseen: str = ""):
+    return validate(
+        {
+            "source": {"data": [source]},
+            "target": {"data": target, "unseen": unseen.split(",") if unseen else []},
+            "built_in": [],
+            "data": {"attribute_columns": list(part_pictures.COLUMNS)},
+            "finetune": {"strategies": strategies.split(",")},
+        },
+        where="test",
+    )
+
+
+REFUSED = [
+    (("shapes", "sketches", "scratch,full", "eye"), SettingsError, "names 'eye', which is no class of sketches"),
+    (("parts", "marks", "scratch,eszsl,full", "eye,ear,face,wall,roof"), SettingsError, "target.unseen leaves 2"),
+    (("shapes", "sketches", "scratch,eszsl,full", "disc"), SettingsError, "needs to know what the classes of sketches"),
+    (("shapes", "sketches", "scratch,joint_attributes"), SettingsError, "those of shapes have classes"),
+]
+TAKEN = [
+    ("shapes", "sketches", "scratch,coral,co_tuning"),
+    ("parts", "marks", "scratch,eszsl,joint_attributes", "eye,ear"),
+]
+
+
+@pytest.mark.parametrize("steps", [(), STALE])
+@pytest.mark.parametrize(("given", "error", "words"), REFUSED)
+def test_by_packs_or_by_files_it_is_refused(domain, given, error, words, steps):
+    with pytest.raises(error, match=words):
+        check_foreseen(Workspace(domain.root), settings(*given), steps)
+
+
+@pytest.mark.parametrize("steps", [(), STALE])
+@pytest.mark.parametrize("given", TAKEN)
+def test_what_a_run_takes_is_taken(domain, given, steps):
+    check_foreseen(Workspace(domain.root), settings(*given), steps)
+
+
+def test_a_pack_that_is_made_anew_is_not_asked(domain, tmp_path):
+    """Other settings may make another kind of it: here a source of attributes that is named as the target."""
+    shutil.copytree(domain.root / "data" / "parts", tmp_path / "data" / "parts")
+    shutil.copytree(domain.root / "packs" / "marks", tmp_path / "packs" / "parts")
+    check_foreseen(Workspace(tmp_path), settings("shapes", "parts"), ())
+    with pytest.raises(DataError, match="has attributes .* enough for a source alone .*: a target needs a label"):
+        check_foreseen(Workspace(tmp_path), settings("shapes", "parts"), STALE)
+
+
+def test_what_is_not_there_yet_is_passed_over(tmp_path):
+    check_foreseen(Workspace(tmp_path), settings("shapes", "sketches", unseen="no such class"), STALE)
+
+
+def test_the_plan_asks_and_exits_with_2_in_one_line(domain, tmp_path, monkeypatch, capsys):
+    for part in ("data", "packs"):
+        shutil.copytree(domain.root / part / "sketches", tmp_path / part / "sketches")
+        shutil.copytree(domain.root / part / "shapes", tmp_path / part / "shapes")
+    shutil.copy(Path(__file__).parents[3] / "dvc.yaml", tmp_path)
+    write_default(tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    class Versioning:
+        def affected(self):
+            return []
+
+    monkeypatch.setattr("flows.plan.versioning_of", lambda root: Versioning())
+    flags = ["--source.data", "shapes", "--target.data", "sketches", "--target.unseen", "bars"]
+    assert run_command(["run", "--plan", *flags]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: target.unseen names 'bars', which is no class of sketches; did you mean bar?")
+    assert len(said.splitlines()) == 1
