@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv.peers
+PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench recipes source-rows attributes docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick recipes source-rows attributes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -44,8 +46,18 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP) ## against plain torchvision and scikit-learn, side by side
+bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fastai, timm, Lightning and others (under an hour)
 	@$(BIN)/python -m benchmarks
+
+bench-quick: $(STAMP) $(PEERS_STAMP) ## a small version of it, which writes no results (under five minutes)
+	@$(BIN)/python -m benchmarks --quick --fresh
+
+# The peers never touch the product's own packages.
+$(PEERS_STAMP): benchmarks/peers/requirements.txt
+	@echo "setting up $(PEERS), the peers' own (once; several minutes)"
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
+	@touch $(PEERS_STAMP)
 
 recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 20 minutes)
 	@$(BIN)/python -m benchmarks.recipes

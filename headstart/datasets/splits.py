@@ -37,16 +37,18 @@ def split_folds(
     """
     found = np.zeros(len(labels), dtype=np.intp)
     members = _members(groups)
-    counts = [Counter[str]() for _ in range(folds)]
+    counts = {label: [0] * folds for label in set(labels)}
+    totals = [0] * folds
     ties = [int(name) for name in _shuffled([str(fold) for fold in range(folds)], seed=seed, salt=f"ties {repeat}")]
     for group in _shuffled(members, seed=seed, salt=f"folds {repeat}"):
         own = Counter(labels[row] for row in members[group])
-
-        def fullness(fold: int, own: Counter[str] = own) -> tuple[int, int]:
-            return sum(counts[fold][label] * number for label, number in own.items()), counts[fold].total()
-
-        fold = min(ties, key=fullness)
-        counts[fold].update(own)
+        fullness = [0] * folds
+        for label, number in own.items():
+            fullness = [full + count * number for full, count in zip(fullness, counts[label], strict=True)]
+        fold = min(ties, key=lambda fold: (fullness[fold], totals[fold]))  # noqa: B023  (called at once)
+        for label, number in own.items():
+            counts[label][fold] += number
+        totals[fold] += own.total()
         found[members[group]] = fold
     return found
 

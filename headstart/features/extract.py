@@ -19,6 +19,7 @@ from headstart.backbones.network import Network
 from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.errors import SettingsError
 from headstart.features.files import BOUNDARY, POOLED, VIEWS
+from headstart.features.folded import folded
 from headstart.features.pooled import pooled
 from headstart.features.settings import ExtractSettings
 from headstart.storage.publish import publishing, sha256
@@ -28,6 +29,7 @@ from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.weights import read_network, weights_digest
 
 BATCH = 256
+POOLED_BATCH = 64  # on a CPU a tenth faster than 256: the maps stay in its cache
 
 Progress = Callable[[int, int], None]
 
@@ -64,13 +66,11 @@ def extract(
 
     with publishing(directories[0]) as draft:
         rows = ImageRows(source.images, card.normalisation)
-        _write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
+        write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
     with publishing(directories[1]) as draft:
         rows = ImageRows(target.images, card.normalisation)
-        _write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
-        _write_boundary(
-            draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance
-        )
+        write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
+        write_boundary(draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance)
     own = {name: sha256(directories[1] / name) for name in (POOLED, BOUNDARY, VIEWS)}
     read = {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)}
     return read | own | {"rows": pack_digest(source.directory)}
@@ -91,7 +91,7 @@ def check_boundary(boundary: int, network: Network) -> None:
 
 
 @torch.inference_mode()
-def _write_pooled(
+def write_pooled(
     path: Path,
     network: Network,
     rows: ImageRows,
@@ -100,8 +100,10 @@ def _write_pooled(
     accelerator: Accelerator,
     advance: Callable[[int], None],
 ) -> None:
+    """Pooled features of all rows as they are, (rows, d) float32; the network is in evaluation mode."""
+    network = accelerator.prepare(folded(network))
     vectors = []
-    for part in torch.split(torch.arange(len(rows)), BATCH):
+    for part in torch.split(torch.arange(len(rows)), POOLED_BATCH):
         batch = accelerator.place(rows.plain(part))
         vectors.append(pooled(network, batch, boundary=0, levels=levels).cpu().numpy())
         advance(len(part))
@@ -109,7 +111,7 @@ def _write_pooled(
 
 
 @torch.inference_mode()
-def _write_boundary(
+def write_boundary(
     draft: Path,
     network: Network,
     pack: Pack,

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from headstart.backbones.network import Network, build
 from headstart.errors import DataError
+from headstart.features.folded import folded
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of
@@ -105,12 +106,12 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     network = build(card.backbone, channels=card.channels, classes=card.outputs)
     if card.kind == "network":
         network.load_state_dict(tensors)
-        return Model(card, where.prepare(network.eval()), where, batch_size)
+        return Model(card, where.prepare(folded(network)), where, batch_size)
     body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
     network.load_state_dict(body, strict=False)  # the head is another: it follows below
     score = {"probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-    return Model(card, score(where.prepare(network.eval()), head, card), where, batch_size)
+    return Model(card, score(where.prepare(folded(network)), head, card), where, batch_size)
 
 
 def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:

@@ -1,0 +1,57 @@
+"""Runs one contender at one job in a process of its own, and measures that process from outside."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.child import Spec
+
+ROOT = Path(__file__).parents[2]
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A process: user and system seconds, wall seconds, peak memory, and what it says of the job itself."""
+
+    cpu: float
+    wall: float
+    peak_mb: float
+    figures: dict[str, Any]
+
+
+def run_side(python: Path, module: str, job: str, spec: Spec) -> Measured:
+    """Runs `python -m module job`.
+
+    Raises:
+        RuntimeError: it ended with an error; its last lines are given.
+    """
+    given, out = Path(spec.scratch, "spec.json"), Path(spec.scratch, "figures.json")
+    given.write_text(json.dumps(asdict(spec)))
+    measured = run_command([str(python), "-m", module, job, str(given), str(out)], Path(spec.scratch, "log.txt"))
+    return Measured(measured.cpu, measured.wall, measured.peak_mb, json.loads(out.read_text()))
+
+
+def run_command(command: list[str], log: Path) -> Measured:
+    """Runs any command on one thread and without network, its output in a file.
+
+    Raises:
+        RuntimeError: it ended with an error; its last lines are given.
+    """
+    environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with log.open("w") as file:
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}:\n{said}")
+    return Measured(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, {})
