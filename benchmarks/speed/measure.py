@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.child import Spec
+from benchmarks.speed.child import PEAK, Spec
 
 ROOT = Path(__file__).parents[2]
 ONE_THREAD = {
@@ -35,7 +35,8 @@ def run_side(python: Path, module: str, job: str, spec: Spec) -> Measured:
     given, out = Path(spec.scratch, "spec.json"), Path(spec.scratch, "figures.json")
     given.write_text(json.dumps(asdict(spec)))
     measured = run_command([str(python), "-m", module, job, str(given), str(out)], Path(spec.scratch, "log.txt"))
-    return Measured(measured.cpu, measured.wall, measured.peak_mb, json.loads(out.read_text()))
+    figures = json.loads(out.read_text())
+    return Measured(measured.cpu, measured.wall, figures.pop(PEAK, measured.peak_mb), figures)
 
 
 def run_command(command: list[str], log: Path) -> Measured:

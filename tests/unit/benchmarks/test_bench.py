@@ -116,7 +116,7 @@ def test_a_process_is_measured_whole(tmp_path):
     found = run_command([sys.executable, "-c", code], tmp_path / "log.txt")
     assert 0.3 <= found.cpu < 3
     assert found.wall >= 0.3
-    assert 200 < found.peak_mb < 400
+    assert found.peak_mb > 200  # of a side that tells its own it is that: see child.py
     assert (tmp_path / "log.txt").read_text() == "said\n"
 
 
