@@ -22,8 +22,8 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
         "## Accuracies\n\nOf the test images, %. No lower: by a one-sided 95% test at "
         f"{MARGIN * 100:g} point over the seeds; each has its own training images.\n\n" + accuracies(document),
         "## By itself\n\n" + absolute(document),
-        "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's own (some "
-        "190 MB), as Linux counts it.\n\n" + processes(document),
+        "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's own "
+        "(some 190 MB), as Linux counts it.\n\n" + processes(document),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -125,8 +125,9 @@ def summary(document: dict[str, Any]) -> str:
     head = ("job, one thread", "Headstart", *names, "target reached")
     return (
         _table(head, rows)
-        + "\n\nHow many times as long each peer takes, CPU time of the job; accuracies in brackets. Conditions, what "
-        "was to be reached, and the whole processes: benchmarks/results.md."
+        + "\n\nHow many times as long each peer takes, CPU time of the job (files alone: the wall); accuracies in "
+        "brackets, over the seeds that each ran. benchmarks/results.md has what was to be reached, whether an accuracy "
+        f"counts as no lower, and the whole processes.{_busy(document)}"
     )
 
 
