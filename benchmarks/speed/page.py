@@ -22,8 +22,8 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
         "## Accuracies\n\nOf the test images, %. No lower: by a one-sided 95% test at "
         f"{MARGIN * 100:g} point over the seeds; each has its own training images.\n\n" + accuracies(document),
         "## By itself\n\n" + absolute(document),
-        "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's own "
-        "(some 190 MB), as Linux counts it.\n\n" + processes(document),
+        "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's "
+        "own (some 190 MB), as Linux counts it.\n\n" + processes(document),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
