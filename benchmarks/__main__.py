@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.marked import with_part
 from benchmarks.speed.document import document
-from benchmarks.speed.jobs import QUICK, WHOLE, Extent
+from benchmarks.speed.jobs import QUICK, STARTS, WHOLE, Extent
 from benchmarks.speed.page import COMMAND, page, summary
 from benchmarks.speed.picture import draw
 from benchmarks.speed.runs import RUNS, Sides, prepare, read_runs, run_all
@@ -44,7 +44,7 @@ def _bench(options: argparse.Namespace, extent: Extent) -> dict[str, Any]:
     if options.fresh:
         (folder / RUNS).unlink(missing_ok=True)
     spec = prepare(folder, extent, sides)
-    for run in run_all(folder, spec, extent, sides, options.jobs):
+    for run in run_all(folder, spec, extent, sides, jobs=options.jobs, contenders=options.contenders):
         print(f"{' '.join(run.place)}, round {run.repeat + 1}: {run.wall:.1f} s", run.figures, flush=True)
     return document(read_runs(folder), extent, sides)
 
@@ -57,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="run everything again; data and W are kept")
     parser.add_argument("--rounds", type=int, help="how often at most, each time with another seed")
     parser.add_argument("--jobs", nargs="+", choices=names, default=names, help="only these")
+    parser.add_argument("--contenders", nargs="+", choices=list(STARTS), default=list(STARTS), help="only these")
     parser.add_argument("--folder", type=Path, default=HERE.parent / ".headstart" / "bench", help="of data and runs")
     parser.add_argument(
         "--peers-python",

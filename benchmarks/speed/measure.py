@@ -18,7 +18,10 @@ ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A process: user and system seconds, wall seconds, peak memory, and what it says of the job itself."""
+    """A process: user and system seconds, wall seconds, peak memory, and what it says of the job itself.
+
+    peak_mb: no less than the memory of the bench, from which it was forked: so Linux counts.
+    """
 
     cpu: float
     wall: float

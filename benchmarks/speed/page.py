@@ -22,7 +22,8 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
         "## Accuracies\n\nOf the test images, %. No lower: by a one-sided 95% test at "
         f"{MARGIN * 100:g} point over the seeds; each has its own training images.\n\n" + accuracies(document),
         "## By itself\n\n" + absolute(document),
-        "## Whole processes\n\nImports, data and scoring included; medians.\n\n" + processes(document),
+        "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's "
+        "own (some 190 MB), as Linux counts it.\n\n" + processes(document),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -34,7 +35,18 @@ def _conditions(document: dict[str, Any]) -> str:
         f"of 10 classes x {sizes['train']} training and x {sizes['test']} test images, characters of real fonts that "
         f"are drawn anew from their names. W: {document['pretraining_epochs']} epochs on the source by Headstart, the "
         "same file for all. Each contender in a process of its own, in turn; up to "
-        f"{document['repeats']} rounds, each with another seed, processes over a minute once."
+        f"{document['repeats']} rounds, each with another seed, processes over a CPU minute once.{_busy(document)}"
+    )
+
+
+def _busy(document: dict[str, Any]) -> str:
+    """A warning where the machine did other work: CPU seconds are longer then too, and the wall most of all."""
+    share = document["share_of_wall"]
+    if share > 0.9:
+        return ""
+    return (
+        f" **The machine did other work meanwhile**: half of the processes had less than {share:.0%} of a core. CPU "
+        "seconds are then some tenths longer for all, and single files, measured by the wall, tell little."
     )
 
 
@@ -113,8 +125,9 @@ def summary(document: dict[str, Any]) -> str:
     head = ("job, one thread", "Headstart", *names, "target reached")
     return (
         _table(head, rows)
-        + "\n\nHow many times as long each peer takes, CPU time of the job; accuracies in brackets. Conditions, what "
-        "was to be reached, and the whole processes: benchmarks/results.md."
+        + "\n\nHow many times as long each peer takes, CPU time of the job (files alone: the wall); accuracies in "
+        "brackets, over the seeds that each ran. benchmarks/results.md has what was to be reached, whether an accuracy "
+        f"counts as no lower, and the whole processes.{_busy(document)}"
     )
 
 

@@ -9,7 +9,7 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from benchmarks.speed.jobs import BEST, OURS  # noqa: E402
+from benchmarks.speed.jobs import OURS  # noqa: E402
 
 COLOURS = {
     "torchvision": "#4c72b0",
@@ -31,12 +31,12 @@ def draw(document: dict[str, Any], path: Path) -> None:
             low = place + 0.4 - (number + 0.5) * height
             axes.barh(low, row["ratios"][name] - 1, height, left=1, color=COLOURS[name])
         for name, least in row["reach"].items():
-            axes.plot([least], [place], "|k", markersize=18, markeredgewidth=1.2 if name == BEST else 0.8)
+            axes.plot([least], [place], "|", color=COLOURS.get(name, "black"), markersize=22, markeredgewidth=2)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
     axes.set_yticks(range(len(rows)), [_label(row) for row in reversed(rows)])
-    axes.set_xlabel("times as long as Headstart (CPU time, one thread); upright marks: what was to be reached")
+    axes.set_xlabel("times as long as Headstart, one thread; marks: to reach (black: the best peer)")
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
     axes.legend(handles, list(COLOURS), loc="lower right", fontsize="small")
     figure.tight_layout()

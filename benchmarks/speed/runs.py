@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.child import Spec
-from benchmarks.speed.data import write_data
+from benchmarks.speed.data import DONE, write_data
 from benchmarks.speed.jobs import OURS, SHORT, STARTS, Extent, Job
 from benchmarks.speed.measure import Measured, run_command, run_side
 
@@ -46,7 +47,7 @@ class Sides:
 
 
 def prepare(folder: Path, extent: Extent, sides: Sides) -> Spec:
-    """Draws the data and pretrains W, unless both are there; gives what all specs have in common."""
+    """Draws the data and pretrains W on them, unless both are there; gives what all specs have in common."""
     write_data(folder / DATA, extent.sizes)
     spec = Spec(
         data=str(folder / DATA),
@@ -58,32 +59,42 @@ def prepare(folder: Path, extent: Extent, sides: Sides) -> Spec:
         seed=0,
         epochs=extent.pretraining_epochs,
     )
-    about = folder / PREPARED / "normalisation.json"
-    if not about.is_file():
-        (folder / PREPARED).mkdir(exist_ok=True)
+    about, done = folder / PREPARED / "normalisation.json", folder / PREPARED / DONE
+    drawn = (folder / DATA / DONE).read_text()
+    if not done.is_file() or done.read_text() != drawn:
+        shutil.rmtree(folder / PREPARED, ignore_errors=True)
+        (folder / PREPARED).mkdir()
         made = run_side(sides.ours, OUR_SIDE, "prepare", _fresh(spec, folder))
         about.write_text(json.dumps(made.figures))
+        done.write_text(drawn)
     return replace(spec, **{name: tuple(values) for name, values in json.loads(about.read_text()).items()})
 
 
-def run_all(folder: Path, spec: Spec, extent: Extent, sides: Sides, only: Iterable[str]) -> Iterator[Run]:
-    """Runs what `folder` has no record of yet, job by job; within a job the contenders take turns."""
-    known = {(*run.place, run.repeat): run for run in read_runs(folder)}
-    for job in extent.jobs:
-        if job.name not in only:
+def run_all(
+    folder: Path, spec: Spec, extent: Extent, sides: Sides, *, jobs: Collection[str], contenders: Collection[str]
+) -> Iterator[Run]:
+    """Runs what `folder` has no record of yet, job by job; within a job the contenders take turns.
+
+    jobs, contenders: only these.
+    """
+    cpu = {(*run.place, run.repeat): run.cpu for run in read_runs(folder)}
+    for job, repeat, target, contender in _order(extent):
+        place = (job.name, target, contender)
+        is_long = cpu.get((*place, 0), 0.0) > SHORT
+        if job.name not in jobs or contender not in contenders or (*place, repeat) in cpu or is_long:
             continue
-        for repeat in range(extent.repeats):
-            for target in job.targets:
-                for contender in (OURS, *job.peers):
-                    first = known.get((job.name, target, contender, 0))
-                    if (job.name, target, contender, repeat) in known or (first and first.wall > SHORT):
-                        continue
-                    measured = _run(folder, spec, sides, job, target, contender, repeat)
-                    run = Run(job.name, target, contender, repeat, **asdict(measured))
-                    known[(*run.place, repeat)] = run
-                    with (folder / RUNS).open("a") as file:
-                        file.write(json.dumps(asdict(run)) + "\n")
-                    yield run
+        run = Run(*place, repeat, **asdict(_run(folder, spec, sides, job, target, contender, repeat)))
+        cpu[(*place, repeat)] = run.cpu
+        with (folder / RUNS).open("a") as file:
+            file.write(json.dumps(asdict(run)) + "\n")
+        yield run
+
+
+def _order(extent: Extent) -> Iterator[tuple[Job, int, str, str]]:
+    """(job, round, target, contender)."""
+    for job in extent.jobs:
+        for repeat, target in product(range(extent.repeats), job.targets):
+            yield from ((job, repeat, target, contender) for contender in (OURS, *job.peers))
 
 
 def read_runs(folder: Path) -> list[Run]:

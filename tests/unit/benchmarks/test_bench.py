@@ -12,15 +12,18 @@ from PIL import Image
 from scipy.stats import ttest_1samp
 
 import benchmarks.speed.data as data
+from benchmarks.__main__ import README, RESULTS
+from benchmarks.marked import begin, end
+from benchmarks.speed import runs
 from benchmarks.speed.arithmetic import non_inferior, ratios, reached
 from benchmarks.speed.child import Spec, files_below, singly, timed
 from benchmarks.speed.data import STYLES, TARGETS, Sizes, class_name, render, write_data
 from benchmarks.speed.document import document
 from benchmarks.speed.jobs import BEST, MEASURES, OURS, QUICK, STARTS, WHOLE
-from benchmarks.speed.measure import run_command, run_side
-from benchmarks.speed.page import page, summary
+from benchmarks.speed.measure import Measured, run_command, run_side
+from benchmarks.speed.page import COMMAND, page, summary
 from benchmarks.speed.picture import draw
-from benchmarks.speed.runs import Run, Sides
+from benchmarks.speed.runs import Run, Sides, read_runs, run_all
 
 SIDES = Sides(Path(sys.executable), Path(sys.executable))
 PEERS = Path(data.__file__).parents[1] / "peers"
@@ -196,7 +199,44 @@ def test_a_document_says_what_is_reached_and_what_is_told():
     assert json.loads(json.dumps(found)) == found
 
 
+def test_other_work_on_the_machine_is_said():
+    found = document([a_run(OURS, 2.0, 0.9), a_run("timm", 1.0, 0.9)], WHOLE, SIDES)
+    assert found["share_of_wall"] == pytest.approx(0.9)
+    assert "**The machine did other work meanwhile**: half of the processes had less than 50% of" in page(
+        found | {"share_of_wall": 0.5}
+    )
+    assert "other work" not in page(found | {"share_of_wall": 0.95})
+
+
+def test_a_stopped_bench_goes_on_and_long_processes_run_once(tmp_path, monkeypatch):
+    seconds = {OURS: 2.0, "torchvision": 61.0}
+
+    def measured(folder, spec, sides, job, target, contender, repeat):
+        return Measured(seconds[contender], 9.0, 1.0, {"job": repeat})
+
+    monkeypatch.setattr(runs, "_run", measured)
+    spec = Spec("", "", "", (), (), "", seed=0)
+
+    def go(repeats: int) -> list[tuple[str, str, int]]:
+        extent = replace(WHOLE, repeats=repeats)
+        found = run_all(tmp_path, spec, extent, SIDES, jobs=("frozen",), contenders=tuple(seconds))
+        return [(run.target, run.contender, run.repeat) for run in found]
+
+    first = [(target, contender, 0) for target in TARGETS for contender in seconds]
+    assert go(1) == first
+    assert go(1) == []
+    assert go(2) == [(target, OURS, 1) for target in TARGETS]
+    assert len(read_runs(tmp_path)) == 6
+
+
 def test_the_picture_is_drawn(tmp_path):
     draw(document([a_run(OURS, 2.0, 0.9), a_run("timm", 1.0, 0.9)], WHOLE, SIDES), tmp_path / "picture.png")
     with Image.open(tmp_path / "picture.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_page_and_readme_are_those_of_the_results():
+    found = json.loads(RESULTS.read_text())
+    assert RESULTS.with_suffix(".md").read_text() == page(found, picture="results.png"), "run `make bench`"
+    quoted = README.read_text().partition(begin(COMMAND))[2].partition(end(COMMAND))[0]
+    assert quoted.strip() == summary(found)
