@@ -95,7 +95,8 @@ def _peak() -> Figures:
     """Its own peak memory, where the system tells: what the parent is told of it contains the parent's, before exec."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    return {PEAK: int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")}
+    kibibytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return {PEAK: kibibytes[0] / 1024} if kibibytes else {}
 
 
 def files_below(folder: Path, most: int) -> list[Path]:
