@@ -21,7 +21,7 @@ from fastai.vision.all import (
 from torch import nn
 from torchvision.models import resnet18
 
-from benchmarks.peers.common import CLASSES, begin, network
+from benchmarks.peers.common import CLASSES, begin, ingested, network
 from benchmarks.speed.child import Figures, Spec, files_below, main, singly, timed
 
 RATE = 2e-3  # fine_tune's base_lr
@@ -30,16 +30,9 @@ LAYER3 = 6  # place of the third stage in the body
 
 
 def ingest(spec: Spec) -> Figures:
-    begin(spec)
-    found = {}
-    for name, augment in (("plain", False), ("augmented", True)):
-        loaders = _loaders(_some(spec.source, spec.images), spec, augment=augment)
-        with timed() as taken:
-            for _ in loaders.train:
-                pass
-        found[name] = 1e3 * taken.cpu / spec.images
-    return {"first": found["plain"], "later": found["plain"], "first_augmented": found["augmented"],
-            "later_augmented": found["augmented"]}  # fmt: skip
+    files = _some(spec.source, spec.images)
+    loaders = {augment: _loaders(files, spec, augment=augment) for augment in (False, True)}
+    return ingested(spec, lambda augment: loaders[augment].train)
 
 
 def pretrain(spec: Spec) -> Figures:
