@@ -110,29 +110,38 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_rank(commands: Commands) -> None:
-    rank = commands.add_parser(
+    _add_light(
+        commands,
         "rank",
         help="rank sources by what their W knows of the target, without fine-tuning",
-        description="Pretrains on each source, computes the target's features under each W, and says how well labels "
-        "that are left out in turn are told from them: by ridge, nearest neighbours and LogME, the sources' sizes "
-        "beside it. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on "
-        "from there.",
+        what="says how well labels that are left out in turn are told from them: by ridge, nearest neighbours and "
+        "LogME, the sources' sizes beside it",
+        json="a list of objects",
     )
-    rank.add_argument("--sources", metavar="A,B", help="sources to rank; those of params.yaml by default")
-    rank.add_argument("--json", action="store_true", help="as a list of objects")
 
 
 def _add_explore(commands: Commands) -> None:
-    explore = commands.add_parser(
+    _add_light(
+        commands,
         "explore",
         help="say whether the source's features already separate the target, without labels or fine-tuning",
-        description="Pretrains on each source, computes the target's features under each W, and clusters them and the "
-        "raw inputs: k-means on principal components. Labels, where there are some, say afterwards whether the "
-        "clusters are the classes. Rows of a test set are not looked at; in cross-validation there is none, and all "
-        "are. Takes settings as run does; they are written to params.yaml. A later `headstart run` goes on from there.",
+        what="clusters them and the raw inputs: k-means on principal components. Labels, where there are some, say "
+        "afterwards whether the clusters are the classes. Rows of a test set are not looked at; in cross-validation "
+        "there is none, and all are",
+        json="an object: reports/clusters.json",
     )
-    explore.add_argument("--sources", metavar="A,B", help="sources to look with; those of params.yaml by default")
-    explore.add_argument("--json", action="store_true", help="as an object: reports/clusters.json")
+
+
+def _add_light(commands: Commands, name: str, *, help: str, what: str, json: str) -> None:
+    """A command that stops before fine-tuning. what: it does with the features; json: what comes with --json."""
+    light = commands.add_parser(
+        name,
+        help=help,
+        description=f"Pretrains on each source, computes the target's features under each W, and {what}. Takes "
+        "settings as run does; they are written to params.yaml. A later `headstart run` goes on from there.",
+    )
+    light.add_argument("--sources", metavar="A,B", help="sources to look with; those of params.yaml by default")
+    light.add_argument("--json", action="store_true", help=f"as {json}")
 
 
 def _add_check(commands: Commands) -> None:

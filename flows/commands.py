@@ -7,7 +7,7 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -36,11 +36,14 @@ def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: f
             apply_preset(workspace)
         if plan_only:
             return _plan(workspace, overrides, max_minutes)
-        settings = _apply(workspace, overrides, max_minutes)
-        from tasks.versioning import versioning_of
+        with _put_back_on_error(workspace):
+            settings = _apply(workspace, overrides, max_minutes)
+            from flows.plan import check_foreseen
+            from tasks.versioning import versioning_of
 
-        changed = versioning_of(workspace.root).changed()
-        if not changed:
+            affected = versioning_of(workspace.root).affected()
+            check_foreseen(workspace, settings, affected)
+        if not affected:
             show("nothing changed since the last run")
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
@@ -95,13 +98,21 @@ def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float |
 
 def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> int:
     """Plans with the flags in params.yaml, for DVC reads them there, and puts it back as it was."""
-    before = workspace.params.read_bytes() if workspace.params.is_file() else b""
-    there = set((workspace.root / "data").glob("*.dvc"))
-    try:
+    with _put_back(workspace):
         settings = _apply(workspace, overrides, max_minutes)
         from flows.plan import plan_lines
 
         show(*plan_lines(workspace, settings))
+    return 0
+
+
+@contextmanager
+def _put_back(workspace: Workspace) -> Iterator[None]:
+    """What the block writes into params.yaml is taken back at its end; a dataset that it added stays, and is named."""
+    before = workspace.params.read_bytes() if workspace.params.is_file() else b""
+    there = set((workspace.root / "data").glob("*.dvc"))
+    try:
+        yield
     finally:
         if before and workspace.params.read_bytes() != before:
             write_text(workspace.params, before.decode())
@@ -109,7 +120,15 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
             places = ", ".join(f"data/{name}" for name in new)
             kept = f"; the same flags find {places} there" if new else ""
             show(f"params.yaml is as it was{kept}")
-    return 0
+
+
+@contextmanager
+def _put_back_on_error(workspace: Workspace) -> Iterator[None]:
+    """The same where the block ends with an error, which is raised again; else what it wrote stays."""
+    with ExitStack() as stack:
+        stack.enter_context(_put_back(workspace))
+        yield
+        stack.pop_all()
 
 
 def check(path: str, flags: list[str], *, role: str, as_json: bool) -> int:

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from headstart.cells.cell import Cell
 from headstart.cells.job import Job
@@ -15,11 +18,18 @@ from headstart.cells.ridge import ridge
 from headstart.cells.vectors import centre_of_source, centred, vectors
 from headstart.evaluation.ranking import KNN, LOGME, RIDGE, SIZE, Estimate, Floats, logme, mean_of_draws
 from headstart.objectives import neighbours
+from headstart.objectives.objective import Objective
 from headstart.training.accelerator import Accelerator
 
 NEIGHBOURS = 5
 PARTS = 5  # that labels are left out in, where the smallest class has as many
 COLUMNS = ["source", "method", "value", "low", "high", "behind", "behind_low", "behind_high", "place"]
+
+
+class Scores(Protocol):
+    """Scores (others, outputs) of vectors (others, d) by labelled ones: known (rows, d), with their targets (rows,)."""
+
+    def __call__(self, known: Tensor, targets: Tensor, others: Tensor, *, objective: Objective) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -83,19 +93,44 @@ def _look(job: Job, *, smallest: float, largest: float) -> _Draw:
     features = torch.cat([found.train, found.validation])
     targets = torch.cat([cell.train_labels, cell.validation_labels])
     rows = np.concatenate([cell.train_rows, cell.validation_rows])
-    objective, centre = cell.objective.fitted(targets), centre_of_source(cell)
-    scores = {method: np.zeros(len(rows)) for method in (RIDGE, KNN)}
-    parts = folds_of(objective.strata(cell.pack.examples.iloc[rows]))
+    parts = folds_of(cell.objective.strata(cell.pack.examples.iloc[rows]))
+    by_ridge = partial(ridge_scores, smallest=smallest, largest=largest)
+    by_knn = partial(knn_scores, centre=centre_of_source(cell))
+    return _Draw(
+        left_out(features, targets, parts, objective=cell.objective, scores=by_ridge),
+        left_out(features, targets, parts, objective=cell.objective, scores=by_knn),
+        logme(features.numpy(), cell.objective.vote_targets(targets).numpy()),
+    )
+
+
+def left_out(
+    features: Tensor, targets: Tensor, parts: NDArray[np.intp], *, objective: Objective, scores: Scores
+) -> Floats:
+    """(rows,): how good the prediction of each row is by what the other parts' labels tell.
+
+    features: (rows, d) float64; targets, parts: (rows,). scores: see Scores.
+    """
+    found = np.zeros(len(parts))
     for part in np.unique(parts):
-        out, kept = torch.from_numpy(parts == part), torch.from_numpy(parts != part)
-        own = objective.fitted(targets[kept])
-        weight, bias, _ = ridge(features[kept], own.ridge_targets(targets[kept]), smallest=smallest, largest=largest)
-        bank, near = centred(features[kept], centre), centred(features[out], centre)
-        votes = neighbours.votes(near, bank, own.vote_targets(targets[kept]), count=NEIGHBOURS)
-        for method, found_scores in ((RIDGE, features[out] @ weight.T + bias), (KNN, own.from_votes(votes))):
-            predicted = own.predict(found_scores)
-            scores[method][parts == part] = own.row_scores(predicted, targets[out]).numpy().astype(np.float64)
-    return _Draw(scores[RIDGE], scores[KNN], logme(features.numpy(), objective.vote_targets(targets).numpy()))
+        out = torch.from_numpy(parts == part)
+        own = objective.fitted(targets[~out])
+        predicted = own.predict(scores(features[~out], targets[~out], features[out], objective=own))
+        found[parts == part] = own.row_scores(predicted, targets[out]).numpy()
+    return found
+
+
+def ridge_scores(
+    known: Tensor, targets: Tensor, others: Tensor, *, objective: Objective, smallest: float, largest: float
+) -> Tensor:
+    """By linear_probe's head, of those rows."""
+    weight, bias, _ = ridge(known, objective.ridge_targets(targets), smallest=smallest, largest=largest)
+    return others @ weight.T + bias
+
+
+def knn_scores(known: Tensor, targets: Tensor, others: Tensor, *, objective: Objective, centre: Tensor) -> Tensor:
+    """By the nearest of those rows."""
+    bank, near = centred(known, centre), centred(others, centre)
+    return objective.from_votes(neighbours.votes(near, bank, objective.vote_targets(targets), count=NEIGHBOURS))
 
 
 def folds_of(strata: Sequence[str]) -> NDArray[np.intp]:

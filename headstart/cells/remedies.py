@@ -16,6 +16,7 @@ from headstart.cells.results import rank_entrants, with_remedies
 from headstart.cells.select import candidates
 from headstart.cells.ways import Way
 from headstart.datasets.pack import POOL, UNLABELLED, Card
+from headstart.datasets.table import get_built_in, is_built_in
 from headstart.entrants import Entrant
 from headstart.evaluation.interim import HeldOut, Lead, Standing, lead, lead_words, standing, standing_words
 from headstart.settings import Settings
@@ -104,7 +105,8 @@ def most_remedies(settings: Settings) -> list[str]:
     """The strategies of the remedies that are tried where all of them have a meaning and none is enough."""
     entered, held = settings.finetune.strategies, len(settings.source.data) > len(settings.entering)
     source = ["full"] * held
-    attributes = ["joint_attributes"] * bool(settings.data.attribute_columns)
+    described = any(is_built_in(name) and get_built_in(name).attributes for name in settings.source.data)
+    attributes = ["joint_attributes"] * bool(described or settings.data.attribute_columns)
     first, last = ["l2_sp", "wise_ft"], ["rotation", *attributes, "fixmatch"]
     others = [
         *(name for name in first if name not in entered),

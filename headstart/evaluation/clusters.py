@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from headstart.evaluation.frozen import Model, Number
+from headstart.evaluation.record import Number, Record
 
 SHARE = 0.9  # of the variance that the components kept carry
 RECOVERED = 0.65  # an adjusted Rand index from which on recovery is at least moderate (Steinley 2004)
@@ -12,7 +12,7 @@ Metric = Literal["ari", "explained", "silhouette"]
 WORDS = {"ari": "an ARI of", "explained": "a share of the values' variance of", "silhouette": "a silhouette of"}
 
 
-class Figure(Model):
+class Figure(Record):
     """A figure and its interval over refits on random halves of the rows; null bounds: too few rows to refit."""
 
     value: Number
@@ -20,7 +20,7 @@ class Figure(Model):
     high: Number | None
 
 
-class Fit(Model):
+class Fit(Record):
     """k-means at k clusters. Null where a figure does not exist: nmi and ari need classes, explained needs values."""
 
     k: int
@@ -30,7 +30,7 @@ class Fit(Model):
     explained: Figure | None
 
 
-class Vectors(Model):
+class Vectors(Record):
     """One way to see the rows: a W's features, or the raw inputs (source is empty then).
 
     columns: of a row. components: principal ones that were clustered, which carry a share `carried` of the variance.
@@ -52,7 +52,7 @@ class Vectors(Model):
         return self.compared or self.chosen
 
 
-class Cluster(Model):
+class Cluster(Record):
     """One cluster of the picture.
 
     common: its commonest classes with their shares of its labelled rows. mean, sd: of its values. examples: ids of the
@@ -67,7 +67,7 @@ class Cluster(Model):
     examples: tuple[str, ...]
 
 
-class Shown(Model):
+class Shown(Record):
     """The picture: the clusters of one source's features, the largest first, and rows on two principal components.
 
     points: (x, y) of some rows; places: the cluster of each. shares: of the variance on either axis.
@@ -80,7 +80,7 @@ class Shown(Model):
     shares: tuple[Number, Number]
 
 
-class Clusters(Model):
+class Clusters(Record):
     """What explore found.
 
     rows: drawn, of `of` rows outside of the test rows; labelled: of those drawn. metric: the headline figure.

@@ -5,12 +5,12 @@ from typing import Literal
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from headstart.evaluation.decision import Reason, Word
-from headstart.evaluation.frozen import Model, Number
+from headstart.evaluation.record import Number, Record
 
 Bound = Literal["=", ">=", "<="]
 
 
-class Saving(Model):
+class Saving(Record):
     """A ratio, above 1 where transfer saves. null bounds: beyond what was measured.
 
     bound says how to read `ratio`: "=" as it stands, ">=" at least that, "<=" at most that; censored is bound != "=".
@@ -23,14 +23,14 @@ class Saving(Model):
     bound: Bound
 
 
-class ComputeSaved(Model):
+class ComputeSaved(Record):
     """Compute (FLOPs) that scratch needs for its final accuracy over what the strategy needs for the same."""
 
     given_w: Saving
     with_pretraining: Saving
 
 
-class Gap(Model):
+class Gap(Record):
     """Train-test gap of the strategy minus its opponent's; negative means that transfer overfits less."""
 
     difference: Number
@@ -40,7 +40,7 @@ class Gap(Model):
     opponent: Number
 
 
-class ChoiceCheck(Model):
+class ChoiceCheck(Record):
     """A contrast where each seed takes the way that the other seeds choose.
 
     seeds: how many have which entrant.
@@ -52,7 +52,7 @@ class ChoiceCheck(Model):
     seeds: dict[str, int]
 
 
-class ContrastVerdict(Model):
+class ContrastVerdict(Record):
     """One contrast: the strategy against an opponent at one label budget. Positive means transfer is better.
 
     Of values, differences are of mean absolute errors, in the unit; a row is won where the error is smaller.
@@ -95,7 +95,7 @@ class ContrastVerdict(Model):
     gap: Gap | None
 
 
-class ControlCheck(Model):
+class ControlCheck(Record):
     """What doubling the control's steps still gained; p_value is one-sided, of 'no gain'."""
 
     gain: Number
@@ -106,7 +106,7 @@ class ControlCheck(Model):
     still_improves: bool
 
 
-class ToSettle(Model):
+class ToSettle(Record):
     """What a difference of this size asks: so many test units alone, or seeds alone; null where alone they do not do.
 
     times: where neither does, how many times as many of both.
@@ -118,7 +118,7 @@ class ToSettle(Model):
     times: int | None
 
 
-class Exploratory(Model):
+class Exploratory(Record):
     """A contrast that nobody named beforehand: an interval and a raw p-value to look at, never a verdict."""
 
     strategy: str
@@ -131,7 +131,7 @@ class Exploratory(Model):
     p_value: Number
 
 
-class Verdict(Model):
+class Verdict(Record):
     """The whole of verdict.json. Of values it also has their unit and the contrast on RMSE, exploratory.
 
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.

@@ -113,7 +113,7 @@ def settling_words(needed: Needed, now: Contrast) -> str:
     """Such as "to settle a difference of this size, at even odds: about 2,400 labelled test rows (719 now)"."""
     noun = "group" if now.grouped else "row"
     ways = [f"about {_rounded_up(needed.units):,} labelled test {noun}s ({now.units:,} now)"] if needed.units else []
-    ways += [f"{needed.seeds} seeds ({now.seeds} now)"] if needed.seeds else []
+    ways += [f"{needed.seeds} seeds ({now.seeds} now), each with labels of its own"] if needed.seeds else []
     if needed.times:
         both = f"{now.units:,} and {now.seeds} now"
         ways = [f"about {needed.times} times the test {noun}s and the seeds ({both})"]

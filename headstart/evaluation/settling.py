@@ -28,7 +28,8 @@ def to_settle(measured: Contrast, *, margin: float, confidence: float) -> Needed
 
     The interval has to leave out 0 where the difference is larger than the margin, else to lie within the margin; were
     the true difference just what was measured, a run of that size would come out so in one of two cases. confidence: of
-    the level that several contrasts leave each. With one seed there is no telling what more of them would say.
+    the level that several contrasts leave each. With one seed there is no telling what more of them would say, and where
+    seeds share labels more of them would share more.
     """
     size, units, seeds = abs(measured.interval.estimate), measured.units, measured.seeds
     wanted = size if size > margin else margin - size
@@ -37,7 +38,7 @@ def to_settle(measured: Contrast, *, margin: float, confidence: float) -> Needed
         return _half_width(measured, some_units, some_seeds, confidence) < wanted
 
     more_units = _least(lambda count: enough(count, seeds), max(units, FEWEST_UNITS), units * MOST_TIMES)
-    if seeds == 1:
+    if seeds == 1 or (measured.overlap or 0.0) > 0:
         return Needed(units=more_units, seeds=None, times=None) if more_units else None
     more_seeds = _least(lambda count: enough(units, count), seeds, MOST_SEEDS) if units >= FEWEST_UNITS else None
     alone = more_units or more_seeds

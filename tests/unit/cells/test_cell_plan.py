@@ -50,6 +50,12 @@ def test_a_source_that_is_held_for_a_remedy_is_pretrained_on_alone(timed):
     assert (one.remedies, two.remedies) == (5, 6)
 
 
+def test_a_source_of_attributes_is_one_remedy_more(timed):
+    glyphs = {"built_in": ["glyph_attributes", "digits"], "source": {"data": ["glyph_attributes"]}}
+    assert ask(**glyphs).remedies == ask().remedies + 1
+    assert ask(data={"attribute_columns": ["bold"]}).remedies == ask().remedies + 1
+
+
 def test_what_remedies_would_take_is_told_apart(timed):
     # 200 steps each for another depth and l2_sp, 100 for wise_ft, 400 (rotation), 200 x (1 + 64 x 4/3 / 32) (fixmatch)
     assert ask().remedy_seconds == pytest.approx(0.01 * 5 * (200 + 200 + 100 + 400 + 200 * (1 + 64 * 4 / 3 / 32)))

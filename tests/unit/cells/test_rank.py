@@ -1,6 +1,7 @@
 """Sources ranked by what their vectors tell of the target's labels, without a look at a test row."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,10 @@ import pytest
 import torch
 
 from headstart.cells.grid import headline_jobs
-from headstart.cells.rank import folds_of, rank_sources
-from headstart.cells.ridge import ridge
+from headstart.cells.rank import folds_of, knn_scores, left_out, rank_sources, ridge_scores
 from headstart.datasets.pack import Pack, test_directory
 from headstart.evaluation.ranking import agreement, fine_tuned
-from headstart.objectives.classification import ridge_targets
+from headstart.objectives.classification import Classification
 from headstart.storage.publish import publishing
 
 test_directory.__test__ = False  # it only sounds like one
@@ -53,19 +53,28 @@ def test_vectors_that_know_the_target_come_first(ranking):
 
 
 @pytest.mark.parametrize(("classes", "labels"), [(10, 10), (4, 5), (3, 7)])
-def test_vectors_that_know_nothing_come_out_at_chance(classes, labels):
+@pytest.mark.parametrize("method", ["ridge", "knn"])
+def test_vectors_that_know_nothing_come_out_at_chance(classes, labels, method):
     """Not below: leave-one-out of balanced classes gives 0.5% where chance is 10%."""
-    draw, right = torch.Generator().manual_seed(0), []
+    draw = torch.Generator().manual_seed(0)
+    names = tuple(str(number) for number in range(classes))
     targets = torch.arange(classes).repeat(labels)
-    parts = torch.from_numpy(folds_of([str(int(label)) for label in targets]))
-    for _ in range(60):
-        noise = torch.randn(len(targets), 96, generator=draw, dtype=torch.float64)
-        for part in parts.unique():
-            kept = parts != part
-            wanted = ridge_targets(targets[kept], classes)
-            weight, bias, _ = ridge(noise[kept], wanted, smallest=1e-4, largest=1e4)
-            right += [(noise[~kept] @ weight.T + bias).argmax(1) == targets[~kept]]
-    assert float(torch.cat(right).double().mean()) == pytest.approx(1 / classes, abs=0.02)
+    parts = folds_of([names[label] for label in targets])
+    scores = {
+        "ridge": partial(ridge_scores, smallest=1e-4, largest=1e4),
+        "knn": partial(knn_scores, centre=torch.zeros(96, dtype=torch.float64)),
+    }[method]
+    right = [
+        left_out(
+            torch.randn(len(targets), 96, generator=draw, dtype=torch.float64),
+            targets,
+            parts,
+            objective=Classification(names),
+            scores=scores,
+        ).mean()
+        for _ in range(150)
+    ]
+    assert np.mean(right) == pytest.approx(1 / classes, abs=4 * np.std(right) / len(right) ** 0.5)
 
 
 def test_each_part_leaves_out_as_many_of_each_class():

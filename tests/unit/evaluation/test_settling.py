@@ -12,10 +12,12 @@ from headstart.evaluation.sentences import settling_words
 from headstart.evaluation.settling import Needed, to_settle
 
 
-def measured(rows: int = 200, seeds: int = 5, seed_sd: float = 0.0, gain: float = 0.12, seed: int = 0) -> Contrast:
+def measured(
+    rows: int = 200, seeds: int = 5, seed_sd: float = 0.0, gain: float = 0.12, seed: int = 0, overlap: float = 0.0
+) -> Contrast:
     design = Design(rows=rows, seeds=seeds, seed_sd=seed_sd)
     scratch, full = entrants(np.random.default_rng(seed), design, [1.2, 1.2 + gain])
-    return contrast(full, scratch, units=np.arange(rows), overlap=0.0, confidence=0.95)
+    return contrast(full, scratch, units=np.arange(rows), overlap=overlap, confidence=0.95)
 
 
 def half_width(found: Contrast, *, units: int, seeds: int) -> float:
@@ -65,6 +67,11 @@ def test_no_difference_at_the_margin_itself_can_be_settled_by_nothing():
     assert to_settle(found, margin=abs(found.interval.estimate), confidence=0.95) is None
 
 
+def test_seeds_that_share_labels_are_not_asked_for_more_of():
+    found = measured(rows=4000, seed_sd=0.08, gain=0.2, overlap=0.2)
+    assert to_settle(found, margin=0.001, confidence=0.95) is None
+
+
 def test_with_one_seed_only_rows_are_asked_for():
     needed = to_settle(measured(seeds=1), margin=0.001, confidence=0.95)
     assert needed.units > 200
@@ -74,8 +81,11 @@ def test_with_one_seed_only_rows_are_asked_for():
 @pytest.mark.parametrize(
     ("needed", "said"),
     [
-        (Needed(units=2351, seeds=14, times=None), "about 2,400 labelled test rows (719 now), or 14 seeds (5 now)"),
-        (Needed(units=None, seeds=14, times=None), "14 seeds (5 now)"),
+        (
+            Needed(units=2351, seeds=14, times=None),
+            "about 2,400 labelled test rows (719 now), or 14 seeds (5 now), each with labels of its own",
+        ),
+        (Needed(units=None, seeds=14, times=None), "14 seeds (5 now), each with labels of its own"),
         (Needed(units=720, seeds=None, times=None), "about 720 labelled test rows (719 now)"),
         (Needed(units=None, seeds=None, times=3), "about 3 times the test rows and the seeds (719 and 5 now)"),
     ],

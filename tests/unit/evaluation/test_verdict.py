@@ -294,6 +294,15 @@ def test_an_even_share_and_a_half_more_is_uneven(counts, found):
     assert RATE.best_constant(truth, "abc"[: len(counts)]) == found
 
 
+def test_what_would_settle_it_counts_both_contrasts():
+    """Holm asks twice as much of the smaller p-value where the source is a second contrast."""
+    level = {"full": 1.35}
+    both = verdict(tables(**level))
+    alone = verdict({key: table for key, table in tables(**level).items() if key[0] != "source"})
+    assert both.against_scratch.verdict == alone.against_scratch.verdict == "not settled"
+    assert both.to_settle.units > 1.2 * alone.to_settle.units
+
+
 def test_rounds_are_handed_through():
     assert verdict(rounds=[{"name": "remedy@1", "kept": True}]).rounds == ({"name": "remedy@1", "kept": True},)
 

@@ -13,7 +13,7 @@ def _significant(value: float) -> float:
 Number = Annotated[float, AfterValidator(_significant)]
 
 
-class Model(BaseModel):
+class Record(BaseModel):
     """What all parts of a document have in common: frozen, nothing unknown, neither NaN nor infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
