@@ -71,16 +71,19 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
 
     Raises:
         DataError: the target's files have no class or value, or what is said of its classes is wrong.
-        SettingsError: see `check_meaning`.
+        SettingsError: see `check_meaning`; or the label budget is more than there is.
     """
     name, data = settings.target.data, workspace.data(settings.target.data)
-    target = read_pack_card(workspace.pack(name)) if _is_packed(workspace, name, "ingest_target", steps) else None
-    if target is None and data.is_dir():
+    if _is_packed(workspace, name, "ingest_target", steps):
+        target = read_pack_card(workspace.pack(name))
+        settings_for(settings, workspace.pack(name))  # which refuses more labels than there are
+    elif data.is_dir():
         target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
-    if target is not None:
-        cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
-        known = {source: card for source, card in cards.items() if card}
-        check_combinations(target, known, settings, settings.finetune.strategies)
+    else:
+        return
+    cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
+    known = {source: card for source, card in cards.items() if card}
+    check_combinations(target, known, settings, settings.finetune.strategies)
 
 
 def _is_packed(workspace: Workspace, dataset: str, step: str, steps: Sequence[str]) -> bool:

@@ -28,8 +28,8 @@ def to_settle(measured: Contrast, *, margin: float, confidence: float) -> Needed
 
     The interval has to leave out 0 where the difference is larger than the margin, else to lie within the margin; were
     the true difference just what was measured, a run of that size would come out so in one of two cases. confidence: of
-    the level that several contrasts leave each. With one seed there is no telling what more of them would say, and where
-    seeds share labels more of them would share more.
+    the level that several contrasts leave each. With one seed there is no telling what more of them would say; seeds
+    that share labels would share more if there were more of them.
     """
     size, units, seeds = abs(measured.interval.estimate), measured.units, measured.seeds
     wanted = size if size > margin else margin - size

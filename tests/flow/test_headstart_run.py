@@ -286,15 +286,38 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
     assert processes_of(project) == []
 
 
-def test_more_labels_than_there_are_are_refused_before_anything_is_trained(project, first_run, client_of):
+def test_more_labels_than_there_are_are_refused_before_anything_starts(project, first_run):
+    before = (project.root / "params.yaml").read_bytes()
     done = project.headstart("run", "--finetune.label_budget", "40", check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "error: finetune.label_budget is 40, but there are only 14 labelled rows outside the test rows (of classes: of "
         "the smallest); set it to 14 or less"
     )
-    assert "finetune" not in done.stderr.rpartition("error: ")[0]
-    project.set(finetune__label_budget=4)
+    assert len(done.stderr.splitlines()) == 1, "no server, no step"
+    assert done.stdout.splitlines()[-1] == "params.yaml is as it was"
+    assert (project.root / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--target.unseen", "dics"],
+            "error: target.unseen names 'dics', which is no class of sketches; did you mean ",
+        ),
+        (
+            ["--finetune.strategies", "scratch,joint_attributes"],
+            "error: joint_attributes needs a source whose rows have ",
+        ),
+    ],
+)
+def test_what_has_no_meaning_here_is_refused_before_anything_starts(project, first_run, flags, said):
+    before = (project.root / "params.yaml").read_bytes()
+    done = project.headstart("run", *flags, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith(said)
+    assert (project.root / "params.yaml").read_bytes() == before
 
 
 @pytest.mark.scenario
