@@ -23,7 +23,7 @@ from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import verify
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import block_flops
-from headstart.training.rows import Normalisation
+from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.weights import WeightsCard, read_card, read_network
 
 
@@ -129,6 +129,10 @@ class Cell:
     def images(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Images (rows, channels, height, width) uint8."""
         return self.pack.images[rows]
+
+    def image_rows(self, rows: NDArray[np.intp], normalisation: Normalisation, *, augmented: bool = True) -> ImageRows:
+        """The same as a training's or a prediction's inputs, read when they are asked for."""
+        return ImageRows(self.pack.images, normalisation, augmented, rows)
 
     def new_network(self) -> Network:
         """The job's backbone with fresh weights and a head for the target."""

@@ -49,7 +49,7 @@ def pretrain(
     training, validation = _hold_out(pack, objective, settings, seed)
     labels = objective.targets(pack, training)
     objective = objective.fitted(labels)
-    held = ImageRows(pack.images[validation], normalisation)
+    held = ImageRows(pack.images, normalisation, places=validation)
     held_labels = objective.targets(pack, validation)
     plan = _plan(len(training), settings)
     torch.manual_seed(seed_of(seed, "pretrain"))
@@ -64,7 +64,7 @@ def pretrain(
 
     state = train(
         network,
-        ImageRows(pack.images[training], normalisation, settings.augment),
+        ImageRows(pack.images, normalisation, settings.augment, training),
         labels,
         plan=plan,
         seed=seed_of(seed, "pretrain"),
