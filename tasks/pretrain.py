@@ -53,6 +53,7 @@ def pretrain(context: Context, source: str) -> Outcome:
         accelerator=accelerator,
         checkpoints=Checkpoints(workspace.cells / f"pretrain-{key}"),
         log=say,
+        tell=lambda line: log.info("pretrain: %s", line),
     )
     return Outcome(
         f"W: {settings.backbone} on {source}",

@@ -34,9 +34,7 @@ class Stored:
         self._shards = [_Shard(path) for path in files]
         for shard in self._shards:
             if shard.shape[1:] != self._shards[0].shape[1:]:
-                raise IntegrityError(
-                    f"{shard.path} has rows of another shape than {files[0]}; run ingest again"
-                )
+                raise IntegrityError(f"{shard.path} has rows of another shape than {files[0]}; run ingest again")
         self._starts = [0, *accumulate(shard.shape[0] for shard in self._shards)]
         self.shape = (self._starts[-1], *self._shards[0].shape[1:])
         self.dtype = np.dtype(np.uint8)

@@ -61,6 +61,7 @@ class Term(Protocol):
 
 
 Observe = Callable[[int, float], dict[str, Tensor]]
+NextRows = Callable[[int], Tensor]
 
 
 def train(
@@ -75,10 +76,12 @@ def train(
     observe: Observe,
     objective: SourceObjective = CLASSES,
     term: Term | None = None,
+    order: NextRows | None = None,
 ) -> State:
     """Trains `network` in place from boundary `plan.boundary` on, resuming where checkpoints stand.
 
     rows: as many as labels (rows, ...), which are the objective's targets. term: is added to the objective's loss.
+    order: the rows of each step, where an epoch is no permutation of all of them (stream.py).
     observe(step, mean loss since the last mark) may return tensors to record.
     The same seed, rows and threads give the same bytes, however often it was interrupted.
 
@@ -91,7 +94,7 @@ def train(
     state = checkpoints.restore(network, optimizer, beside)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
-        batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
+        batch = order(state.step) if order else _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
         accelerator.seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
         network.train()
