@@ -126,7 +126,7 @@ def expected_overlap(budget: int, classes: Iterable[float], *, folds: int) -> fl
 
 
 class Images(Protocol):
-    """(rows, height, width, channels) uint8: an array, or what gives its rows block by block."""
+    """(rows, channels, height, width) uint8: an array, or what gives its rows block by block."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -255,7 +255,7 @@ def write_pack(
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
+    examples: id, path, label or value, split, group, with all labels. images: (rows, channels, height, width).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
     signatures: (classes, columns).
     """
@@ -279,12 +279,11 @@ def write_pack(
 
 def _save_images(path: Path, images: Images) -> None:
     """As np.save would write (rows, channels, height, width), block by block."""
-    rows, height, width, channels = images.shape
-    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, channels, height, width)}
+    header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, rows, BLOCK):
-            file.write(np.ascontiguousarray(images[start : start + BLOCK].transpose(0, 3, 1, 2)).data)
+        for start in range(0, images.shape[0], BLOCK):
+            file.write(np.ascontiguousarray(images[start : start + BLOCK]).data)
 
 
 def pack_digest(directory: Path) -> str:
@@ -294,7 +293,6 @@ def pack_digest(directory: Path) -> str:
 
 def _declaration(card: Card, images: Images) -> dict[str, Any]:
     """The card's machine-readable part: arrays and target columns, as any modality declares its own."""
-    rows, height, width, channels = images.shape
     return {
         "modality": "image",
         "arrays": [
@@ -302,7 +300,7 @@ def _declaration(card: Card, images: Images) -> dict[str, Any]:
                 "name": "images",
                 "file": "images.npy",
                 "dtype": "uint8",
-                "shape": [rows, channels, height, width],
+                "shape": list(images.shape),
             }
         ],
         "targets": _targets(card),
