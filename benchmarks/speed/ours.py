@@ -181,7 +181,7 @@ def predict(spec: Spec) -> Figures:
 
     def one(path: Path) -> Any:
         files = Files(str(path.parent), (path.name,), model.card.image_size, model.card.channels)
-        return model.predict(decode_files(files)[0].pixels.transpose(2, 0, 1)[None])  # type: ignore[union-attr]
+        return model.predict(decode_files(files)[0].pixels[None])  # type: ignore[union-attr]
 
     return {"batch": 1e3 * taken.cpu / inputs.count, **singly(one, files_below(spec.test, spec.singles))}
 

@@ -108,7 +108,7 @@ class Cell:
             return Normalisation(card.mean, card.std)
         rows, _ = self._pool_and_test()
         starts = range(0, len(rows), BLOCK)
-        blocks = (self.pack.images[rows[start : start + BLOCK]].transpose(0, 2, 3, 1) for start in starts)
+        blocks = (self.pack.images[rows[start : start + BLOCK]] for start in starts)
         return Normalisation(*pixel_moments(blocks, channels=card.channels))
 
     @cached_property

@@ -1,6 +1,7 @@
 """Reader of a folder of class folders: <class>/<any depth>/<image>."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.datasets.listing import Listing, of_classes
@@ -10,15 +11,18 @@ from headstart.modalities.image import EXTENSIONS
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")  # beside the class folders; not a class
 
 
-def list_folder(directory: Path) -> Listing:
+def list_folder(directory: Path, images: list[str] | None = None) -> Listing:
     """Lists the images below each class folder; hidden files, links and files of other kinds are passed over.
+
+    images: those of `list_images`, where they are known already.
 
     Raises:
         DataError: no such folder, no class folders, or fewer than two classes with images.
     """
     if not directory.is_dir():
         raise DataError(f"{directory} is not a folder; a dataset is a folder that holds one folder of images a class")
-    found = [(path, path.split("/")[0]) for path in list_images(directory) if "/" in path]
+    images = list_images(directory) if images is None else images
+    found = [(path, path.split("/")[0]) for path in images if "/" in path]
     found = [(path, label) for path, label in found if label not in UNLABELLED_FOLDERS]
     classes = {label for _, label in found}
     if len(classes) < 2:
@@ -35,7 +39,7 @@ def list_images(directory: Path) -> list[str]:
     Raises:
         DataError: a folder may not be read.
     """
-    return [name for name in list_visible(directory) if Path(name).suffix.lower() in EXTENSIONS]
+    return [name for name in list_visible(directory) if os.path.splitext(name)[1].lower() in EXTENSIONS]
 
 
 def list_visible(directory: Path) -> list[str]:
@@ -44,24 +48,18 @@ def list_visible(directory: Path) -> list[str]:
     Raises:
         DataError: a folder may not be read.
     """
-    return sorted(
-        Path(root, name).relative_to(directory).as_posix()
-        for root, folders, names in os.walk(directory, onerror=_refuse)
-        if _visible(folders)
-        for name in names
-        if not name.startswith(".") and _is_file(Path(root, name))
-    )
+    return sorted(_walk(directory, ""))
 
 
-def _visible(folders: list[str]) -> bool:
-    """Drops hidden folders from the walk, in place, as os.walk wants it."""
-    folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-    return True
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"cannot read {error.filename}: {error.strerror}; make the folder readable")
+def _walk(directory: Path, before: str) -> Iterator[str]:
+    """Paths in plain text: of 100,000 files, Path objects took twenty times as long."""
+    try:
+        with os.scandir(directory / before) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}; make the folder readable") from None
+    for entry in found:
+        if entry.is_file(follow_symlinks=False):
+            yield before + entry.name
+        elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("__MACOSX"):
+            yield from _walk(directory, f"{before}{entry.name}/")

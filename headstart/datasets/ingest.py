@@ -64,7 +64,7 @@ def ingest_target(
 
 
 def _shape(settings: DataSettings) -> tuple[int, int, int]:
-    return settings.image_size, settings.image_size, settings.channels
+    return settings.channels, settings.image_size, settings.image_size
 
 
 def _publish(

@@ -130,7 +130,7 @@ def expected_overlap(budget: int, classes: Iterable[float], *, folds: int) -> fl
 
 
 class Images(Protocol):
-    """(rows, height, width, channels) uint8: an array, or what gives its rows block by block."""
+    """(rows, channels, height, width) uint8: an array, or what gives its rows block by block."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -260,7 +260,7 @@ def write_pack(
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label or value, split, group, with all labels. images: (rows, height, width, channels).
+    examples: id, path, label or value, split, group, with all labels. images: (rows, channels, height, width).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
     signatures: (classes, columns). shard_gb: pixels that a file of images holds at most, in 10^9 bytes.
     """
@@ -283,10 +283,9 @@ def write_pack(
 
 
 def _save_images(folder: Path, images: Images, *, most: float) -> list[tuple[str, int]]:
-    """As (rows, channels, height, width), block by block; (file, rows) of each."""
-    rows, height, width, channels = images.shape
-    blocks = (images[start : start + BLOCK].transpose(0, 3, 1, 2) for start in range(0, rows, BLOCK))
-    return write_shards(folder, IMAGES, blocks, shape=(rows, channels, height, width), most=most)
+    """As they are, block by block; (file, rows) of each."""
+    blocks = (images[start : start + BLOCK] for start in range(0, images.shape[0], BLOCK))
+    return write_shards(folder, IMAGES, blocks, shape=images.shape, most=most)
 
 
 def pack_digest(directory: Path) -> str:
@@ -296,13 +295,12 @@ def pack_digest(directory: Path) -> str:
 
 def _declaration(card: Card, images: Images, shards: Sequence[tuple[str, int]]) -> dict[str, Any]:
     """The card's machine-readable part: arrays and target columns, as any modality declares its own."""
-    rows, height, width, channels = images.shape
     where: dict[str, Any] = {"file": shards[0][0]}
     if len(shards) > 1:
         where = {"shards": [{"file": file, "rows": count} for file, count in shards]}
     return {
         "modality": "image",
-        "arrays": [{"name": IMAGES, **where, "dtype": "uint8", "shape": [rows, channels, height, width]}],
+        "arrays": [{"name": IMAGES, **where, "dtype": "uint8", "shape": list(images.shape)}],
         "targets": _targets(card),
     }
 

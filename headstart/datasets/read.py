@@ -43,7 +43,7 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
     loose = [image for image in images if "/" not in image]
     if images and len(loose) + len(unlabelled) == len(images):
         return of_unlabelled(loose).joined(unlabelled)
-    return list_folder(path).joined(unlabelled)
+    return list_folder(path, images).joined(unlabelled)
 
 
 def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:

@@ -70,7 +70,7 @@ def inspect_chunk(chunk: Chunk) -> list[Decoded]:
 
 
 def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep) -> Rows:
-    """Decodes a dataset; `keep` is given the pixels of each usable row, (size, size, channels), in the rows' order.
+    """Decodes a dataset; `keep` is given the pixels of each usable row, (channels, size, size), in the rows' order.
 
     Raises:
         DataError: no labels, too many bad files, or too few readable rows in a class or of values.

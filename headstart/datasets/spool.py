@@ -15,7 +15,7 @@ class Spool:
     """Pixels of one shape, appended one by one and taken in any order."""
 
     def __init__(self, folder: Path, shape: tuple[int, int, int]):
-        """shape: (height, width, channels). The file has no name (on Linux and macOS) and goes with the process."""
+        """shape: (channels, height, width). The file has no name (on Linux and macOS) and goes with the process."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (`spooling` closes it)
         self._bytes = int(np.prod(shape))
@@ -27,7 +27,7 @@ class Spool:
         self._rows += 1
 
     def take(self, rows: NDArray[np.intp]) -> Pixels:
-        """(rows, height, width, channels) of the rows asked for, in that order."""
+        """(rows, channels, height, width) of the rows asked for, in that order."""
         found = np.empty((len(rows), *self._shape), np.uint8)
         for place, row in enumerate(rows):
             self._file.seek(int(row) * self._bytes)
@@ -39,7 +39,7 @@ class Spool:
 
 
 class Ordered:
-    """A spool seen in another order; slices give (rows, height, width, channels), as an array's would."""
+    """A spool seen in another order; slices give (rows, channels, height, width), as an array's would."""
 
     def __init__(self, spool: Spool, order: NDArray[np.intp]):
         self._spool = spool

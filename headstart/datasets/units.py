@@ -27,8 +27,10 @@ def join_units(contents: Sequence[str], groups: Sequence[str | None]) -> list[st
     edges = (np.concatenate([rows, rows[grouped]]), keys)
     size = int(keys.max()) + 1
     _, part = connected_components(coo_array((np.ones(len(keys)), edges), shape=(size, size)), directed=False)
-    names = pd.Series(list(contents), dtype=object).groupby(part[: len(rows)]).transform("min")
-    return list(names)
+    smallest: dict[int, str] = {}
+    for number, name in zip(part, contents, strict=False):  # parts go on with the keys
+        smallest[number] = min(smallest.get(number, name), name)
+    return [smallest[number] for number in part[: len(rows)]]
 
 
 def value_bins(values: Sequence[float]) -> list[str]:

@@ -32,7 +32,7 @@ def pack_weights(pack: Path, *, settings: DataSettings, classes: tuple[str, ...]
         pack,
         card=card,
         examples=examples,
-        images=np.zeros((0, settings.image_size, settings.image_size, settings.channels), np.uint8),
+        images=np.zeros((0, settings.channels, settings.image_size, settings.image_size), np.uint8),
         rejected=pd.DataFrame(columns=["path", "reason"]),
     )
     return card

@@ -25,9 +25,10 @@ DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
 
 @dataclass(frozen=True)
 class Decoded:
-    """One file as a row: pixels (height, width, channels) uint8 and their sha256, or the reason why not.
+    """One file as a row: pixels (channels, height, width) uint8 and a digest of them, or the reason why not.
 
-    size: (width, height) in the file, pixels. mode: Pillow's name of how the file stores them, such as RGBA.
+    sha256: of the pixels as (height, width, channels). size: (width, height) in the file, pixels. mode: Pillow's name
+    of how the file stores them, such as RGBA.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -42,7 +43,7 @@ class Decoded:
 
 
 def decode(path: Path, *, size: int, channels: int) -> Decoded:
-    """Reads one file to a (size, size, channels) array: whole load, EXIF turned, alpha on white, centre-cropped.
+    """Reads one file to a (channels, size, size) array: whole load, EXIF turned, alpha on white, centre-cropped.
 
     Never raises for a bad file: the reason is a code and the cause, for rejected.csv.
     """
@@ -61,7 +62,8 @@ def decode(path: Path, *, size: int, channels: int) -> Decoded:
         return Decoded(None, "", "OUT_OF_MEMORY: the image does not fit into memory")
     except Exception as error:  # Pillow's decoders raise many kinds; each makes the file a rejected one
         return Decoded(None, "", f"UNREADABLE: {type(error).__name__}: {error}")
-    return Decoded(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), "", *stored)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # a tenth of the time that a block of images would take
+    return Decoded(planes, hashlib.sha256(pixels.data).hexdigest(), "", *stored)
 
 
 def fit(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:

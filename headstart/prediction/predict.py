@@ -52,8 +52,7 @@ def predict(
             good = [(name, item.pixels) for name, item in batch if item.pixels is not None]
             bad = [(name, item.reason) for name, item in batch if item.pixels is None]
             if good:
-                images = np.stack([pixels for _, pixels in good]).transpose(0, 3, 1, 2)
-                table = model.predict(np.ascontiguousarray(images))
+                table = model.predict(np.stack([pixels for _, pixels in good]))
                 table.insert(0, "path", [name for name, _ in good])
                 predictions.write(table)
             if bad and refused is not None:

@@ -94,7 +94,7 @@ def plant_shuffled(packs: Path) -> None:
     """The right source with its labels dealt out at random."""
     right = Pack(packs / "right")
     labels = np.random.default_rng(0).permutation(right.examples["label"].to_numpy())
-    images = np.asarray(right.images).transpose(0, 2, 3, 1)
+    images = np.asarray(right.images)
     write_pack(
         packs / "shuffled",
         card=replace(right.card, name="shuffled"),
@@ -110,7 +110,7 @@ def plant_unrelated(packs: Path) -> None:
     smoothness = np.arange(len(right.examples)) % 10
     noise = np.stack([gaussian_filter(draw.normal(size=(28, 28)), 0.3 * (1 + k)) for k in smoothness])
     noise /= noise.std(axis=(1, 2), keepdims=True)
-    images = (128 + 50 * noise).clip(0, 255).astype(np.uint8)[..., None]
+    images = (128 + 50 * noise).clip(0, 255).astype(np.uint8)[:, None]
     names = [f"smoothness {k}" for k in range(10)]
     card = replace(
         right.card,

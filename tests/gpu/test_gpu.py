@@ -45,7 +45,7 @@ def stripes(directory: Path, *, test: int, seed: int) -> Pack:
     draw = np.random.default_rng(seed)
     lying = np.tile(np.array([0, 0, 200, 200], np.uint8).repeat(12).reshape(4, 12), (3, 1))
     images = np.stack([lying if row < 40 else lying.T for row in range(80)])
-    images = (images + draw.integers(0, 55, images.shape)).astype(np.uint8)[..., None]
+    images = (images + draw.integers(0, 55, images.shape)).astype(np.uint8)[:, None]
     labels = ["lying"] * 40 + ["standing"] * 40
     ids = [f"{seed}-{row}" for row in range(80)]
     split = ["test" if row % 40 < test else "pool" for row in range(80)]

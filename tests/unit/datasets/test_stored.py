@@ -102,7 +102,7 @@ def test_a_pack_of_shards_is_the_same_pack(tmp_path):
     card = Card("set", ("a",), {"a": 23}, {"pool": 23}, {}, 0, 0, 4, 3, (0.1,) * 3, (0.2,) * 3)
     table = pd.DataFrame({name: [str(row) for row in range(23)] for name in ("id", "path", "group")})
     table = table.assign(label="a", split="pool")
-    pixels = PIXELS[..., :4].transpose(0, 2, 3, 1)
+    pixels = PIXELS[..., :4]
     for name, shard_gb in (("one", 2.0), ("many", 500e-9)):
         write_pack(
             tmp_path / name, card=card, examples=table, images=pixels, rejected=table[["path"]], shard_gb=shard_gb

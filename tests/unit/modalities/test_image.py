@@ -19,9 +19,10 @@ def read(path: Path, *, size: int = 8, channels: int = 3) -> np.ndarray:
     found = decode(path, size=size, channels=channels)
     assert found.reason == ""
     assert found.pixels is not None
-    assert found.pixels.shape == (size, size, channels)
+    assert found.pixels.shape == (channels, size, size)
+    assert found.pixels.flags.c_contiguous
     assert found.pixels.dtype == np.uint8
-    return found.pixels
+    return found.pixels.transpose(1, 2, 0)
 
 
 def refused(path: Path) -> str:

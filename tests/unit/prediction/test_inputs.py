@@ -91,7 +91,7 @@ def test_what_cannot_be_decoded_has_a_reason(folder):
     good, absolute, broken, gone, nameless = decode_files(
         Files(str(folder), ("b.png", str(folder / "b.png"), "broken.png", "gone.png", ""), size=8, channels=3)
     )
-    assert good.pixels.shape == (8, 8, 3)
+    assert good.pixels.shape == (3, 8, 8)
     assert absolute.sha256 == good.sha256
     assert (broken.pixels, gone.pixels, nameless.pixels) == (None, None, None)
     assert broken.reason.startswith("NOT_AN_IMAGE: ")

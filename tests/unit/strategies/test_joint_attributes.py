@@ -99,7 +99,7 @@ def turned(tmp_path):
         tmp_path / "leaning",
         card=card,
         examples=examples,
-        images=images[..., None],
+        images=images[:, None],
         rejected=rejected,
         attributes=codes,
     )

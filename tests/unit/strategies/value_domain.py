@@ -48,5 +48,5 @@ def write_value_pack(
         target_std=float(known.std()),
     )
     rejected = pd.DataFrame(columns=["path", "reason"])
-    write_pack(directory, card=card, examples=examples, images=images[..., None], rejected=rejected)
+    write_pack(directory, card=card, examples=examples, images=images[:, None], rejected=rejected)
     return directory

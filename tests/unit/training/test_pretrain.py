@@ -127,7 +127,7 @@ def test_a_source_too_small_to_hold_any_row_out_holds_out_one_a_class(source, tm
     """5% of 8 rows is less than half a row; an accuracy over no rows at all would be no number."""
     chosen = np.concatenate([np.flatnonzero(source.examples["label"] == name)[:8] for name in source.card.classes])
     examples = source.examples.iloc[chosen].reset_index(drop=True)
-    images = np.asarray(source.images)[chosen].transpose(0, 2, 3, 1)
+    images = np.asarray(source.images)[chosen]
     rejected = pd.DataFrame(columns=["path", "reason"])
     write_pack(tmp_path / "small", card=source.card, examples=examples, images=images, rejected=rejected)
     said = []

@@ -114,7 +114,7 @@ def sharded(domain, tmp_path_factory) -> Pack:
         folder,
         card=whole.card,
         examples=whole.examples,
-        images=whole.images[:].transpose(0, 2, 3, 1),
+        images=whole.images,
         rejected=pd.DataFrame(columns=["path", "reason"]),
         shard_gb=1e-6,
     )
