@@ -72,12 +72,16 @@ class Stored:
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        self.read_into(found, rows)
+        return found
+
+    def read_into(self, found: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+        """Reads rows, by their numbers from 0 on, to where they are wanted: (rows, ...), contiguous."""
         if not found.size:
-            return found
+            return
         into, each = memoryview(found.data).cast("B"), self.row_bytes
         for place, shard, row, count in self._runs(rows):
             shard.read(row * each, into[place * each : (place + count) * each])
-        return found
 
     def _runs(self, rows: NDArray[np.intp]) -> Iterator[tuple[int, "_Shard", int, int]]:
         """(place in what is asked for, shard, first row in it, how many) of each run of rows that lie side by side."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from headstart.datasets.stored import Stored
 from headstart.training.order import Windows
 
-SPARSE = 2  # rows in a block's span for each that is wanted, from which they are read one by one
 Key = tuple[int, int]  # epoch, window
 
 
@@ -58,14 +57,8 @@ class Stream:
         window = np.empty((sum(stop - start for start, stop in spans), *self._images.shape[1:]), np.uint8)
         done = 0
         for start, stop in spans:
-            places = self._places[start:stop]
-            into = window[done : done + len(places)]
-            first, last = int(places[0]), int(places[-1])
-            if last - first < SPARSE * len(places):
-                np.take(self._images[first : last + 1], places - first, axis=0, out=into)
-            else:
-                into[:] = self._images[places]
-            done += len(places)
+            self._images.read_into(window[done : done + stop - start], self._places[start:stop])
+            done += stop - start
         return window
 
 
