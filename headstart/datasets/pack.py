@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.stored import Stored, write_shards
 from headstart.errors import DataError, IntegrityError
-from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
+from headstart.storage.publish import digest, publishing, read_manifest, verify, verify_once, write_json
 
 CARD = "card.json"
 FOLDS = "folds.npy"
@@ -147,7 +147,7 @@ class Pack:
         Raises:
             IntegrityError: it was not published whole, or a file is not what its manifest says.
         """
-        verify(directory)
+        verify_once(directory)
         self.directory = directory
 
     @cached_property
