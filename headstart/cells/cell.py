@@ -180,7 +180,7 @@ class Cell:
         return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
 
     @cached_property
-    def flops(self) -> list[float]:
+    def flops(self) -> tuple[float, ...]:
         """Forward FLOPs of one image, block by block."""
         card = self.pack.card
         return block_flops(

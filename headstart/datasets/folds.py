@@ -43,9 +43,7 @@ def make_folds(examples: pd.DataFrame, *, kind: str, settings: DataSettings, see
     counted = list(examples["label"]) if kind == "class" else [""] * len(examples)
     strata = counted if kind == "class" else value_bins(list(examples["value"]))
     count = min(settings.folds, len(set(units)))
-    table = np.stack(
-        [split_folds(strata, units, folds=count, seed=seed, repeat=repeat) for repeat in range(MOST_SEEDS)]
-    ).astype(np.int8)
+    table = split_folds(strata, units, folds=count, seed=seed, repeats=range(MOST_SEEDS))
     names = np.array(counted, dtype=object)
     outside = {}
     for name in sorted(set(counted)):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -29,28 +29,46 @@ def split_test(labels: Sequence[str], groups: Sequence[str], *, fraction: float,
 
 
 def split_folds(
-    labels: Sequence[str], groups: Sequence[str], *, folds: int, seed: int, repeat: int
-) -> NDArray[np.intp]:
-    """The fold of each row, (rows,): whole groups, each class spread as evenly as its groups let it.
+    labels: Sequence[str], groups: Sequence[str], *, folds: int, seed: int, repeats: Iterable[int]
+) -> NDArray[np.int8]:
+    """The fold of each row in each partition, (repeats, rows): whole groups, classes as even as they let them.
 
-    repeat: which of the partitions. While there are as many groups as folds, no fold is empty.
+    repeats: which of the partitions. While there are as many groups as folds, no fold is empty.
     """
-    found = np.zeros(len(labels), dtype=np.intp)
     members = _members(groups)
-    counts = {label: [0] * folds for label in set(labels)}
-    totals = [0] * folds
-    ties = [int(name) for name in _shuffled([str(fold) for fold in range(folds)], seed=seed, salt=f"ties {repeat}")]
-    for group in _shuffled(members, seed=seed, salt=f"folds {repeat}"):
-        own = Counter(labels[row] for row in members[group])
-        fullness = [0] * folds
-        for label, number in own.items():
-            fullness = [full + count * number for full, count in zip(fullness, counts[label], strict=True)]
-        fold = min(ties, key=lambda fold: (fullness[fold], totals[fold]))  # noqa: B023  (called at once)
-        for label, number in own.items():
+    held = {group: sorted(Counter(labels[row] for row in rows).items()) for group, rows in members.items()}
+    found = []
+    for repeat in repeats:
+        ties = [int(name) for name in _shuffled([str(fold) for fold in range(folds)], seed=seed, salt=f"ties {repeat}")]
+        order = _shuffled(members, seed=seed, salt=f"folds {repeat}")
+        fold_of = _spread(held, order, labels=set(labels), ties=ties)
+        found.append([fold_of[group] for group in groups])
+    return np.array(found, dtype=np.int8).reshape(-1, len(labels))
+
+
+def _spread(
+    held: Mapping[str, list[tuple[str, int]]], order: Sequence[str], *, labels: Collection[str], ties: Sequence[int]
+) -> dict[str, int]:
+    """The fold of each group, in turn the one that has least of its classes; then of all rows; then by `ties`.
+
+    held: (label, rows) of each group.
+    """
+    counts = {label: [0] * len(ties) for label in labels}
+    totals = [0] * len(ties)
+    fold_of = {}
+    for group in order:
+        own = held[group]
+        if len(own) == 1:  # nearly always: in proportion to the class's count
+            fullness = counts[own[0][0]]
+        else:
+            fullness = [sum(counts[label][fold] * number for label, number in own) for fold in range(len(ties))]
+        least = min(fullness)
+        fold = min((fold for fold in ties if fullness[fold] == least), key=totals.__getitem__)
+        for label, number in own:
             counts[label][fold] += number
-        totals[fold] += own.total()
-        found[members[group]] = fold
-    return found
+            totals[fold] += number
+        fold_of[group] = fold
+    return fold_of
 
 
 def draw_labels(

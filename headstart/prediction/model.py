@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headstart.backbones.network import Network, build
+from headstart.backbones.network import Network, restore
 from headstart.errors import DataError
 from headstart.features.folded import folded
 from headstart.features.pooled import pooled
@@ -103,12 +103,10 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     """
     where = accelerator or Accelerator()
     card, tensors = read_weights(directory)
-    network = build(card.backbone, channels=card.channels, classes=card.outputs)
+    body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
+    network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
     if card.kind == "network":
-        network.load_state_dict(tensors)
         return Model(card, where.prepare(folded(network)), where, batch_size)
-    body = {name: tensor for name, tensor in tensors.items() if name.startswith("blocks.")}
-    network.load_state_dict(body, strict=False)  # the head is another: it follows below
     score = {"probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
     return Model(card, score(where.prepare(folded(network)), head, card), where, batch_size)

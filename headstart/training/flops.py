@@ -1,5 +1,8 @@
 """Arithmetic of a network, counted once on meta tensors: the unit in which compute is compared."""
 
+from collections.abc import Sequence
+from functools import cache
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -8,7 +11,8 @@ from headstart.backbones.network import build
 BACKWARD = 2  # the backward pass of a trained layer costs twice its forward pass
 
 
-def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) -> list[float]:
+@cache
+def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) -> tuple[float, ...]:
     """Forward FLOPs of one image, block by block; the head's are in the last."""
     with torch.device("meta"):
         network = build(backbone, channels=channels, classes=classes).eval()
@@ -19,14 +23,14 @@ def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) 
                 activations = network.run(activations, number, number + 1)
             counts.append(float(counter.get_total_flops()))
     counts[-1] += 2.0 * network.feature_dim * classes
-    return counts
+    return tuple(counts)
 
 
-def training_flops(blocks: list[float], *, examples: int, boundary: int = 0) -> float:
+def training_flops(blocks: Sequence[float], *, examples: int, boundary: int = 0) -> float:
     """FLOPs of training the blocks from a boundary on with so many examples (rows times steps)."""
     return examples * sum(blocks[boundary:]) * (1 + BACKWARD)
 
 
-def forward_flops(blocks: list[float], *, examples: int, stop: int | None = None) -> float:
+def forward_flops(blocks: Sequence[float], *, examples: int, stop: int | None = None) -> float:
     """FLOPs of running the blocks before a boundary (all of them by default) forward."""
     return examples * sum(blocks[:stop])

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from headstart.backbones.network import Network, build
+from headstart.backbones.network import Network, restore
 from headstart.datasets.pack import Attribute, read_attributes
 from headstart.errors import IntegrityError
 from headstart.storage.publish import read_manifest, verify, write_json
@@ -99,9 +99,7 @@ def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
 def read_network(directory: Path) -> tuple[WeightsCard, Network]:
     """The network of a folder of weights of kind "network", on the CPU."""
     card, tensors = read_weights(directory)
-    network = build(card.backbone, channels=card.channels, classes=card.outputs)
-    network.load_state_dict(tensors)
-    return card, network
+    return card, restore(card.backbone, tensors, channels=card.channels, classes=card.outputs)
 
 
 def weights_digest(directory: Path) -> str:

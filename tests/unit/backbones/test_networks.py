@@ -1,5 +1,6 @@
 """Every network as ordered blocks: against torchvision's own forward, at any channels, at its smallest image."""
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import nn
 from torchvision import models
 from torchvision.ops import Permute
 
-from headstart.backbones.network import Network, Pooled, build
+from headstart.backbones.network import Network, Pooled, build, restore
 from headstart.backbones.original import first_convolution
 from headstart.backbones.table import BACKBONES
 from headstart.backbones.vit import ClassToken
@@ -134,6 +135,8 @@ def check_forward(name: str, monkeypatch: pytest.MonkeyPatch, *, channels: int, 
         for found in (network.head(activations), network(images)):
             assert float((found - expected).abs().max()) <= 1e-5 * max(1.0, float(expected.abs().max()))
         assert float(expected.std()) > 1e-4  # zeros would agree too
+        restored = restore(name, network.state_dict(), channels=channels, classes=CLASSES).eval()
+        assert torch.equal(restored(images), found)
 
 
 @pytest.mark.parametrize("name", LIGHT + HEAVY)
@@ -304,6 +307,26 @@ def test_the_first_convolution_is_the_one_that_sees_the_image(name):
     assert convolution.in_channels == 3
 
 
+@pytest.mark.parametrize("name", ["resnet8", "resnet18", "timm:regnetx_002"])
+def test_a_network_is_restored_without_drawing_anything(name):
+    tensors = build(name, channels=3, classes=CLASSES).state_dict()
+    before = torch.get_rng_state()
+    network = restore(name, tensors, channels=3, classes=CLASSES)
+    assert name.startswith("timm:") or torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(network.state_dict()[key], tensor) for key, tensor in tensors.items())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_network_without_its_head_is_restored_with_zeros_and_one_without_a_block_is_not():
+    tensors = build("resnet8", channels=3, classes=CLASSES).state_dict()
+    body = {key: tensor for key, tensor in tensors.items() if key.startswith("blocks.")}
+    network = restore("resnet8", body, channels=3, classes=CLASSES)
+    assert not network.head.weight.any()
+    assert not network.head.bias.any()
+    with pytest.raises(RuntimeError, match=re.escape("blocks.0")):
+        restore("resnet8", {k: v for k, v in tensors.items() if "blocks.0" not in k}, channels=3, classes=CLASSES)
+
+
 def test_a_deeper_small_resnet_has_more_units_in_each_stage():
     depth = {
         name: sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in on_meta(name)[0].modules())
@@ -336,6 +359,6 @@ def _train(network: Network, rows: ActivationRows, *, boundary: int, steps: int 
         plan=plan,
         seed=0,
         accelerator=Accelerator(),
-        checkpoints=Checkpoints(Path("/nowhere")),
+        checkpoints=Checkpoints(Path("/nowhere"), every=math.inf),
         observe=lambda step, loss: {},
     )

@@ -19,7 +19,7 @@ quick = settings(deadline=None, max_examples=60)
 
 def split(rows, folds=5, seed=0, repeat=0):
     labels, groups = [label for _, label in rows], [f"g{group}" for group, _ in rows]
-    return split_folds(labels, groups, folds=folds, seed=seed, repeat=repeat)
+    return split_folds(labels, groups, folds=folds, seed=seed, repeats=[repeat])[0]
 
 
 @quick

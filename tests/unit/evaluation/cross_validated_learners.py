@@ -57,7 +57,7 @@ def cross_validate(study: Study, run: int) -> Scores:
     right = np.zeros((2, study.seeds, study.rows))
     drawn: list[list[list[str]]] = []
     for seed in range(study.seeds):
-        fold = split_folds(classes, units, folds=study.folds, seed=run, repeat=seed)
+        fold = split_folds(classes, units, folds=study.folds, seed=run, repeats=[seed])[0]
         drawn.append([])
         for number in range(study.folds):
             pool, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

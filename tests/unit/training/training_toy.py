@@ -1,5 +1,6 @@
 """A network of two blocks with all that a training has to bring back: BatchNorm, dropout, a bias, a norm's weight."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def fit(
         plan=plan(**changes),
         seed=seed,
         accelerator=Accelerator(),
-        checkpoints=checkpoints or Checkpoints(NOWHERE),
+        checkpoints=checkpoints or Checkpoints(NOWHERE, every=math.inf),
         observe=observe or record,
         term=term,
     )
