@@ -19,7 +19,7 @@ from headstart.evaluation.resolution import Resolution, planned_resolution
 from headstart.evaluation.sentences import in_folds, resolution_line
 from headstart.objectives.kinds import Kind
 from headstart.settings import Settings, knobs
-from tasks.devices import Device, available
+from tasks.devices import Device, available, check_count
 from tasks.versioning import versioning_of
 from tasks.workers import cores
 from tasks.workspace import Workspace
@@ -81,9 +81,30 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
         target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
     else:
         return
+    check_devices(settings)
     cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
     known = {source: card for source, card in cards.items() if card}
     check_combinations(target, known, settings, settings.finetune.strategies)
+
+
+def check_devices(settings: Settings) -> None:
+    """Refuses a training over more devices than there are, or of a backbone that cannot be shared out on them.
+
+    Raises:
+        SettingsError: see `check_count`, and the accelerator's `check_batch_norm`.
+    """
+    if settings.devices == 1:
+        return
+    import torch
+
+    from headstart.backbones.network import build
+    from headstart.training.accelerator import Accelerator, has_batch_norm
+
+    check_count(available(), settings.devices)
+    with torch.device("meta"):
+        network = build(settings.backbone, channels=settings.data.channels, classes=2)
+    if has_batch_norm(network):
+        Accelerator(available()[0].torch_name, world=settings.devices).check_batch_norm()
 
 
 def _is_packed(workspace: Workspace, dataset: str, step: str, steps: Sequence[str]) -> bool:

@@ -1,35 +1,61 @@
 """The accelerator object: the one place that knows where tensors live and how many processes train together.
 
-One device and one process today; data-parallel training is another class with these methods.
+Several processes hold a copy of the network each. Of every step's batch each runs its share; the features are then
+brought together, so that the loss is the whole batch's in every process, and torch's DistributedDataParallel averages
+the gradients. One process does none of this.
 """
 
 import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from headstart.errors import HeadstartError, SettingsError
 
 M = TypeVar("M", bound=nn.Module)
+
+PATIENCE = timedelta(minutes=30)  # that processes wait for each other; one that died is noticed at once by its parent
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """Device ("cpu", "cuda:0", "mps") and CPU threads; both are recorded, for bytes depend on them."""
+    """Device ("cpu", "cuda:0", "mps") and CPU threads; both are recorded, for bytes depend on them.
+
+    rank, world: which one it is of the processes that train together. meeting: a file, new to them, by which they find
+    each other.
+    """
 
     device: str = "cpu"
     threads: int = 1
     rank: int = 0
     world: int = 1
+    meeting: str = ""
 
     def start(self) -> None:
-        """Makes this process deterministic on its device. Call once, before the first tensor."""
+        """Makes this process deterministic on its device, and joins the others. Call before the first tensor.
+
+        Processes that train together call it all; it returns once they are there.
+        """
         torch.set_num_threads(self.threads)
         if self.device.startswith("cuda"):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.backends.cudnn.benchmark = False
         torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms says the same, and imports for 3 s
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid
+        if self.world > 1 and not torch.distributed.is_initialized():
+            self._join()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes: checkpoints, results and log."""
+        return self.rank == 0
 
     def prepare(self, module: M) -> M:
         """Moves a network to the device; convolutions run a quarter faster in channels_last (measured on CPU too)."""
@@ -51,9 +77,168 @@ class Accelerator:
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def reduce(self, value: Tensor) -> Tensor:
-        """Mean over the processes that train together."""
-        return value
+    def share(self, count: int) -> slice:
+        """Which of a batch's rows are this process's: as many for each, the first ones having one more.
+
+        Raises:
+            SettingsError: there are fewer rows than processes.
+        """
+        if count < self.world:
+            raise SettingsError(
+                f"a step has {count} rows, but devices is {self.world}: each needs a row; set devices to {count} or "
+                "less, or a larger batch_size where there are more rows"
+            )
+        size, larger = divmod(count, self.world)
+        start = self.rank * size + min(self.rank, larger)
+        return slice(start, start + size + (self.rank < larger))
+
+    def gather(self, mine: Tensor, count: int) -> Tensor:
+        """The batch's `count` rows, in every process, from each one's share of them."""
+        return mine if self.world == 1 else _gathered(mine, self.share(count), count, self.world)
+
+    def agree(self, step: int) -> None:
+        """Makes sure that all processes go on from the same step.
+
+        Raises:
+            HeadstartError: they do not: one of them could not read a checkpoint that another one read.
+        """
+        if self.world == 1:
+            return
+        ends = torch.tensor([step, -step], device=self.device)
+        torch.distributed.all_reduce(ends, torch.distributed.ReduceOp.MAX)
+        if ends[0] != -ends[1]:
+            raise HeadstartError(
+                f"the processes resumed at different steps ({-int(ends[1])} to {int(ends[0])}); a checkpoint could not "
+                "be read by all of them: look at the disk, and run again"
+            )
+
+    def together(self, network: nn.Module, *trained: nn.Module) -> "Together":
+        """What runs the steps of a training, averaging gradients over the processes; the network is in training mode.
+
+        trained: the parts of it, and what is beside it, that steps may train.
+
+        Raises:
+            SettingsError: on a CPU, where it has BatchNorm that normalises by the batch.
+        """
+        if self.world == 1:
+            return Alone()
+        if any(has_batch_norm(module) for module in trained):
+            self.check_batch_norm()
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return Several(nn.ModuleList(trained))
+
+    def check_batch_norm(self) -> None:
+        """Refuses what BatchNorm in training needs of several processes where there is none of it.
+
+        Raises:
+            SettingsError: this is not a CUDA device.
+        """
+        if self.world > 1 and not self.device.startswith("cuda"):
+            raise SettingsError(
+                f"devices is {self.world}, and the backbone has BatchNorm, whose statistics are of the whole batch; "
+                f"torch computes them over several processes on CUDA devices alone, not on {self.device}: set "
+                "devices to 1, or choose a backbone without it (such as convnext_tiny, vgg11, swin_t)"
+            )
+
+    def stop(self) -> None:
+        """Leaves the others; the process may end."""
+        if self.world > 1 and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    def _join(self) -> None:
+        """All are on one machine: they talk over the loopback interface, and no port is open to others."""
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        cuda = self.device.startswith("cuda")
+        for library in ("GLOO", "NCCL"):
+            os.environ.setdefault(f"{library}_SOCKET_IFNAME", loopback)
+        if cuda:
+            torch.cuda.set_device(self.device)
+        torch.distributed.init_process_group(
+            "nccl" if cuda else "gloo",
+            store=torch.distributed.FileStore(self.meeting, self.world),  # type: ignore[attr-defined]
+            rank=self.rank,
+            world_size=self.world,
+            timeout=PATIENCE,
+        )
+
+
+class Together:
+    """How a step's forward passes are run, so that its gradients become those of all processes."""
+
+    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
+        """What `compute` gives; a backward pass from it brings the gradients so far of all processes together."""
+        raise NotImplementedError
+
+    def not_yet(self) -> AbstractContextManager[Any]:
+        """In the block gradients are added up in this process alone; more of the step is to come."""
+        raise NotImplementedError
+
+
+class Alone(Together):
+    """One process: nothing is wrapped."""
+
+    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
+        return compute()
+
+    def not_yet(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+
+class Several(Together):
+    """Several processes: torch's DistributedDataParallel around whatever a step computes with the modules.
+
+    It looks for parameters that a step does not use, such as those of blocks that are not thawed yet. It also keeps
+    its buckets as they are then; else they were sorted anew after the first step, and with more than two processes
+    sums would be rounded otherwise in a training that was resumed.
+    """
+
+    def __init__(self, trained: nn.Module):
+        self._wrapped = nn.parallel.DistributedDataParallel(
+            _Computing(trained), find_unused_parameters=True, forward_sync_buffers=False
+        )
+
+    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
+        return cast(Tensor, self._wrapped(compute))
+
+    def not_yet(self) -> AbstractContextManager[Any]:
+        return cast(AbstractContextManager[Any], self._wrapped.no_sync())
+
+
+class _Computing(nn.Module):
+    """DistributedDataParallel wraps a module; what is computed with its parameters comes as a function."""
+
+    def __init__(self, trained: nn.Module):
+        super().__init__()
+        self.trained = trained
+
+    def forward(self, compute: Callable[[], Tensor]) -> Tensor:
+        return compute()
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; every process computes the same loss of them, so none is asked for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor, share: slice, count: int, world: int) -> Tensor:
+        ctx.share, ctx.world = share, world
+        rows = mine.new_zeros(count, *mine.shape[1:])
+        rows[share] = mine
+        torch.distributed.all_reduce(rows)  # each row is added to zeros: the sum is exact
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """Times the number of processes, for gradients of parameters are then averaged over them."""
+        return gradients[0][ctx.share] * ctx.world, None, None, None
+
+
+def _gathered(mine: Tensor, share: slice, count: int, world: int) -> Tensor:
+    return cast(Tensor, _Gather.apply(mine, share, count, world))
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Whether it has BatchNorm that normalises by the batch as it is now."""
+    return any(isinstance(part, _BatchNorm) and part.training for part in module.modules())
 
 
 def generator(*key: int | str) -> torch.Generator:

@@ -1,6 +1,7 @@
 """The one training loop: pretraining and every strategy that trains with gradients run through it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +12,9 @@ from headstart.backbones.network import Network
 from headstart.errors import HeadstartError
 from headstart.objectives.classification import Classification
 from headstart.objectives.objective import SourceObjective
-from headstart.training.accelerator import Accelerator, generator, seed_of
+from headstart.training.accelerator import Accelerator, Together, generator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
+from headstart.training.noise import noise_of_part
 from headstart.training.rows import Rows
 from headstart.training.schedule import one_cycle
 
@@ -55,7 +57,10 @@ class Term(Protocol):
     def module(self) -> nn.Module: ...
 
     def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
-        """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim)."""
+        """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim).
+
+        Of several processes each is given all of the step's rows and computes all of it.
+        """
         ...
 
 
@@ -79,32 +84,29 @@ def train(
 
     rows: as many as labels (rows, ...), which are the objective's targets. term: is added to the objective's loss.
     observe(step, mean loss since the last mark) may return tensors to record.
-    The same seed, rows and threads give the same bytes, however often it was interrupted.
+    The same seed, rows, threads and number of processes give the same bytes, however often it was interrupted; of
+    several processes all call it with the same arguments, and all come to the same weights.
 
     Raises:
         HeadstartError: the loss is not finite; no step is taken and no checkpoint written with it.
+        SettingsError: see the accelerator's `share` and `together`.
     """
     accelerator.prepare(network)
     beside = accelerator.prepare(term.module) if term else nn.Module()
     optimizer = _optimizer(network, beside, plan)
     state = checkpoints.restore(network, optimizer, beside)
+    accelerator.agree(state.step)
+    network.train()
+    together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
         batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
-        accelerator.seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
         network.train()
         beside.train()
-        inputs = accelerator.place(rows.batch(batch, generator(seed, "augment", state.step)))
-        targets = labels[batch.to(labels.device)]
+        step = _Step(network, rows, batch, labels[batch.to(labels.device)], plan, state.step, seed, accelerator)
         optimizer.zero_grad()
-        features = _features(network, inputs, plan, state.step)
-        loss = objective.loss(network.head(features), targets)
-        if term:
-            loss = loss + term.loss(network, features, targets, state.step)
-        value = float(accelerator.reduce(loss.detach()))
-        _check_finite(value, step=state.step, plan=plan)
-        accelerator.backward(loss)
+        value = step.run(together, objective, term)
         optimizer.step()
         state.step += 1
         state.losses.append(value)
@@ -112,9 +114,62 @@ def train(
             since = max((mark for mark in plan.marks if mark < state.step), default=0)
             recent = state.losses[since:]
             state.records |= observe(state.step, sum(recent) / len(recent))
-        if checkpoints.due() and state.step < plan.steps:
+        if accelerator.leads and checkpoints.due() and state.step < plan.steps:
             checkpoints.save(state, network, optimizer, beside)
     return state
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step's forward and backward pass: a pure function of the weights, the seed and the step's number.
+
+    batch: the step's rows, of all processes; targets: theirs.
+    """
+
+    network: Network
+    rows: Rows
+    batch: Tensor
+    targets: Tensor
+    plan: Plan
+    number: int
+    seed: int
+    accelerator: Accelerator
+
+    def run(self, together: Together, objective: SourceObjective, term: Term | None) -> float:
+        """Leaves gradients behind and returns the loss, the mean over the whole batch.
+
+        Raises:
+            HeadstartError: it is not finite.
+        """
+        loss = together(lambda: self._loss(self._gather(self._features(self._share)), objective, term))
+        value = self._checked(loss)
+        self.accelerator.backward(loss)
+        return value
+
+    @property
+    def _share(self) -> slice:
+        return self.accelerator.share(len(self.batch))
+
+    def _gather(self, features: Tensor) -> Tensor:
+        return self.accelerator.gather(features, len(self.batch))
+
+    def _features(self, part: slice) -> Tensor:
+        """What the last block makes of some of the batch's rows; blocks that are not trained yet are as they were."""
+        count, whole = len(self.batch), part.stop - part.start == len(self.batch)
+        self.accelerator.seed(seed_of(self.seed, "step", self.number))  # for dropout, where a network has it
+        draw = generator(self.seed, "augment", self.number)
+        inputs = self.accelerator.place(self.rows.batch(self.batch, draw, part))
+        with nullcontext() if whole else noise_of_part(self.network, part, count):
+            return _features(self.network, inputs, self.plan, self.number)
+
+    def _loss(self, features: Tensor, objective: SourceObjective, term: Term | None) -> Tensor:
+        loss = objective.loss(self.network.head(features), self.targets)
+        return loss + term.loss(self.network, features, self.targets, self.number) if term else loss
+
+    def _checked(self, loss: Tensor) -> float:
+        value = float(loss.detach())
+        _check_finite(value, step=self.number, plan=self.plan)
+        return value
 
 
 @torch.inference_mode()

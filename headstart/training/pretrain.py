@@ -38,7 +38,8 @@ def pretrain(
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
-    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch.
+    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
+    processes that train together the first one publishes and logs.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
@@ -59,7 +60,8 @@ def pretrain(
         predictions = predict(network, held, accelerator=accelerator, objective=objective)
         score = objective.kind.value(objective.score(predictions, held_labels))
         epoch = plan.marks.index(step) + 1
-        log(epoch, settings.epochs, mean_loss, score)
+        if accelerator.leads:
+            log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
     state = train(
@@ -74,6 +76,8 @@ def pretrain(
         objective=objective,
     )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
+    if not accelerator.leads:
+        return card
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
         _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
