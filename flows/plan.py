@@ -35,7 +35,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
     target = size_of(workspace, settings.target.data, settings)
     device = available()[0]
-    workers = _workers(device)
+    workers = _workers(device, settings)
     found = plan(
         effective(settings, largest=target.largest_label_budget, most=target.most_labels),
         source_rows=sources,
@@ -47,11 +47,12 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     )
     measure = target_measure(workspace, settings)
     kind = measure.kind
+    at_a_time = f"{workers} at a time" if settings.devices == 1 else f"each over {settings.devices} devices"
     lines = [
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps)}"
         if steps
         else "plan: nothing changed since the last run, so no step is to run; the whole would be",
-        f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
+        f"plan: at most {found.cells} cells on {device.name}, {at_a_time}; about "
         f"{duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
     if found.remedies:
@@ -182,7 +183,7 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
             source_rows=sources,
             target_rows=target.rows,
             test_rows=target.test_rows,
-            workers=_workers(device),
+            workers=_workers(device, settings),
             folds=target.folds,
         )
         return found.seconds + found.remedy_seconds
@@ -200,7 +201,10 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     return {name: as_text(after[name].value) for name in CUT if after[name].value != before[name].value}
 
 
-def _workers(device: Device) -> int:
+def _workers(device: Device, settings: Settings) -> int:
+    """Cells that are trained in the time of one: side by side, or one after the other by several devices each."""
+    if settings.devices > 1:
+        return settings.devices
     return cores() if device.kind == "cpu" else 1
 
 

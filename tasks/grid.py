@@ -110,7 +110,7 @@ def _run(context: Context, jobs: Sequence[Job]) -> Any:
     for job, summary in run_ranks(partial(_fit_together, together), context.devices) if together else ():
         yield job, summary
     alone = [job for job in jobs if job.devices == 1]
-    accelerator = Accelerator(context.device.torch_name)
+    accelerator = Accelerator(context.device.torch_name, cache=str(context.workspace.compiled))
     if context.device.kind == "cpu":
         longest_first = sorted(alone, key=_work, reverse=True)
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
@@ -123,6 +123,8 @@ def _run(context: Context, jobs: Sequence[Job]) -> Any:
 def _fit_together(jobs: Sequence[Job], accelerator: Accelerator, tell: Tell) -> None:
     """What each rank does: one cell after the other, all ranks at the same one."""
     for job in jobs:
+        if is_finished(job):
+            continue  # before all began again, for lack of memory
         fit_cell(job, accelerator)
         if accelerator.leads:
             tell((job, read_summary(job)))

@@ -53,7 +53,7 @@ def pretrain(context: Context, source: str) -> Outcome:
         assert context.device is not None
         if context.device.kind == "cpu":
             get_ready()  # W trains on one core; the workers for the cells get ready on the others
-        accelerator = Accelerator(context.device.torch_name)
+        accelerator = Accelerator(context.device.torch_name, cache=str(workspace.compiled))
         accelerator.start()
         training.run(accelerator, say)
     directory, card = training.directory, read_card(training.directory)

@@ -20,11 +20,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, OutOfMemoryError
 from headstart.training.accelerator import Accelerator
 from tasks.workers import begin
 
 SETTLE = 1.0  # seconds after a first failure in which its cause may still show: a dead rank breaks off the others' talk
+
+log = logging.getLogger("headstart")
 
 Tell = Callable[[Any], None]
 Work = Callable[[Accelerator, Tell], None]
@@ -33,8 +35,9 @@ Work = Callable[[Accelerator, Tell], None]
 def run_ranks(work: Work, devices: Sequence[str]) -> Iterator[Any]:
     """Runs `work` in one process for each device, and yields what the first one tells, as it comes.
 
-    work: a picklable function of a started accelerator and of `tell`, which does nothing in the other ranks. devices:
-    torch's names; the same one may stand there several times, as the CPU does. Log lines of the first rank appear here.
+    work: a picklable function of a started accelerator and of `tell`, which does nothing in the other ranks. Where it
+    does not fit into memory it is run again, and has to pass over what is finished. devices: torch's names; the same
+    one may stand there several times, as the CPU does. Log lines of the first rank appear here.
 
     Raises:
         HeadstartError: a rank died; or what a rank raised of ours.
@@ -43,13 +46,26 @@ def run_ranks(work: Work, devices: Sequence[str]) -> Iterator[Any]:
     os.environ.setdefault(
         "TORCH_CPP_LOG_LEVEL", "ERROR"
     )  # read when a rank loads torch; its warnings tell a user nothing
+    pieces = 1
+    while True:
+        try:
+            yield from _run_once(work, devices, pieces)
+            return
+        except OutOfMemoryError as error:
+            pieces *= 2
+            log.warning("%s: all processes go on from the last checkpoint, each step in %d pieces", error, pieces)
+
+
+def _run_once(work: Work, devices: Sequence[str], pieces: int) -> Iterator[Any]:
     context = multiprocessing.get_context("spawn")
     ranks: list[BaseProcess] = []
     ends: list[Connection] = []
     with tempfile.TemporaryDirectory(prefix="headstart-ranks-") as folder:
         try:
             for rank, device in enumerate(devices):
-                accelerator = Accelerator(device, rank=rank, world=len(devices), meeting=str(Path(folder, "meeting")))
+                accelerator = Accelerator(
+                    device, rank=rank, world=len(devices), meeting=str(Path(folder, "meeting")), pieces=pieces
+                )
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(
                     target=_rank, args=(work, accelerator, theirs, os.getpid()), name=f"rank {rank}", daemon=True
@@ -118,7 +134,6 @@ def _rank(work: Work, accelerator: Accelerator, end: Connection, parent: int) ->
         warnings.simplefilter("ignore")  # as in the command itself
     leads = accelerator.leads
     if leads:
-        log = logging.getLogger("headstart")
         log.setLevel(logging.INFO)
         log.addHandler(_Sending(end))
         log.propagate = False

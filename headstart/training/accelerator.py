@@ -5,12 +5,14 @@ brought together, so that the loss is the whole batch's in every process, and to
 the gradients. One process does none of this.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import torch
@@ -18,8 +20,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import HeadstartError, SettingsError
+from headstart.training.policy import BFLOAT16, Policy, policy_of, properties_of
 
 M = TypeVar("M", bound=nn.Module)
+F = TypeVar("F", bound=Callable[..., Any])
+
+log = logging.getLogger("headstart")
 
 PATIENCE = timedelta(minutes=30)  # that processes wait for each other; one that died is noticed at once by its parent
 
@@ -29,7 +35,8 @@ class Accelerator:
     """Device ("cpu", "cuda:0", "mps") and CPU threads; both are recorded, for bytes depend on them.
 
     rank, world: which one it is of the processes that train together. meeting: a file, new to them, by which they find
-    each other.
+    each other. pieces: that a step's rows are split into from the start, each done after the other, to fit into memory.
+    cache: a folder for compiled code. given: a policy in place of the device's own.
     """
 
     device: str = "cpu"
@@ -37,6 +44,9 @@ class Accelerator:
     rank: int = 0
     world: int = 1
     meeting: str = ""
+    pieces: int = 1
+    cache: str = ""
+    given: Policy | None = None
 
     def start(self) -> None:
         """Makes this process deterministic on its device, and joins the others. Call before the first tensor.
@@ -47,6 +57,10 @@ class Accelerator:
         if self.device.startswith("cuda"):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.backends.cudnn.benchmark = False
+            if properties_of(self.device).capability >= BFLOAT16:
+                torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions are by default
+            if self.cache:
+                os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", self.cache)
         torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms says the same, and imports for 3 s
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid
         if self.world > 1 and not torch.distributed.is_initialized():
@@ -56,6 +70,31 @@ class Accelerator:
     def leads(self) -> bool:
         """Whether this is the process that writes: checkpoints, results and log."""
         return self.rank == 0
+
+    def policy(self, *, steps: int, image_bytes: int, thaws: bool) -> Policy:
+        """How a training uses the device; see policy.py. What differs from float32 on a CPU is said once in the log."""
+        if self.given:
+            return self.given
+        device = properties_of(self.device)
+        found = policy_of(device, steps=steps, image_bytes=image_bytes, processes=self.world, thaws=thaws)
+        if device.kind != "cpu":
+            _say(f"training on {device.name or device.kind}: {found}")
+        return found
+
+    def autocast(self, policy: Policy) -> AbstractContextManager[Any]:
+        """Runs a block's forward pass in the policy's type."""
+        if not policy.autocast:
+            return nullcontext()
+        return torch.autocast(self.device.partition(":")[0], dtype=getattr(torch, policy.autocast))
+
+    def compiled(self, run: F, policy: Policy) -> F:
+        """The function, compiled where the policy says so; what it gives agrees to rounding."""
+        return cast(F, torch.compile(run, backend=policy.compiler)) if policy.compiler else run
+
+    def free(self) -> None:
+        """Gives back memory of the device that nothing is in."""
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     def prepare(self, module: M) -> M:
         """Moves a network to the device; convolutions run a quarter faster in channels_last (measured on CPU too)."""
@@ -74,8 +113,9 @@ class Accelerator:
         else:
             torch.manual_seed(value)
 
-    def backward(self, loss: Tensor) -> None:
-        loss.backward()  # type: ignore[no-untyped-call]
+    def backward(self, outputs: Tensor, gradient: Tensor | None = None) -> None:
+        """gradient: of the outputs, where they are no scalar."""
+        outputs.backward(gradient)  # type: ignore[no-untyped-call]
 
     def share(self, count: int) -> slice:
         """Which of a batch's rows are this process's: as many for each, the first ones having one more.
@@ -230,6 +270,12 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """Times the number of processes, for gradients of parameters are then averaged over them."""
         return gradients[0][ctx.share] * ctx.world, None, None, None
+
+
+@cache
+def _say(line: str) -> None:
+    """Logs a line, once."""
+    log.info("%s", line)
 
 
 def _gathered(mine: Tensor, share: slice, count: int, world: int) -> Tensor:

@@ -1,7 +1,6 @@
 """The one training loop: pretraining and every strategy that trains with gradients run through it."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,14 +8,14 @@ import torch
 from torch import Tensor, nn, optim
 
 from headstart.backbones.network import Network
-from headstart.errors import HeadstartError
 from headstart.objectives.classification import Classification
 from headstart.objectives.objective import SourceObjective
-from headstart.training.accelerator import Accelerator, Together, generator, seed_of
+from headstart.training.accelerator import Accelerator, generator
 from headstart.training.checkpoint import Checkpoints, State
-from headstart.training.noise import noise_of_part
-from headstart.training.rows import Rows
+from headstart.training.placed import placed
+from headstart.training.rows import ImageRows, Rows
 from headstart.training.schedule import one_cycle
+from headstart.training.step import Step, run_in_memory
 
 PREDICT_BATCH = 256
 CLASSES = Classification(())  # loss and probabilities do not ask for the classes' names
@@ -98,15 +97,21 @@ def train(
     accelerator.agree(state.step)
     network.train()
     together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
+    images = rows.images.nbytes if isinstance(rows, ImageRows) else 0
+    policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0)
+    if policy.on_device and isinstance(rows, ImageRows):
+        rows = placed(rows, accelerator.device, resident=policy.resident)
+    run = accelerator.compiled(network.run, policy)
+    state.pieces = max(state.pieces, accelerator.pieces)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
         batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
         network.train()
         beside.train()
-        step = _Step(network, rows, batch, labels[batch.to(labels.device)], plan, state.step, seed, accelerator)
-        optimizer.zero_grad()
-        value = step.run(together, objective, term)
+        targets = labels[batch.to(labels.device)]
+        step = Step(network, rows, batch, targets, plan, state.step, seed, accelerator, policy, run)
+        value = run_in_memory(step, together, objective, term, state, optimizer)
         optimizer.step()
         state.step += 1
         state.losses.append(value)
@@ -119,59 +124,6 @@ def train(
     return state
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One step's forward and backward pass: a pure function of the weights, the seed and the step's number.
-
-    batch: the step's rows, of all processes; targets: theirs.
-    """
-
-    network: Network
-    rows: Rows
-    batch: Tensor
-    targets: Tensor
-    plan: Plan
-    number: int
-    seed: int
-    accelerator: Accelerator
-
-    def run(self, together: Together, objective: SourceObjective, term: Term | None) -> float:
-        """Leaves gradients behind and returns the loss, the mean over the whole batch.
-
-        Raises:
-            HeadstartError: it is not finite.
-        """
-        loss = together(lambda: self._loss(self._gather(self._features(self._share)), objective, term))
-        value = self._checked(loss)
-        self.accelerator.backward(loss)
-        return value
-
-    @property
-    def _share(self) -> slice:
-        return self.accelerator.share(len(self.batch))
-
-    def _gather(self, features: Tensor) -> Tensor:
-        return self.accelerator.gather(features, len(self.batch))
-
-    def _features(self, part: slice) -> Tensor:
-        """What the last block makes of some of the batch's rows; blocks that are not trained yet are as they were."""
-        count, whole = len(self.batch), part.stop - part.start == len(self.batch)
-        self.accelerator.seed(seed_of(self.seed, "step", self.number))  # for dropout, where a network has it
-        draw = generator(self.seed, "augment", self.number)
-        inputs = self.accelerator.place(self.rows.batch(self.batch, draw, part))
-        with nullcontext() if whole else noise_of_part(self.network, part, count):
-            return _features(self.network, inputs, self.plan, self.number)
-
-    def _loss(self, features: Tensor, objective: SourceObjective, term: Term | None) -> Tensor:
-        loss = objective.loss(self.network.head(features), self.targets)
-        return loss + term.loss(self.network, features, self.targets, self.number) if term else loss
-
-    def _checked(self, loss: Tensor) -> float:
-        value = float(loss.detach())
-        _check_finite(value, step=self.number, plan=self.plan)
-        return value
-
-
 @torch.inference_mode()
 def predict(
     network: Network, rows: Rows, *, boundary: int = 0, accelerator: Accelerator, objective: SourceObjective = CLASSES
@@ -181,11 +133,20 @@ def predict(
         return objective.predict(torch.zeros(0, network.head.out_features))
     accelerator.prepare(network)
     network.eval()
-    parts = [
-        objective.predict(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
-        for part in torch.split(torch.arange(len(rows)), PREDICT_BATCH)
-    ]
-    return torch.cat(parts)
+    size = PREDICT_BATCH
+    while True:
+        try:
+            return torch.cat(
+                [
+                    objective.predict(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
+                    for part in torch.split(torch.arange(len(rows)), size)
+                ]
+            )
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        size //= 2
+        accelerator.free()
 
 
 def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
@@ -194,16 +155,6 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
     epoch, place = divmod(step, count // size)
     permutation = torch.randperm(count, generator=generator(seed, "order", epoch))
     return permutation[place * size : (place + 1) * size]
-
-
-def _features(network: Network, inputs: Tensor, plan: Plan, step: int) -> Tensor:
-    """What the last block makes of inputs at the plan's boundary; blocks that are not trained yet are as they were."""
-    frozen = plan.frozen(step, len(network.blocks))
-    for block in network.blocks[plan.boundary : frozen]:
-        block.eval()
-    with torch.no_grad():
-        inputs = network.run(inputs, plan.boundary, frozen)
-    return network.run(inputs, frozen, len(network.blocks))
 
 
 def _optimizer(network: Network, beside: nn.Module, plan: Plan) -> optim.Optimizer:
@@ -231,11 +182,3 @@ def _set_rates(optimizer: optim.Optimizer, plan: Plan, step: int) -> None:
     share = one_cycle(step, steps=plan.steps, warmup=plan.warmup)
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate * group["scale"] * share
-
-
-def _check_finite(value: float, *, step: int, plan: Plan) -> None:
-    if value != value or value in (float("inf"), float("-inf")):
-        raise HeadstartError(
-            f"the loss became {value} at step {step + 1} of {plan.steps}; lower the learning rate "
-            f"(it peaks at {plan.learning_rate:g}) or look for broken inputs with `headstart run --plan`"
-        )

@@ -15,7 +15,7 @@ from headstart.datasets.splits import split_test
 from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
-from headstart.training.checkpoint import Checkpoints
+from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops
 from headstart.training.loop import Plan, predict, train
 from headstart.training.rows import ImageRows, Normalisation
@@ -80,7 +80,7 @@ def pretrain(
         return card
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
-        _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
+        _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
 
@@ -132,12 +132,13 @@ def _plan(count: int, settings: PretrainSettings) -> Plan:
     )
 
 
-def _history(records: dict[str, Tensor], metric: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (int(epoch), split, name, float(value))
-            for epoch, pair in sorted(records.items())
-            for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
-        ],
-        columns=["epoch", "split", "metric", "value"],
-    )
+def _history(state: State, metric: str) -> pd.DataFrame:
+    """With a last row `pieces` where steps were done in pieces, for lack of memory."""
+    rows = [
+        (int(epoch), split, name, float(value))
+        for epoch, pair in sorted(state.records.items())
+        for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
+    ]
+    if state.pieces > 1:
+        rows.append((rows[-1][0], "train", "pieces", float(state.pieces)))
+    return pd.DataFrame(rows, columns=["epoch", "split", "metric", "value"])
