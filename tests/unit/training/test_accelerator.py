@@ -80,3 +80,19 @@ def test_a_seeded_cpu_draws_what_torch_itself_would():
     assert torch.equal(torch.rand(3), expected)
     Accelerator("cuda:0").seed(7)  # needs no such device: torch seeds those that come later too
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_batch_norm_over_several_cuda_devices_is_one_of_the_whole_batch(monkeypatch):
+    """Its parameters and its names stay, so that optimizer and checkpoints know it; fixed BatchNorm stays as it is."""
+    from headstart.training import accelerator as module
+
+    monkeypatch.setattr(module, "Several", lambda trained: trained)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    weight, names = network[1].weight, list(network.state_dict())
+    Accelerator("cuda:0", world=2).together(network, network)
+    assert isinstance(network[1], nn.SyncBatchNorm)
+    assert network[1].weight is weight
+    assert list(network.state_dict()) == names
+    fixed = nn.Sequential(nn.BatchNorm2d(2)).eval()
+    Accelerator("cuda:0", world=2).together(fixed, fixed)
+    assert type(fixed[0]) is nn.BatchNorm2d
