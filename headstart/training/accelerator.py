@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from headstart.errors import HeadstartError, SettingsError
 from headstart.training.policy import BFLOAT16, Policy, policy_of, properties_of
+from headstart.training.together import Alone, Several, Together, gathered
 
 M = TypeVar("M", bound=nn.Module)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,7 +135,7 @@ class Accelerator:
 
     def gather(self, mine: Tensor, count: int) -> Tensor:
         """The batch's `count` rows, in every process, from each one's share of them."""
-        return mine if self.world == 1 else _gathered(mine, self.share(count), count, self.world)
+        return mine if self.world == 1 else gathered(mine, self.share(count), count, self.world)
 
     def agree(self, step: int) -> None:
         """Makes sure that all processes go on from the same step.
@@ -152,7 +153,7 @@ class Accelerator:
                 "be read by all of them: look at the disk, and run again"
             )
 
-    def together(self, network: nn.Module, *trained: nn.Module) -> "Together":
+    def together(self, network: nn.Module, *trained: nn.Module) -> Together:
         """What runs the steps of a training, averaging gradients over the processes; the network is in training mode.
 
         trained: the parts of it, and what is beside it, that steps may train.
@@ -202,84 +203,10 @@ class Accelerator:
         )
 
 
-class Together:
-    """How a step's forward passes are run, so that its gradients become those of all processes."""
-
-    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
-        """What `compute` gives; a backward pass from it brings the gradients so far of all processes together."""
-        raise NotImplementedError
-
-    def not_yet(self) -> AbstractContextManager[Any]:
-        """In the block gradients are added up in this process alone; more of the step is to come."""
-        raise NotImplementedError
-
-
-class Alone(Together):
-    """One process: nothing is wrapped."""
-
-    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
-        return compute()
-
-    def not_yet(self) -> AbstractContextManager[Any]:
-        return nullcontext()
-
-
-class Several(Together):
-    """Several processes: torch's DistributedDataParallel around whatever a step computes with the modules.
-
-    It looks for parameters that a step does not use, such as those of blocks that are not thawed yet. It also keeps
-    its buckets as they are then; else they were sorted anew after the first step, and with more than two processes
-    sums would be rounded otherwise in a training that was resumed.
-    """
-
-    def __init__(self, trained: nn.Module):
-        self._wrapped = nn.parallel.DistributedDataParallel(
-            _Computing(trained), find_unused_parameters=True, forward_sync_buffers=False
-        )
-
-    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
-        return cast(Tensor, self._wrapped(compute))
-
-    def not_yet(self) -> AbstractContextManager[Any]:
-        return cast(AbstractContextManager[Any], self._wrapped.no_sync())
-
-
-class _Computing(nn.Module):
-    """DistributedDataParallel wraps a module; what is computed with its parameters comes as a function."""
-
-    def __init__(self, trained: nn.Module):
-        super().__init__()
-        self.trained = trained
-
-    def forward(self, compute: Callable[[], Tensor]) -> Tensor:
-        return compute()
-
-
-class _Gather(torch.autograd.Function):
-    """Rows of all processes; every process computes the same loss of them, so none is asked for its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, mine: Tensor, share: slice, count: int, world: int) -> Tensor:
-        ctx.share, ctx.world = share, world
-        rows = mine.new_zeros(count, *mine.shape[1:])
-        rows[share] = mine
-        torch.distributed.all_reduce(rows)  # each row is added to zeros: the sum is exact
-        return rows
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        """Times the number of processes, for gradients of parameters are then averaged over them."""
-        return gradients[0][ctx.share] * ctx.world, None, None, None
-
-
 @cache
 def _say(line: str) -> None:
     """Logs a line, once."""
     log.info("%s", line)
-
-
-def _gathered(mine: Tensor, share: slice, count: int, world: int) -> Tensor:
-    return cast(Tensor, _Gather.apply(mine, share, count, world))
 
 
 def has_batch_norm(module: nn.Module) -> bool:

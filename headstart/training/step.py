@@ -14,12 +14,13 @@ from torch import Tensor, optim
 from headstart.backbones.network import Network
 from headstart.errors import HeadstartError, OutOfMemoryError
 from headstart.objectives.objective import SourceObjective
-from headstart.training.accelerator import Accelerator, Together, generator, has_batch_norm, seed_of
+from headstart.training.accelerator import Accelerator, generator, has_batch_norm, seed_of
 from headstart.training.checkpoint import State
 from headstart.training.noise import noise_of_part
 from headstart.training.policy import Policy
 from headstart.training.quiet import without_statistics
 from headstart.training.rows import Rows
+from headstart.training.together import Together
 
 if TYPE_CHECKING:
     from headstart.training.loop import Plan, Term

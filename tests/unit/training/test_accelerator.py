@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from headstart.errors import SettingsError
-from headstart.training.accelerator import Accelerator, Alone, generator, has_batch_norm, seed_of
+from headstart.training.accelerator import Accelerator, generator, has_batch_norm, seed_of
+from headstart.training.together import Alone
 
 
 def test_a_seed_is_a_pure_function_of_its_key():
