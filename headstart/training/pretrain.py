@@ -15,7 +15,7 @@ from headstart.datasets.splits import split_test
 from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
-from headstart.training.checkpoint import Checkpoints
+from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops
 from headstart.training.loop import Plan, predict, train
 from headstart.training.rows import ImageRows, Normalisation
@@ -38,7 +38,8 @@ def pretrain(
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
-    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch.
+    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
+    processes that train together the first one publishes and logs.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
@@ -59,7 +60,8 @@ def pretrain(
         predictions = predict(network, held, accelerator=accelerator, objective=objective)
         score = objective.kind.value(objective.score(predictions, held_labels))
         epoch = plan.marks.index(step) + 1
-        log(epoch, settings.epochs, mean_loss, score)
+        if accelerator.leads:
+            log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
     state = train(
@@ -74,9 +76,11 @@ def pretrain(
         objective=objective,
     )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
+    if not accelerator.leads:
+        return card
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
-        _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
+        _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
 
@@ -128,12 +132,13 @@ def _plan(count: int, settings: PretrainSettings) -> Plan:
     )
 
 
-def _history(records: dict[str, Tensor], metric: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (int(epoch), split, name, float(value))
-            for epoch, pair in sorted(records.items())
-            for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
-        ],
-        columns=["epoch", "split", "metric", "value"],
-    )
+def _history(state: State, metric: str) -> pd.DataFrame:
+    """With a last row `pieces` where steps were done in pieces, for lack of memory."""
+    rows = [
+        (int(epoch), split, name, float(value))
+        for epoch, pair in sorted(state.records.items())
+        for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
+    ]
+    if state.pieces > 1:
+        rows.append((rows[-1][0], "train", "pieces", float(state.pieces)))
+    return pd.DataFrame(rows, columns=["epoch", "split", "metric", "value"])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.modalities.image import augment
+from headstart.modalities.image import ALL, augment
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        """Inputs of training rows, with whatever is random about them drawn from `draw`."""
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        """Inputs of training rows, with whatever is random about them drawn from `draw`.
+
+        part: of these rows, which are wanted; what is drawn for them is what it would be with the others.
+        """
         ...
 
     def plain(self, rows: Tensor) -> Tensor:
@@ -50,9 +53,9 @@ class ImageRows:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        images = self.plain(rows)
-        return augment(images, draw) if self.augmented else images
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        images = self.plain(rows[part])
+        return augment(images, draw, of=len(rows), part=part) if self.augmented else images
 
     def plain(self, rows: Tensor) -> Tensor:
         return self.normalisation.apply(torch.from_numpy(np.ascontiguousarray(self.images[rows.numpy()])))
@@ -68,9 +71,9 @@ class ActivationRows:
     def __len__(self) -> int:
         return len(self.activations)
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        view = torch.randint(self.views.shape[1], (len(rows),), generator=draw)
-        return torch.from_numpy(np.ascontiguousarray(self.views[rows.numpy(), view.numpy()]))
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        view = torch.randint(self.views.shape[1], (len(rows),), generator=draw)[part]
+        return torch.from_numpy(np.ascontiguousarray(self.views[rows[part].numpy(), view.numpy()]))
 
     def plain(self, rows: Tensor) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.activations[rows.numpy()]))
