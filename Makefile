@@ -7,7 +7,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick bench-scale recipes source-rows attributes docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu recipes source-rows attributes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -61,6 +61,9 @@ $(PEERS_STAMP): benchmarks/peers/requirements.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
 	@touch $(PEERS_STAMP)
+
+bench-gpu: $(STAMP) $(PEERS_STAMP) ## images a second of training on a GPU, beside torchvision's and timm's; exits with 2 without one
+	@$(BIN)/python -m benchmarks.gpu
 
 recipes: $(STAMP) ## try recipes of each strategy on real pairs, and write docs/methods.md's tables (about 20 minutes)
 	@$(BIN)/python -m benchmarks.recipes

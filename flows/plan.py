@@ -19,7 +19,7 @@ from headstart.evaluation.resolution import Resolution, planned_resolution
 from headstart.evaluation.sentences import in_folds, resolution_line
 from headstart.objectives.kinds import Kind
 from headstart.settings import Settings, knobs
-from tasks.devices import Device, available
+from tasks.devices import Device, available, check_count
 from tasks.versioning import versioning_of
 from tasks.workers import cores
 from tasks.workspace import Workspace
@@ -35,7 +35,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     sources = [size_of(workspace, name, settings).rows for name in settings.source.data]
     target = size_of(workspace, settings.target.data, settings)
     device = available()[0]
-    workers = _workers(device)
+    workers = _workers(device, settings)
     found = plan(
         effective(settings, largest=target.largest_label_budget, most=target.most_labels),
         source_rows=sources,
@@ -47,11 +47,12 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     )
     measure = target_measure(workspace, settings)
     kind = measure.kind
+    at_a_time = f"{workers} at a time" if settings.devices == 1 else f"each over {settings.devices} devices"
     lines = [
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps)}"
         if steps
         else "plan: nothing changed since the last run, so no step is to run; the whole would be",
-        f"plan: at most {found.cells} cells on {device.name}, {workers} at a time; about "
+        f"plan: at most {found.cells} cells on {device.name}, {at_a_time}; about "
         f"{duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
     if found.remedies:
@@ -81,9 +82,30 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
         target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
     else:
         return
+    check_devices(settings)
     cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
     known = {source: card for source, card in cards.items() if card}
     check_combinations(target, known, settings, settings.finetune.strategies)
+
+
+def check_devices(settings: Settings) -> None:
+    """Refuses a training over more devices than there are, or of a backbone that cannot be shared out on them.
+
+    Raises:
+        SettingsError: see `check_count`, and the accelerator's `check_batch_norm`.
+    """
+    if settings.devices == 1:
+        return
+    import torch
+
+    from headstart.backbones.network import build
+    from headstart.training.accelerator import Accelerator, has_batch_norm
+
+    check_count(available(), settings.devices)
+    with torch.device("meta"):
+        network = build(settings.backbone, channels=settings.data.channels, classes=2)
+    if has_batch_norm(network):
+        Accelerator(available()[0].torch_name, world=settings.devices).check_batch_norm()
 
 
 def _is_packed(workspace: Workspace, dataset: str, step: str, steps: Sequence[str]) -> bool:
@@ -161,7 +183,7 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
             source_rows=sources,
             target_rows=target.rows,
             test_rows=target.test_rows,
-            workers=_workers(device),
+            workers=_workers(device, settings),
             folds=target.folds,
         )
         return found.seconds + found.remedy_seconds
@@ -179,7 +201,10 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
     return {name: as_text(after[name].value) for name in CUT if after[name].value != before[name].value}
 
 
-def _workers(device: Device) -> int:
+def _workers(device: Device, settings: Settings) -> int:
+    """Cells that are trained in the time of one: side by side, or one after the other by several devices each."""
+    if settings.devices > 1:
+        return settings.devices
     return cores() if device.kind == "cpu" else 1
 
 

@@ -4,6 +4,7 @@ HeadstartError              anything of ours; exit code 1
 |- UserError                the user's input or settings; exit code 2
 |  |- SettingsError         a key, type or range in params.yaml or a flag
 |  `- DataError             a file, row or folder of a dataset
+|- OutOfMemoryError         a training does not fit into the memory of its device; exit code 1
 |- BusyError                another run holds what is needed; exit code 3
 `- IntegrityError           a file of ours is not what its manifest says; exit code 1
 """
@@ -27,6 +28,10 @@ class SettingsError(UserError):
 
 class DataError(UserError):
     """A dataset, or a row of it, cannot be used as it is."""
+
+
+class OutOfMemoryError(HeadstartError):
+    """A training over several devices does not fit into the memory of one of them as it is."""
 
 
 class BusyError(HeadstartError):

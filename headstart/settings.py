@@ -43,6 +43,9 @@ class Settings(Knobs):
     built_in: tuple[str, ...] = ("mnist5k", "digits")
     """built-in datasets that fetch writes below data/; `headstart list datasets` shows all"""
 
+    devices: int = Field(1, ge=1, le=64)
+    """processes that train a network together, each on a device (or a core of a CPU) with its share of every batch"""
+
     source: SourceSettings = Field(default_factory=SourceSettings, description="where knowledge comes from")
     target: TargetSettings = Field(default_factory=TargetSettings, description="the task that has few labels")
     data: DataSettings = Field(default_factory=DataSettings, description="ingest: how files become rows")

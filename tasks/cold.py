@@ -1,9 +1,10 @@
 """A step run cold, for `dvc repro`: the same function as in the flow, without a server and without tracking."""
 
+from contextlib import nullcontext
 from functools import partial
 
 from headstart.errors import HeadstartError
-from tasks.devices import available, lease
+from tasks.devices import available, lease_together
 from tasks.step import Context, Step, log
 from tasks.versioning import cells_digest, code_digest, params_digest
 from tasks.workspace import here
@@ -23,12 +24,14 @@ def run_cold(step: Step, items: list[str]) -> None:
         name = "@".join([step.name, *items])
         before = params_digest(workspace.root), code_digest(workspace.root, name)
         settings = workspace.settings()
-        slots = available() if step.needs_device else ()
-        with lease(slots, workspace.state / "locks", timeout=PATIENCE, need="device" if slots else None) as device:
+        count, locks = step.device_count(settings), workspace.state / "locks"
+        leased = lease_together(available(), locks, count=count, timeout=PATIENCE) if count else nullcontext(())
+        with leased as devices:
             context = Context(
                 workspace=workspace,
                 settings=settings,
-                device=device,
+                device=devices[0] if devices else None,
+                beside=devices[1:],
                 metrics=lambda values, number: None,
                 progress=lambda what, done, of: None,
                 code=partial(cells_digest, workspace.root),

@@ -14,14 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from headstart.errors import BusyError
+from headstart.errors import BusyError, SettingsError
 from headstart.storage.publish import write_json
 
 if TYPE_CHECKING:
@@ -126,6 +126,83 @@ def lease(
     finally:
         holder_path.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def lease_together(
+    slots: Sequence[Device], directory: Path, *, count: int, timeout: float
+) -> Iterator[tuple[Device, ...]]:
+    """Holds `count` of `slots` for one training, all or none; of a CPU its one slot, given `count` times.
+
+    Nobody holds some while it waits for more, and one at a time tries, so that two that want all cannot keep each other
+    from it. `timeout` is in seconds.
+
+    Raises:
+        SettingsError: there are not so many devices, or cores.
+        BusyError: they did not come free in time.
+    """
+    check_count(slots, count)
+    if count == 1 or slots[0].kind == "cpu":
+        with lease(slots, directory, timeout=timeout) as device:
+            assert device is not None
+            yield (device,) * count
+        return
+    deadline = time.monotonic() + timeout
+    with ExitStack() as stack:
+        while len(held := _hold_free(slots, directory, count, deadline)) < count:
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"{count} devices did not come free together within {timeout:g} s: {_holders(slots, directory)}; "
+                    "wait until the others end, or run with a lower number of devices"
+                )
+            time.sleep(POLL_SECONDS)
+        for device, lock in held:
+            stack.callback(_let_go, device, directory, lock)
+        for device, _ in held:
+            write_json(_path(device, directory, ".json"), asdict(_this_process()))
+        yield tuple(device for device, _ in held)
+
+
+def check_count(slots: Sequence[Device], count: int) -> None:
+    """Refuses a training over more devices than there are; on a CPU, over more processes than it has cores.
+
+    Raises:
+        SettingsError: how many there are.
+    """
+    kind, most = slots[0].kind, len(slots)
+    if kind == "cpu":
+        most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if count > most:
+        what = f"{most} CPU core{'s' * (most != 1)}" if kind == "cpu" else f"{most} device{'s' * (most != 1)} ({kind})"
+        raise SettingsError(f"devices is {count}, but this machine has {what}; set it to {most} or less")
+
+
+def _hold_free(
+    slots: Sequence[Device], directory: Path, count: int, deadline: float
+) -> list[tuple[Device, "FileLock"]]:
+    """`count` free slots, locked, or none of them. One process at a time tries, behind a lock of its own."""
+    from filelock import FileLock, Timeout
+
+    gate = directory / socket.gethostname() / "several.lock"
+    gate.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(gate, thread_local=False, timeout=max(0.0, deadline - time.monotonic())):
+            held: list[tuple[Device, FileLock]] = []
+            for device in slots:
+                if len(held) < count and (lock := _try_lock(device, directory)):
+                    held.append((device, lock))
+            if len(held) == count:
+                return held
+            for _, lock in held:
+                lock.release()
+            return []
+    except Timeout:
+        return []
+
+
+def _let_go(device: Device, directory: Path, lock: "FileLock") -> None:
+    _path(device, directory, ".json").unlink(missing_ok=True)
+    lock.release()
 
 
 @contextmanager

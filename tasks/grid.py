@@ -1,4 +1,4 @@
-"""Running cells: in the one-thread workers on a CPU, in this process on any other device."""
+"""Running cells: in the one-thread workers on a CPU, in this process on any other device, or in ranks over several."""
 
 import json
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from headstart.cells.combinations import check_combinations, sources_of
 from headstart.cells.effective import settings_for
 from headstart.cells.grid import Places
 from headstart.cells.job import Job
-from headstart.cells.run import is_finished, read_summary, run_cell
+from headstart.cells.run import fit_cell, is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest, read_pack_card
 from headstart.datasets.settings import MOST_FOLDS
 from headstart.objectives.kinds import KINDS
 from headstart.settings import Settings
 from headstart.training.accelerator import Accelerator
 from tasks.progress import in_words, time_left
+from tasks.ranks import Tell, run_ranks
 from tasks.step import Context, log
 from tasks.workers import cores, run_all
 from tasks.workspace import Workspace
@@ -93,7 +94,7 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def _left(context: Context, finished: list[tuple[float, float]], waiting: list[Job]) -> str:
     assert context.device is not None
-    workers = cores() if context.device.kind == "cpu" else 1
+    workers = cores() if context.device.kind == "cpu" and not context.beside else 1
     seconds = time_left(finished, [_work(job) for job in waiting], workers=workers)
     return f", {in_words(seconds)}" if seconds else ""
 
@@ -105,14 +106,28 @@ def _work(job: Job) -> float:
 
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
     assert context.device is not None
-    accelerator = Accelerator(context.device.torch_name)
+    together = [job for job in jobs if job.devices > 1]
+    for job, summary in run_ranks(partial(_fit_together, together), context.devices) if together else ():
+        yield job, summary
+    alone = [job for job in jobs if job.devices == 1]
+    accelerator = Accelerator(context.device.torch_name, cache=str(context.workspace.compiled))
     if context.device.kind == "cpu":
-        longest_first = sorted(jobs, key=_work, reverse=True)
+        longest_first = sorted(alone, key=_work, reverse=True)
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
             yield longest_first[position], summary
     else:
-        for job in list(jobs):
+        for job in alone:
             yield job, run_cell(job, accelerator)
+
+
+def _fit_together(jobs: Sequence[Job], accelerator: Accelerator, tell: Tell) -> None:
+    """What each rank does: one cell after the other, all ranks at the same one."""
+    for job in jobs:
+        if is_finished(job):
+            continue  # before all began again, for lack of memory
+        fit_cell(job, accelerator)
+        if accelerator.leads:
+            tell((job, read_summary(job)))
 
 
 def _number(job: Job) -> int:

@@ -1,5 +1,8 @@
 """pretrain: the source model W (the article's step 1)."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from headstart.datasets.pack import Pack, pack_digest
 from headstart.datasets.weights_folder import find_weights
 from headstart.objectives.kinds import kind_of
@@ -7,7 +10,11 @@ from headstart.storage.publish import digest
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.adopt import MATCHES, adopt
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.pretrain import Log
 from headstart.training.pretrain import pretrain as train_source
+from headstart.training.settings import PretrainSettings
+from headstart.training.weights import read_card
+from tasks.ranks import Tell, run_ranks
 from tasks.step import Context, Outcome, log
 from tasks.workers import get_ready
 
@@ -20,14 +27,15 @@ def pretrain(context: Context, source: str) -> Outcome:
     if find_weights(workspace.data(source)):
         return _adopt(context, source)
     pack = Pack(workspace.pack(source))
-    key = digest(
-        [
-            pack_digest(pack.directory),
-            settings.pretrain.model_dump(),
-            settings.backbone,
-            settings.seed,
-            context.code(f"pretrain@{source}"),
-        ]
+    what = [pack_digest(pack.directory), settings.pretrain.model_dump(), settings.backbone, settings.seed]
+    what += [context.code(f"pretrain@{source}"), *([settings.devices] if settings.devices > 1 else [])]
+    training = Training(
+        pack=pack.directory,
+        directory=workspace.weights(source),
+        backbone=settings.backbone,
+        settings=settings.pretrain,
+        seed=settings.seed,
+        checkpoints=workspace.cells / f"pretrain-{digest(what)}",
     )
     kind, reached = kind_of(pack.card), 0.0
 
@@ -38,23 +46,17 @@ def pretrain(context: Context, source: str) -> Outcome:
         context.metrics({"train.loss": loss, f"validation.{kind.metric}": score}, epoch)
         context.progress(f"pretraining on {source}", epoch, epochs)
 
-    assert context.device is not None
-    if context.device.kind == "cpu":
-        get_ready()  # W trains on one core; the workers for the cells get ready on the others
-    accelerator = Accelerator(context.device.torch_name)
-    accelerator.start()
-    directory = workspace.weights(source)
-    card = train_source(
-        pack,
-        directory,
-        backbone=settings.backbone,
-        settings=settings.pretrain,
-        seed=settings.seed,
-        accelerator=accelerator,
-        checkpoints=Checkpoints(workspace.cells / f"pretrain-{key}"),
-        log=say,
-        tell=lambda line: log.info("pretrain: %s", line),
-    )
+    if context.beside:
+        for told in run_ranks(training.tell, context.devices):
+            say(*told)
+    else:
+        assert context.device is not None
+        if context.device.kind == "cpu":
+            get_ready()  # W trains on one core; the workers for the cells get ready on the others
+        accelerator = Accelerator(context.device.torch_name, cache=str(workspace.compiled))
+        accelerator.start()
+        training.run(accelerator, say)
+    directory, card = training.directory, read_card(training.directory)
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},
@@ -62,6 +64,35 @@ def pretrain(context: Context, source: str) -> Outcome:
         artifacts=(directory,),
         datasets=(source,),
     )
+
+
+@dataclass(frozen=True)
+class Training:
+    """W's training as a rank is given it. pack, directory, checkpoints: folders."""
+
+    pack: Path
+    directory: Path
+    backbone: str
+    settings: PretrainSettings
+    seed: int
+    checkpoints: Path
+
+    def run(self, accelerator: Accelerator, log: Log) -> None:
+        """Publishes W."""
+        train_source(
+            Pack(self.pack),
+            self.directory,
+            backbone=self.backbone,
+            settings=self.settings,
+            seed=self.seed,
+            accelerator=accelerator,
+            checkpoints=Checkpoints(self.checkpoints),
+            log=log,
+        )
+
+    def tell(self, accelerator: Accelerator, tell: Tell) -> None:
+        """What each rank does; the first one tells of its epochs."""
+        self.run(accelerator, lambda *said: tell(said))
 
 
 def _adopt(context: Context, source: str) -> Outcome:

@@ -20,8 +20,9 @@ Progress = Callable[[str, int, int], None]
 class Context:
     """Workspace, settings and device of a step, and where its words and numbers go.
 
-    device: None for a step that needs none. metrics: (values, step) go to the tracker. progress: (what, done, of).
-    code: gives the digest of the code that a step's cells run, of what dvc.yaml declares.
+    device: None for a step that needs none. beside: the further ones of a training over several. metrics: (values,
+    step) go to the tracker. progress: (what, done, of). code: gives the digest of the code that a step's cells run, of
+    what dvc.yaml declares.
     """
 
     workspace: Workspace
@@ -30,6 +31,12 @@ class Context:
     metrics: Metrics
     progress: Progress
     code: Callable[[str], str]
+    beside: tuple[Device, ...] = ()
+
+    @property
+    def devices(self) -> list[str]:
+        """torch's names of the devices that a training is spread over."""
+        return [device.torch_name for device in (self.device, *self.beside) if device]
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """A step's name, one line, where its function is, and whether it needs a device."""
+    """A step's name, one line, where its function is, whether it needs a device, and whether it trains networks."""
 
     name: str
     line: str
     target: str
     needs_device: bool
+    trains: bool = False
+
+    def device_count(self, settings: Settings) -> int:
+        """How many devices it takes: several only for training, 0 where it needs none."""
+        return (settings.devices if self.trains else 1) if self.needs_device else 0
 
     def load(self) -> Callable[..., Outcome]:
         """Imports the step's function; torch comes in here, not before."""
@@ -92,13 +104,19 @@ STEPS = {
             "tasks.ingest_source:ingest_source",
             False,
         ),
-        Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True),
+        Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True, trains=True),
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
         Step("explore", "do the source's features already separate the target", "tasks.explore:explore", False),
         Step("rank", "which source's W tells the target's labels apart best", "tasks.rank:rank", False),
-        Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True),
-        Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True),
-        Step("select", "the strategy of the verdict is named; its curve is trained", "tasks.select:select", True),
+        Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True, trains=True),
+        Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True, trains=True),
+        Step(
+            "select",
+            "the strategy of the verdict is named; its curve is trained",
+            "tasks.select:select",
+            True,
+            trains=True,
+        ),
         Step("evaluate", "test labels are opened: comparison and verdict", "tasks.evaluate:evaluate", False),
         Step("report", "the page to look at", "tasks.report:report", False),
     )

@@ -10,7 +10,7 @@ from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
 from tasks import workers
-from tasks.devices import Device, available, lease, measure
+from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
 from tasks.step import STEPS, Context, Outcome, figures
 from tasks.tracking import Tracking, open_tracking
@@ -70,21 +70,21 @@ class Run:
         run_id = self._children[full_name] = self.tracking.start_step(self.parent, full_name)
         with ExitStack() as stack:
             stack.enter_context(self.tracking.ending(run_id))
-            need = "device" if step.needs_device else None
-            slots = available() if need else ()
-            device = stack.enter_context(
-                lease(slots, self.workspace.state / "locks", timeout=PATIENCE, need=need)  # type: ignore[arg-type]
-            )
+            devices: tuple[Device, ...] = ()
+            if count := step.device_count(self.settings):
+                locks = self.workspace.state / "locks"
+                devices = stack.enter_context(lease_together(available(), locks, count=count, timeout=PATIENCE))
+            device = devices[0] if devices else None
             stack.enter_context(self.tracking.system_metrics(run_id))
             metrics = self.tracking.metrics(run_id)
             with measure(device) as usage:
-                outcome = step.load()(self._context(device, metrics.add), *([item] if item else []))
+                outcome = step.load()(self._context(devices, metrics.add), *([item] if item else []))
             metrics.flush()
             self._record(run_id, outcome, device)
             self.tracking.log_metrics(
                 run_id, {"seconds": usage.seconds, "peak_memory_mib": usage.peak_memory_bytes / 2**20}
             )
-        where = f" on {device.name}" if device else ""
+        where = f" on {f'{len(devices)} x ' if len(devices) > 1 else ''}{device.name}" if device else ""
         return (
             f"{full_name}: {outcome.line} ({usage.seconds:.1f} s{where},"
             f" peak memory {usage.peak_memory_bytes / 2**20:.0f} MiB)"
@@ -107,11 +107,12 @@ class Run:
                 f"params.yaml was edited during this run ({'; '.join(edited)}); what is finished is kept. Run again"
             )
 
-    def _context(self, device: Device | None, add: Any) -> Context:
+    def _context(self, devices: tuple[Device, ...], add: Any) -> Context:
         return Context(
             workspace=self.workspace,
             settings=self.settings,
-            device=device,
+            device=devices[0] if devices else None,
+            beside=devices[1:],
             metrics=lambda values, number: add(values, step=number),
             progress=self.bars.show,
             code=self.versioning.cells_digest,

@@ -24,7 +24,7 @@ def pool() -> Executor:
     """The process's pool of workers. They are started from a clean server process, so that no thread is forked."""
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(
-        max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=_begin, initargs=(os.getpid(),)
+        max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=begin, initargs=(os.getpid(),)
     )
 
 
@@ -74,8 +74,8 @@ def _import_cells() -> None:
     import headstart.cells.run  # noqa: F401  (torch comes with it, which takes seconds)
 
 
-def _begin(parent: int) -> None:
-    """A worker ignores Ctrl-C, which its parent handles, and dies with its parent."""
+def begin(parent: int) -> None:
+    """What a worker does first: it ignores Ctrl-C, which its parent handles, and dies with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     _die_with(parent)

@@ -40,6 +40,11 @@ class Workspace:
         return self.state / "cells"
 
     @property
+    def compiled(self) -> Path:
+        """torch.compile's cache, so that a later run need not compile again."""
+        return self.state / "compiled"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 

@@ -139,6 +139,11 @@ class Peer:
     def frozen(self, spec: Spec) -> Figures:
         return self._transfer(spec, FIXED, self.tune_rate)
 
+    def cell(self, spec: Spec) -> Figures:
+        """One cell of a sweep: the first labels of each class, and nothing or the body fixed."""
+        fixed, rate = {"probe": (BODY, self.probe_rate), "full": ((), self.tune_rate)}[spec.ways[0]]
+        return self._transfer(spec, fixed, rate, most=spec.labels[0] * CLASSES)
+
     def extract(self, spec: Spec, net: nn.Module) -> Figures:
         """The images are in memory, as tensors, before the clock starts. net: gives features."""
         net.eval()
@@ -164,12 +169,12 @@ class Peer:
         batch = 1e3 * taken.cpu / len(batches.dataset)
         return {"batch": batch, **singly(one, files_below(spec.test, spec.singles))}
 
-    def _transfer(self, spec: Spec, fixed: tuple[str, ...], rate: float) -> Figures:
+    def _transfer(self, spec: Spec, fixed: tuple[str, ...], rate: float, most: int = 0) -> Figures:
         begin(spec)
         with timed() as taken:
             net = self.from_w(spec)
             self.hold(net, fixed)
-            batches = self.load(spec.train, spec, training=True, augment=True)
+            batches = self.load(spec.train, spec, training=True, augment=True, most=most)
             self.fit(net, batches, rate=rate, epochs=spec.epochs, fixed=fixed)
         return {"job": taken.cpu, "accuracy": accuracy(net, self.load(spec.test, spec, training=False, augment=False))}
 

@@ -45,12 +45,20 @@ def pretrain(spec: Spec) -> Figures:
 
 def probe(spec: Spec) -> Figures:
     """The body frozen."""
-    return _transfer(spec, lambda net: [params(net[0]), params(net[1])])
+    return _transfer(spec, _body_and_head)
 
 
 def frozen(spec: Spec) -> Figures:
     """The stem and the first two of the four stages frozen."""
     return _transfer(spec, lambda net: [params(net[0][:LAYER3]), params(net[0][LAYER3:]) + params(net[1])])
+
+
+def cell(spec: Spec) -> Figures:
+    """One cell of a sweep: the first labels of each class, and nothing or the body frozen."""
+    files = files_below(spec.train, spec.labels[0] * CLASSES)
+    if spec.ways[0] == "probe":
+        return _transfer(spec, _body_and_head, files=files)
+    return _transfer(spec, params, frozen_groups=0, files=files)
 
 
 def predict(spec: Spec) -> Figures:
@@ -64,12 +72,16 @@ def predict(spec: Spec) -> Figures:
     return {"batch": 1e3 * taken.cpu / len(files), **figures}
 
 
-def _transfer(spec: Spec, splitter) -> Figures:
+def _body_and_head(net: nn.Module) -> list:
+    return [params(net[0]), params(net[1])]
+
+
+def _transfer(spec: Spec, splitter, *, frozen_groups: int = 1, files: list[Path] | None = None) -> Figures:
     begin(spec)
     with timed() as taken:
-        loaders = _loaders(get_image_files(spec.train), spec, augment=True)
+        loaders = _loaders(files or get_image_files(spec.train), spec, augment=True)
         learner = _learner(_with_head(spec), loaders, splitter=splitter)
-        learner.freeze_to(1)
+        learner.freeze_to(frozen_groups)
         with learner.no_bar(), learner.no_logging():
             learner.fit_one_cycle(spec.epochs, RATE)
     files = get_image_files(spec.test)
@@ -102,4 +114,4 @@ def _learner(net: nn.Module, loaders: ImageDataLoaders, **options) -> Learner:
 
 
 if __name__ == "__main__":
-    main({"ingest": ingest, "pretrain": pretrain, "probe": probe, "frozen": frozen, "predict": predict})
+    main({"ingest": ingest, "pretrain": pretrain, "probe": probe, "frozen": frozen, "predict": predict, "cell": cell})

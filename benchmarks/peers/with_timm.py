@@ -68,4 +68,4 @@ def predict(spec: Spec) -> Figures:
 
 if __name__ == "__main__":
     main({"ingest": PEER.ingest, "pretrain": PEER.pretrain, "probe": PEER.probe, "frozen": PEER.frozen,
-          "extraction": extraction, "predict": predict})  # fmt: skip
+          "extraction": extraction, "predict": predict, "cell": PEER.cell})  # fmt: skip

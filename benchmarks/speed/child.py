@@ -24,6 +24,7 @@ class Spec:
     data: where the images lie. prepared: what Headstart made of the source before the bench. weights: W as torchvision
     names its tensors; mean, std: its normalisation. target: empty where the job has none. seed: of training images,
     initial head, order and augmentation. images, singles, epochs: how much there is to do. scratch: an empty folder.
+    ways, seeds, labels: of a sweep's cells, ways by the bench's names and labels a class; a peer is given one cell.
     """
 
     data: str
@@ -39,6 +40,9 @@ class Spec:
     epochs: int = 0
     batch: int = 32
     side: int = 64
+    ways: tuple[str, ...] = ()
+    seeds: int = 0
+    labels: tuple[int, ...] = ()
 
     @property
     def source(self) -> Path:
@@ -86,7 +90,7 @@ def main(jobs: dict[str, Callable[[Spec], Figures]]) -> None:
     """`python -m <side> JOB SPEC.json OUT.json`."""
     job, given, out = sys.argv[1:]
     fields = json.loads(Path(given).read_text())
-    spec = Spec(**(fields | {"mean": tuple(fields["mean"]), "std": tuple(fields["std"])}))
+    spec = Spec(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
     figures = jobs[job](spec)
     Path(out).write_text(json.dumps(figures | _peak()))
 

@@ -10,7 +10,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.speed.arithmetic import non_inferior, ratios, reached
-from benchmarks.speed.jobs import HELP_TO_REACH, MEASURES, OURS, SHARE_TO_REACH, Extent, Measure
+from benchmarks.speed.jobs import ABSOLUTES, MEASURES, OURS, Extent, Measure
 from benchmarks.speed.runs import Run, Sides
 
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "fastai", "scikit-learn", "pillow", "numpy")
@@ -56,17 +56,17 @@ def _rows(measure: Measure, runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "runs": {name: len(own) for name, own in values.items()},
                 "ratios": to_peers,
                 "reached": reached(to_peers, measure.reach) if measure.reach else None,
-                "accuracy": _accuracies(here),
+                "accuracy": _accuracies(here, measure.accuracy),
             }
         )
     return found
 
 
-def _accuracies(runs: Sequence[Run]) -> dict[str, Any]:
+def _accuracies(runs: Sequence[Run], figure: str) -> dict[str, Any]:
     """Mean over seeds of each contender; of a peer also whether ours is no lower."""
     by_seed = {
-        name: {run.repeat: run.figures["accuracy"] for run in runs if run.contender == name} for name in _names(runs)
-        if any("accuracy" in run.figures for run in runs)
+        name: {run.repeat: run.figures[figure] for run in runs if run.contender == name} for name in _names(runs)
+        if any(figure in run.figures for run in runs)
     }  # fmt: skip
     return {
         name: {"mean": mean(own.values()), "seeds": len(own)}
@@ -95,25 +95,19 @@ def _place(run: Run) -> tuple[str, str, str]:
 
 
 def _absolute(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What is to be reached by itself, beside no peer."""
-    wanted = (
-        (
-            "pretrain",
-            "share",
-            "pretraining: share of the rate of a 1,024 x 1,024 sgemm, at least",
-            SHARE_TO_REACH,
-            True,
-        ),
-        ("extraction", "share", "feature extraction: the same share", None, True),
-        ("start", "job", "CPU seconds of `headstart --help`, at most", HELP_TO_REACH, False),
-    )
+    """What is to be reached by itself, beside no peer: medians."""
     found = []
-    for job, figure, title, limit, is_least in wanted:
-        values = [run.figures[figure] for run in runs if run.job == job and run.contender == OURS]
+    for own in ABSOLUTES:
+        values = [
+            run.figures[own.figure]
+            for run in runs
+            if run.job == own.job and own.figure in run.figures and run.contender == OURS
+        ]
         if values:
             value = median(values)
-            met = None if limit is None else (value >= limit) is is_least or value == limit
-            found.append({"title": title, "value": value, "limit": limit, "reached": met})
+            met = (own.least is None or value >= own.least) and (own.most is None or value <= own.most)
+            asked = own.least is not None or own.most is not None
+            found.append(asdict(own) | {"value": value, "reached": met if asked else None})
     return found
 
 

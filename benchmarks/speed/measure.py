@@ -11,9 +11,7 @@ from typing import Any
 from benchmarks.speed.child import PEAK, Spec
 
 ROOT = Path(__file__).parents[2]
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,21 @@ def run_side(python: Path, module: str, job: str, spec: Spec) -> Measured:
     return Measured(measured.cpu, measured.wall, figures.pop(PEAK, measured.peak_mb), figures)
 
 
-def run_command(command: list[str], log: Path) -> Measured:
-    """Runs any command on one thread and without network, its output in a file.
+def run_command(command: list[str], log: Path, *, root: Path | None = None, threads: int | None = 1) -> Measured:
+    """Runs any command without network, its output in a file.
+
+    root: the folder that it runs in and whose code it is, this project by default. threads: of arithmetic; None leaves
+    them to the command.
 
     Raises:
         RuntimeError: it ended with an error; its last lines are given.
     """
-    environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    root = root or ROOT
+    limits = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    environment = os.environ | limits | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     with log.open("w") as file:
         begun = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.speed.child import Figures, Spec, files_below, main, singly, timed
+from benchmarks.speed.sweep import sweep
 from headstart.backbones.network import build
 from headstart.cells.grid import Places, budget_jobs
 from headstart.cells.job import ALL_ROWS, REFIT, Job
@@ -42,7 +43,9 @@ SGEMM = 1024  # side of the square matrices that the machine's rate is measured 
 WEIGHTS = "weights"  # folder of W as torchvision names its tensors, in what is prepared
 
 
-def settings_of(side: int, *, epochs: int = 1, steps: int = 4) -> Settings:
+def settings_of(
+    side: int, *, epochs: int = 1, steps: int = 4, seeds: int = 1, labels: tuple[int, ...] = (2,)
+) -> Settings:
     """The project's defaults but for what the bench fixes for all contenders."""
     return validate(
         {
@@ -50,7 +53,7 @@ def settings_of(side: int, *, epochs: int = 1, steps: int = 4) -> Settings:
             "data": {"image_size": side, "channels": 3, "smallest_test": 1000},
             "pretrain": {"epochs": epochs},
             "extract": {"views": VIEWS},
-            "finetune": {"validation_fraction": HELD_OUT},
+            "finetune": {"validation_fraction": HELD_OUT, "seeds": seeds, "label_budget": max(labels)},
             "strategies": {"frozen_blocks": {"fixed_blocks": FIXED_BLOCKS, "steps": steps}},
         },
         where="the bench",
@@ -268,4 +271,5 @@ def _sgemm() -> float:
 
 if __name__ == "__main__":
     main({"prepare": prepare, "ingest": ingest, "pretrain": pretrain, "probe": probe, "frozen": frozen,
-          "extraction": extraction, "predict": predict})  # fmt: skip
+          "extraction": extraction, "predict": predict,
+          "sweep": lambda spec: sweep(spec, settings_of(spec.side, seeds=spec.seeds, labels=spec.labels))})  # fmt: skip

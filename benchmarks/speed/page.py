@@ -87,12 +87,18 @@ def absolute(document: dict[str, Any]) -> str:
         [
             row["title"],
             f"{row['value']:.2f}",
-            "-" if row["limit"] is None else f"{row['limit']:g}",
+            _limit(row),
             _met(row["reached"]),
         ]
         for row in document["absolute"]
     ]
     return _table(("what", "found", "to reach", "reached"), rows)
+
+
+def _limit(row: dict[str, Any]) -> str:
+    if row["least"] is not None:
+        return f"at least {row['least']:g}"
+    return "-" if row["most"] is None else f"at most {row['most']:g}"
 
 
 def processes(document: dict[str, Any]) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.speed.child import Spec
 from benchmarks.speed.data import DONE, write_data
-from benchmarks.speed.jobs import OURS, SHORT, STARTS, Extent, Job
+from benchmarks.speed.jobs import OURS, RARELY, SHORT, STARTS, Extent, Job
 from benchmarks.speed.measure import Measured, run_command, run_side
+from benchmarks.speed.pipeline import run_pipeline
 
 OUR_SIDE = "benchmarks.speed.ours"
 DATA, PREPARED, SCRATCH, RUNS = "data", "prepared", "scratch", "runs.jsonl"
@@ -93,8 +95,10 @@ def run_all(
 def _order(extent: Extent) -> Iterator[tuple[Job, int, str, str]]:
     """(job, round, target, contender)."""
     for job in extent.jobs:
-        for repeat, target in product(range(extent.repeats), job.targets):
-            yield from ((job, repeat, target, contender) for contender in (OURS, *job.peers))
+        for repeat, target in product(range(min(extent.repeats, job.rounds)), job.targets):
+            for contender in (OURS, *job.peers):
+                if repeat < RARELY.get(contender, extent.repeats):
+                    yield job, repeat, target, contender
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -107,13 +111,34 @@ def read_runs(folder: Path) -> list[Run]:
 def _run(folder: Path, spec: Spec, sides: Sides, job: Job, target: str, contender: str, repeat: int) -> Measured:
     own = replace(
         _fresh(spec, folder), seed=repeat, target=target, images=job.images, singles=job.singles, epochs=job.epochs,
-        batch=job.batch,
+        batch=job.batch, ways=job.ways, seeds=job.seeds, labels=job.labels,
     )  # fmt: skip
     if job.name == "start":
         found = run_command([str(sides.of(contender)), *STARTS[contender]], Path(own.scratch, "log.txt"))
         return Measured(found.cpu, found.wall, found.peak_mb, {"job": found.cpu})
+    if job.name == "pipeline":
+        return run_pipeline(sides.ours, Path(own.scratch))
     module = OUR_SIDE if contender == OURS else f"benchmarks.peers.with_{contender}"
+    if job.ways and contender != OURS:
+        return _cells(sides.of(contender), module, own)
     return run_side(sides.of(contender), module, job.name, own)
+
+
+def _cells(python: Path, module: str, spec: Spec) -> Measured:
+    """A sweep as a peer's user runs it: a process a cell, one after the other; their CPU seconds are added up."""
+    done = [
+        (way, run_side(python, module, "cell", replace(spec, ways=(way,), seed=seed, labels=(labels,))))
+        for way, seed, labels in product(spec.ways, range(spec.seeds), spec.labels)
+    ]
+    linear = [own for way, own in done if way == "probe"]
+    figures = {
+        "job": sum(own.cpu for _, own in done),
+        "linear": sum(own.cpu for own in linear),
+        "accuracy": mean(own.figures["accuracy"] for _, own in done),
+        "linear_accuracy": mean(own.figures["accuracy"] for own in linear),
+    }
+    wall, peak = sum(own.wall for _, own in done), max(own.peak_mb for _, own in done)
+    return Measured(figures["job"], wall, peak, figures)
 
 
 def _fresh(spec: Spec, folder: Path) -> Spec:

@@ -34,6 +34,7 @@ class Job:
     altered: what is different from the strategy's own recipe, for the words alone; empty where nothing is.
     unseen: classes whose labels it does without.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
+    devices: processes that train it together; more than one only where it is trained by gradients.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
     """
@@ -63,6 +64,7 @@ class Job:
     views: int = 0
     altered: str = ""
     unseen: tuple[str, ...] = ()
+    devices: int = 1
 
     @property
     def entrant(self) -> str:
@@ -82,6 +84,7 @@ class Job:
                 "inputs": self.inputs,
                 "snapshots": self.snapshots,
                 **({"unseen": sorted(self.unseen)} if self.unseen else {}),
+                **({"devices": self.devices} if self.devices > 1 else {}),
             }
         )
 

@@ -28,14 +28,20 @@ def is_finished(job: Job) -> bool:
 def run_cell(job: Job, accelerator: Accelerator) -> dict[str, Any]:
     """Fits a cell unless it is finished, and returns its summary . On a CPU, in a worker process."""
     if not is_finished(job):
-        accelerator.start()
-        start = time.perf_counter()
-        cell = Cell(job, accelerator)
-        fitted: Fitted = STRATEGIES.get(job.strategy).load()(cell)
+        fit_cell(job, accelerator)
+    return read_summary(job)
+
+
+def fit_cell(job: Job, accelerator: Accelerator) -> None:
+    """Fits a cell and publishes it. Processes that train together all call it; the first one publishes."""
+    accelerator.start()
+    start = time.perf_counter()
+    cell = Cell(job, accelerator)
+    fitted: Fitted = STRATEGIES.get(job.strategy).load()(cell)
+    if accelerator.leads:
         _publish(job, cell, fitted, seconds=time.perf_counter() - start)
         for leftover in job.directory.parent.glob(f"{job.key}.rate-*"):
             shutil.rmtree(leftover)
-    return read_summary(job)
 
 
 def read_summary(job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from headstart.backbones.network import Network
 from headstart.cells.cell import Cell, Fitted, Snapshot
 from headstart.strategies.settings import TuneRecipe
 from headstart.training.accelerator import seed_of
-from headstart.training.checkpoint import Checkpoints
+from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import forward_flops, training_flops
 from headstart.training.loop import Plan, Term, predict, train
 from headstart.training.rows import Normalisation, Rows
@@ -183,22 +183,24 @@ def _trial(
         objective=cell.objective,
         term=term(network) if term else None,
     )
-    return _read_trial(cell, rate, network, state.records, plan)
+    return _read_trial(cell, rate, network, state, plan)
 
 
 def _predict(cell: Cell, network: Network, rows: Rows, boundary: int) -> Tensor:
     return predict(network, rows, boundary=boundary, accelerator=cell.accelerator, objective=cell.objective)
 
 
-def _read_trial(cell: Cell, rate: float, network: Network, records: dict[str, Tensor], plan: Plan) -> _Trial:
+def _read_trial(cell: Cell, rate: float, network: Network, state: State, plan: Plan) -> _Trial:
     snapshots = []
     history: list[tuple[int, str, str, float]] = []
     kind = cell.objective.kind
     for step in plan.marks:
-        test, validation, mean_loss = (records[f"{step:08d}.{name}"] for name in ("test", "validation", "loss"))
+        test, validation, mean_loss = (state.records[f"{step:08d}.{name}"] for name in ("test", "validation", "loss"))
         score = cell.objective.score(validation, cell.validation_labels)
         snapshots.append(Snapshot(step / plan.steps, test, validation))
         history += [(step, "train", "loss", float(mean_loss)), (step, "validation", kind.metric, kind.value(score))]
+    if state.pieces > 1:
+        history.append((plan.steps, "train", "pieces", state.pieces))
     return _Trial(
         plan=plan,
         rate=rate,

@@ -21,6 +21,7 @@ EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 LARGEST = 64_000_000  # pixels; beyond it an image is set aside before its pixels are read
 DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
+ALL = slice(None)  # rows of a batch
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,22 @@ def fit(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:
     return np.asarray(square, dtype=np.uint8).reshape(size, size, channels)
 
 
-def augment(images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+def augment(
+    images: "torch.Tensor", generator: "torch.Generator", *, of: int | None = None, part: slice = ALL
+) -> "torch.Tensor":
     """Small random affine changes, another for each image: up to 12 degrees, 12% in scale and shear, 9% in shift.
 
-    images: (batch, channels, height, width), any float scale; edges are repeated outwards.
+    images: (batch, channels, height, width), any float scale; edges are repeated outwards. of, part: they are that part
+    of a batch of so many, whose changes are drawn together.
     """
     import torch
     from torch.nn.functional import grid_sample
 
-    batch = images.shape[0]
+    batch = images.shape[0] if of is None else of
     angle, stretch, shear, right, down = (
         (torch.rand(5, batch, generator=generator, device=generator.device) * 2 - 1)
         * torch.tensor([[math.radians(12)], [0.12], [0.12], [0.18], [0.18]])
-    ).to(images.device)
+    )[:, part].to(images.device)
     cosine, sine = torch.cos(angle) / (1 + stretch), torch.sin(angle) / (1 + stretch)
     matrix = torch.stack(
         [torch.stack([cosine, shear - sine, right], 1), torch.stack([sine, cosine, down], 1)], 1

@@ -23,11 +23,15 @@ EVERY = 20.0  # seconds of work that a kill may cost
 
 @dataclass
 class State:
-    """Where a training stands: steps done, the losses so far, and what was recorded on the way."""
+    """Where a training stands: steps done, the losses so far, and what was recorded on the way.
+
+    pieces: that a step's rows are split into to fit into memory.
+    """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
     records: dict[str, Tensor] = field(default_factory=dict)
+    pieces: int = 1
 
 
 class Checkpoints:
@@ -53,7 +57,8 @@ class Checkpoints:
             tensors |= {f"optimizer.{key}": value.contiguous() for key, value in _flatten(optimizer).items()}
             tensors |= {f"records.{key}": value.contiguous() for key, value in state.records.items()}
             save_file(tensors, draft / "state.safetensors")
-            write_json(draft / "meta.json", {"step": state.step, "losses": state.losses})
+            meta = {"step": state.step, "losses": state.losses}
+            write_json(draft / "meta.json", meta | ({"pieces": state.pieces} if state.pieces > 1 else {}))
         for old in self._newest_first()[KEPT:]:
             shutil.rmtree(old)
         self._last = time.monotonic()
@@ -71,7 +76,7 @@ class Checkpoints:
             if beside is not None:
                 beside.load_state_dict(_under("beside.", tensors))
             _unflatten(optimizer, _under("optimizer.", tensors))
-            return State(meta["step"], meta["losses"], _under("records.", tensors))
+            return State(meta["step"], meta["losses"], _under("records.", tensors), meta.get("pieces", 1))
         return State()
 
     def clear(self) -> None:

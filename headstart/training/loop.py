@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn, optim
 
 from headstart.backbones.network import Network
-from headstart.errors import HeadstartError
 from headstart.objectives.classification import Classification
 from headstart.objectives.objective import SourceObjective
-from headstart.training.accelerator import Accelerator, generator, seed_of
+from headstart.training.accelerator import Accelerator, generator
 from headstart.training.checkpoint import Checkpoints, State
-from headstart.training.rows import Rows
+from headstart.training.placed import placed
+from headstart.training.rows import ImageRows, Rows
 from headstart.training.schedule import one_cycle
+from headstart.training.step import Step, run_in_memory
 
 PREDICT_BATCH = 256
 CLASSES = Classification(())  # loss and probabilities do not ask for the classes' names
@@ -56,7 +57,10 @@ class Term(Protocol):
     def module(self) -> nn.Module: ...
 
     def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
-        """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim)."""
+        """A scalar. features: what the last block makes of the step's labelled rows, (rows, feature_dim).
+
+        Of several processes each is given all of the step's rows and computes all of it.
+        """
         ...
 
 
@@ -83,32 +87,35 @@ def train(
     rows: as many as labels (rows, ...), which are the objective's targets. term: is added to the objective's loss.
     order: the rows of each step, where an epoch is no permutation of all of them (stream.py).
     observe(step, mean loss since the last mark) may return tensors to record.
-    The same seed, rows and threads give the same bytes, however often it was interrupted.
+    The same seed, rows, threads and number of processes give the same bytes, however often it was interrupted; of
+    several processes all call it with the same arguments, and all come to the same weights.
 
     Raises:
         HeadstartError: the loss is not finite; no step is taken and no checkpoint written with it.
+        SettingsError: see the accelerator's `share` and `together`.
     """
     accelerator.prepare(network)
     beside = accelerator.prepare(term.module) if term else nn.Module()
     optimizer = _optimizer(network, beside, plan)
     state = checkpoints.restore(network, optimizer, beside)
+    accelerator.agree(state.step)
+    network.train()
+    together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
+    images = rows.nbytes if isinstance(rows, ImageRows) else 0
+    policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0)
+    if policy.on_device and isinstance(rows, ImageRows):
+        rows = placed(rows, accelerator.device, resident=policy.resident)
+    run = accelerator.compiled(network.run, policy)
+    state.pieces = max(state.pieces, accelerator.pieces)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
         batch = order(state.step) if order else _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
-        accelerator.seed(seed_of(seed, "step", state.step))  # for dropout, where a network has it
         network.train()
         beside.train()
-        inputs = accelerator.place(rows.batch(batch, generator(seed, "augment", state.step)))
         targets = labels[batch.to(labels.device)]
-        optimizer.zero_grad()
-        features = _features(network, inputs, plan, state.step)
-        loss = objective.loss(network.head(features), targets)
-        if term:
-            loss = loss + term.loss(network, features, targets, state.step)
-        value = float(accelerator.reduce(loss.detach()))
-        _check_finite(value, step=state.step, plan=plan)
-        accelerator.backward(loss)
+        step = Step(network, rows, batch, targets, plan, state.step, seed, accelerator, policy, run)
+        value = run_in_memory(step, together, objective, term, state, optimizer)
         optimizer.step()
         state.step += 1
         state.losses.append(value)
@@ -116,7 +123,7 @@ def train(
             since = max((mark for mark in plan.marks if mark < state.step), default=0)
             recent = state.losses[since:]
             state.records |= observe(state.step, sum(recent) / len(recent))
-        if checkpoints.due() and state.step < plan.steps:
+        if accelerator.leads and checkpoints.due() and state.step < plan.steps:
             checkpoints.save(state, network, optimizer, beside)
     return state
 
@@ -130,11 +137,20 @@ def predict(
         return objective.predict(torch.zeros(0, network.head.out_features))
     accelerator.prepare(network)
     network.eval()
-    parts = [
-        objective.predict(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
-        for part in torch.split(torch.arange(len(rows)), PREDICT_BATCH)
-    ]
-    return torch.cat(parts)
+    size = PREDICT_BATCH
+    while True:
+        try:
+            return torch.cat(
+                [
+                    objective.predict(network.from_boundary(accelerator.place(rows.plain(part)), boundary)).cpu()
+                    for part in torch.split(torch.arange(len(rows)), size)
+                ]
+            )
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        size //= 2
+        accelerator.free()
 
 
 def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
@@ -148,16 +164,6 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
 def _permutation(count: int, seed: int, epoch: int) -> Tensor:
     """An epoch's; kept, for its steps would draw it again: a millisecond each at 100,000 rows."""
     return torch.randperm(count, generator=generator(seed, "order", epoch))
-
-
-def _features(network: Network, inputs: Tensor, plan: Plan, step: int) -> Tensor:
-    """What the last block makes of inputs at the plan's boundary; blocks that are not trained yet are as they were."""
-    frozen = plan.frozen(step, len(network.blocks))
-    for block in network.blocks[plan.boundary : frozen]:
-        block.eval()
-    with torch.no_grad():
-        inputs = network.run(inputs, plan.boundary, frozen)
-    return network.run(inputs, frozen, len(network.blocks))
 
 
 def _optimizer(network: Network, beside: nn.Module, plan: Plan) -> optim.Optimizer:
@@ -185,11 +191,3 @@ def _set_rates(optimizer: optim.Optimizer, plan: Plan, step: int) -> None:
     share = one_cycle(step, steps=plan.steps, warmup=plan.warmup)
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate * group["scale"] * share
-
-
-def _check_finite(value: float, *, step: int, plan: Plan) -> None:
-    if value != value or value in (float("inf"), float("-inf")):
-        raise HeadstartError(
-            f"the loss became {value} at step {step + 1} of {plan.steps}; lower the learning rate "
-            f"(it peaks at {plan.learning_rate:g}) or look for broken inputs with `headstart run --plan`"
-        )

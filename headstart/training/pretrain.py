@@ -1,5 +1,6 @@
 """Pretraining: a source becomes W, the weights that every transfer starts from."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,17 +17,17 @@ from headstart.datasets.splits import split_test
 from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
-from headstart.training.checkpoint import Checkpoints
+from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops
 from headstart.training.loop import NextRows, Plan, predict, train
-from headstart.training.order import make_windows
+from headstart.training.order import Windows, make_windows
 from headstart.training.rows import ImageRows, Images, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 from headstart.training.weights import WeightsCard, write_weights
 
 Log = Callable[[int, int, float, float], None]
-Tell = Callable[[str], None]
+logger = logging.getLogger("headstart")
 
 
 def pretrain(
@@ -39,12 +40,11 @@ def pretrain(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     log: Log,
-    tell: Tell = lambda line: None,
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
-    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch.
-    tell: is told once how the rows are read.
+    log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
+    processes that train together the first one publishes and logs.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
@@ -65,10 +65,14 @@ def pretrain(
         predictions = predict(network, held, accelerator=accelerator, objective=objective)
         score = objective.kind.value(objective.score(predictions, held_labels))
         epoch = plan.marks.index(step) + 1
-        log(epoch, settings.epochs, mean_loss, score)
+        if accelerator.leads:
+            log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
-    with _reading(pack, training, plan, settings, seed_of(seed, "pretrain"), tell) as (images, places, order):
+    windows = _windows(pack, training, plan, settings, seed_of(seed, "pretrain"))
+    if accelerator.leads:
+        logger.info("pretrain: %s", _in_words(pack, training, settings, windows))
+    with _reading(pack, training, windows) as (images, places, order):
         state = train(
             network,
             ImageRows(images, normalisation, settings.augment, places),
@@ -82,31 +86,43 @@ def pretrain(
             order=order,
         )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
+    if not accelerator.leads:
+        return card
     with publishing(directory) as draft:
         write_weights(draft, card, network.state_dict())
-        _history(state.records, objective.kind.metric).to_csv(draft / "history.csv", index=False)
+        _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
 
 
+def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int) -> Windows | None:
+    """The order of rows that are too many for memory; None for the loop's own."""
+    each, memory = pack.images.row_bytes, settings.memory_gb * 1e9
+    if len(training) * each <= memory:
+        return None
+    return make_windows(len(training), row_bytes=each, batch=plan.batch_size, memory=memory, seed=seed)
+
+
+def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows | None) -> str:
+    each = pack.images.row_bytes
+    size = f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
+    if order is None:
+        return f"{size}: all rows are shuffled each epoch"
+    return (
+        f"{size}: they are read in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among "
+        f"{order.blocks} of them at a time"
+    )
+
+
 @contextmanager
 def _reading(
-    pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int, tell: Tell
+    pack: Pack, training: np.ndarray, windows: Windows | None
 ) -> Iterator[tuple[Images, np.ndarray | None, NextRows | None]]:
-    """Images, which of them are trained on (None: all) and in which order (None: the loop's own)."""
-    images, memory = pack.images, settings.memory_gb * 1e9
-    size = len(training) * images.row_bytes
-    whose = f"{size / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
-    if size <= memory:
-        tell(f"{whose}: all rows are shuffled each epoch")
-        yield images, training, None
+    """Images, which of them are trained on (None: all), and in which order (None: the loop's own)."""
+    if windows is None:
+        yield pack.images, training, None
         return
-    order = make_windows(len(training), row_bytes=images.row_bytes, batch=plan.batch_size, memory=memory, seed=seed)
-    tell(
-        f"{whose}: they are read in blocks of {order.block * images.row_bytes / 1e6:.2g} MB in a random order, and "
-        f"shuffled among {order.blocks} of them at a time"
-    )
-    with streaming(images, training, order) as stream:
+    with streaming(pack.images, training, windows) as stream:
         yield stream, None, stream.at
 
 
@@ -157,12 +173,13 @@ def _plan(count: int, settings: PretrainSettings) -> Plan:
     )
 
 
-def _history(records: dict[str, Tensor], metric: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (int(epoch), split, name, float(value))
-            for epoch, pair in sorted(records.items())
-            for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
-        ],
-        columns=["epoch", "split", "metric", "value"],
-    )
+def _history(state: State, metric: str) -> pd.DataFrame:
+    """With a last row `pieces` where steps were done in pieces, for lack of memory."""
+    rows = [
+        (int(epoch), split, name, float(value))
+        for epoch, pair in sorted(state.records.items())
+        for value, (split, name) in zip(pair, (("train", "loss"), ("validation", metric)), strict=True)
+    ]
+    if state.pieces > 1:
+        rows.append((rows[-1][0], "train", "pieces", float(state.pieces)))
+    return pd.DataFrame(rows, columns=["epoch", "split", "metric", "value"])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.modalities.image import augment
+from headstart.modalities.image import ALL, augment
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        """Inputs of training rows, with whatever is random about them drawn from `draw`."""
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        """Inputs of training rows, with whatever is random about them drawn from `draw`.
+
+        part: of these rows, which are wanted; what is drawn for them is what it would be with the others.
+        """
         ...
 
     def plain(self, rows: Tensor) -> Tensor:
@@ -45,6 +48,9 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,22 @@ class ImageRows:
     def __len__(self) -> int:
         return len(self.images) if self.places is None else len(self.places)
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        images = self.plain(rows)
-        return augment(images, draw) if self.augmented else images
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        images = self.plain(rows[part])
+        return augment(images, draw, of=len(rows), part=part) if self.augmented else images
 
     def plain(self, rows: Tensor) -> Tensor:
+        return self.normalisation.apply(self.pixels(rows))
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """Images of rows, uint8, as they are stored."""
         wanted = rows.numpy() if self.places is None else self.places[rows.numpy()]
-        return self.normalisation.apply(torch.from_numpy(np.ascontiguousarray(self.images[wanted])))
+        return torch.from_numpy(np.ascontiguousarray(self.images[wanted]))
+
+    @property
+    def nbytes(self) -> int:
+        """Of all its images."""
+        return self.images.nbytes // max(1, len(self.images)) * len(self)
 
 
 @dataclass(frozen=True)
@@ -81,9 +96,9 @@ class ActivationRows:
     def __len__(self) -> int:
         return len(self.activations)
 
-    def batch(self, rows: Tensor, draw: torch.Generator) -> Tensor:
-        view = torch.randint(self.views.shape[1], (len(rows),), generator=draw)
-        return torch.from_numpy(np.ascontiguousarray(self.views[rows.numpy(), view.numpy()]))
+    def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
+        view = torch.randint(self.views.shape[1], (len(rows),), generator=draw)[part]
+        return torch.from_numpy(np.ascontiguousarray(self.views[rows[part].numpy(), view.numpy()]))
 
     def plain(self, rows: Tensor) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self.activations[rows.numpy()]))

@@ -21,7 +21,7 @@ STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What no result depends on: tables and settings (their values are params), and how a step is told where it is. Neither
 # these nor what they import has to be declared.
 EXEMPT = re.compile(
-    r".*\.(table|settings)|headstart\.(errors|registry|knobs|settings)|tasks\.(step|devices|workspace|workers|progress)"
+    r".*\.(table|settings)|headstart\.(errors|registry|knobs|settings)|tasks\.(step|devices|workspace|workers|ranks|progress)"
 )
 CODE = ("headstart/", "tasks/")
 

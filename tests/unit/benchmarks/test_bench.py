@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from benchmarks.speed.arithmetic import non_inferior, ratios, reached
 from benchmarks.speed.child import Spec, files_below, singly, timed
 from benchmarks.speed.data import STYLES, TARGETS, Sizes, class_name, render, write_data
 from benchmarks.speed.document import document
-from benchmarks.speed.jobs import BEST, MEASURES, OURS, QUICK, STARTS, WHOLE
+from benchmarks.speed.jobs import ABSOLUTES, BEST, MEASURES, OURS, QUICK, STARTS, WHOLE
 from benchmarks.speed.measure import Measured, run_command, run_side
-from benchmarks.speed.page import COMMAND, page, summary
+from benchmarks.speed.page import COMMAND, absolute, page, summary
 from benchmarks.speed.picture import draw
+from benchmarks.speed.pipeline import read_steps
 from benchmarks.speed.runs import Run, Sides, read_runs, run_all
 
 SIDES = Sides(Path(sys.executable), Path(sys.executable))
@@ -158,7 +160,7 @@ def test_every_contender_has_its_side_and_its_start():
     for extent in (WHOLE, QUICK):
         for job in extent.jobs:
             assert all((PEERS / f"with_{peer}.py").is_file() and peer in STARTS for peer in job.peers)
-    assert {measure.job for measure in MEASURES} == {job.name for job in WHOLE.jobs}
+    assert {own.job for own in (*MEASURES, *ABSOLUTES)} == {job.name for job in WHOLE.jobs}
 
 
 def test_the_peers_side_knows_nothing_of_headstart():
@@ -227,6 +229,63 @@ def test_a_stopped_bench_goes_on_and_long_processes_run_once(tmp_path, monkeypat
     assert go(1) == []
     assert go(2) == [(target, OURS, 1) for target in TARGETS]
     assert len(read_runs(tmp_path)) == 6
+
+
+def test_a_peers_sweep_is_a_process_a_cell_and_ours_is_one(tmp_path, monkeypatch):
+    asked = []
+
+    def side(python, module, job, spec):
+        asked.append((module.rpartition(".")[2], job, spec.ways, spec.seed, spec.labels))
+        right = 0.5 if spec.ways == ("probe",) else 1.0
+        return Measured(10.0 * spec.labels[0], 1.0, float(spec.labels[0]), {"accuracy": right, "linear_accuracy": 0})
+
+    monkeypatch.setattr(runs, "run_side", side)
+    extent = replace(WHOLE, jobs=tuple(job for job in WHOLE.jobs if job.name == "sweep"))
+    spec = Spec("", "", "", (), (), "", seed=0)
+    ours, timm = run_all(tmp_path, spec, extent, SIDES, jobs=("sweep",), contenders=(OURS, "timm"))
+    assert asked[0] == ("ours", "sweep", ("probe", "full"), 0, (10, 40))
+    assert asked[1:] == [
+        ("with_timm", "cell", (way,), seed, (labels,))
+        for way, seed, labels in product(("probe", "full"), (0, 1), (10, 40))
+    ]
+    assert timm.figures == {"job": 2000.0, "linear": 1000.0, "accuracy": 0.75, "linear_accuracy": 0.5}
+    assert (timm.cpu, timm.wall, timm.peak_mb) == (2000.0, 8.0, 40.0)
+
+
+def test_the_linear_part_of_a_sweep_has_its_own_accuracy():
+    def sweep(contender: str, seconds: float, accuracy: float) -> Run:
+        figures = {"job": seconds, "linear": seconds / 2, "accuracy": accuracy, "linear_accuracy": accuracy / 2}
+        return Run("sweep", "digits", contender, 0, seconds, seconds, 1.0, figures)
+
+    whole, linear = document([sweep(OURS, 10.0, 0.9), sweep("timm", 30.0, 0.8)], WHOLE, SIDES)["measures"]
+    assert (whole["medians"][OURS], whole["accuracy"]["timm"]["mean"]) == (10.0, 0.8)
+    assert (linear["medians"][OURS], linear["accuracy"]["timm"]["mean"]) == (5.0, 0.4)
+
+
+LOG = """
+23:59:50  source digits: 100 images
+23:59:58  ingest_target: 1,797 rows (2.0 s, peak memory 300 MiB)
+00:00:03  pretrain@mnist5k: W: resnet8 on mnist5k (4.5 s on AMD x2, peak memory 300 MiB)
+00:00:04  rank: mnist5k is the only source (0.5 s, peak memory 300 MiB)
+verdict: helped
+"""
+
+
+def test_steps_are_read_from_a_runs_log_past_midnight_too():
+    ends, seconds = read_steps(LOG.strip().splitlines())
+    assert seconds == [2.0, 4.5, 0.5]
+    assert [end - ends[0] for end in ends] == [0, 5, 6]
+    with pytest.raises(RuntimeError, match="0 steps were found"):
+        read_steps(["nothing changed since the last run"])
+
+
+def test_what_stands_beside_no_peer_is_held_to_its_limit():
+    def one(figure: str, value: float) -> Run:
+        return Run("pipeline", "", OURS, 0, 1.0, 1.0, 1.0, {figure: value})
+
+    rows = document([one("nothing", 2.0), one("outside", 30.0)], WHOLE, SIDES)["absolute"]
+    assert [(row["figure"], row["reached"]) for row in rows] == [("nothing", True), ("outside", False)]
+    assert "| seconds of a run that has nothing to do | 2.00 | at most 3 | yes |" in absolute({"absolute": rows})
 
 
 def test_the_picture_is_drawn(tmp_path):

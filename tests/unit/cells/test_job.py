@@ -39,6 +39,7 @@ MATTERS = {
     "snapshots": False,
     "fold": 0,
     "unseen": ("cat",),
+    "devices": 2,
 }
 DOES_NOT = {
     "variant": "half_steps",

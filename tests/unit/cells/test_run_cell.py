@@ -10,7 +10,7 @@ import pytest
 
 from headstart.cells import tuning
 from headstart.cells.cell import Cell
-from headstart.cells.run import is_finished, read_summary, run_cell
+from headstart.cells.run import fit_cell, is_finished, read_summary, run_cell
 from headstart.errors import DataError
 from headstart.strategies.settings import FullRecipe, TuneRecipe
 from headstart.training.accelerator import Accelerator
@@ -212,3 +212,24 @@ def test_a_cell_draws_its_labels_by_its_seed_and_the_runs(domain):
         for change in (("seed", 0), ("seed", 1), ("run_seed", 1))
     }
     assert len(set(rows.values())) == 3
+
+
+class Second(Accelerator):
+    """It has the whole batch, and is not the first of the processes."""
+
+    leads = False
+
+
+def test_of_several_processes_the_first_one_publishes(domain, tmp_path):
+    job = domain.job("full", cells=str(tmp_path))
+    fit_cell(job, Second())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_are_a_row_of_the_history(domain, tmp_path):
+    job = domain.job("full", cells=str(tmp_path))
+    run_cell(job, Accelerator(pieces=2))
+    history = pd.read_csv(job.directory / "history.csv")
+    assert history.to_numpy().tolist()[-1] == [8, "train", "pieces", 2.0]
+    run_cell(replace(job, seed=1), Accelerator())
+    assert "pieces" not in set(pd.read_csv(replace(job, seed=1).directory / "history.csv")["metric"])

@@ -1,6 +1,7 @@
 """What a run would refuse after ingest is refused by its plan: by packs that are up to date, else by the files."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import part_pictures
@@ -10,6 +11,7 @@ from flows.cli import run_command
 from flows.plan import check_foreseen
 from headstart.errors import DataError, SettingsError
 from headstart.settings import validate, write_default
+from tasks.devices import Device
 from tasks.workspace import Workspace
 
 STALE = ("ingest_target", "ingest_source@shapes")
@@ -45,6 +47,26 @@ TAKEN = [
 def test_by_packs_or_by_files_it_is_refused(domain, given, error, words, steps):
     with pytest.raises(error, match=words):
         check_foreseen(Workspace(domain.root), settings(*given), steps)
+
+
+@pytest.mark.parametrize(
+    ("devices", "backbone", "words"),
+    [
+        (2, "resnet8", "devices is 2, and the backbone has BatchNorm"),
+        (3, "convnext_tiny", "devices is 3, but this machine has 2 CPU cores; set it to 2 or less"),
+        (2, "convnext_tiny", None),
+        (1, "resnet8", None),
+    ],
+)
+def test_several_devices_are_refused_where_a_network_cannot_be_shared_out(
+    domain, monkeypatch, devices, backbone, words
+):
+    monkeypatch.setattr("flows.plan.available", lambda: (Device("cpu", 0, "Some CPU"),))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    asked = settings("shapes", "sketches").model_copy(update={"devices": devices, "backbone": backbone})
+    refused = pytest.raises(SettingsError, match=words) if words else nullcontext()
+    with refused:
+        check_foreseen(Workspace(domain.root), asked, ())
 
 
 @pytest.mark.parametrize("steps", [(), STALE])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import BusyError
+from headstart.errors import BusyError, SettingsError
 from tasks import devices
-from tasks.devices import Device, describe, lease, measure
+from tasks.devices import Device, describe, lease, lease_together, measure
 
 ROOT = Path(__file__).parents[3]
 SLOTS = [Device("cuda", index, f"Fake {index}", 8_000_000_000) for index in range(3)]
@@ -39,6 +39,18 @@ for _ in range(3):
         begun = time.monotonic_ns()
         time.sleep(0.1)
         spans.append((device.index, begun, time.monotonic_ns()))
+print(json.dumps(spans))
+"""
+TOGETHER = """
+from tasks.devices import lease_together
+print("ready", flush=True)
+sys.stdin.readline()
+spans = []
+for _ in range(3):
+    with lease_together(slots, directory, count=2, timeout=60) as held:
+        begun = time.monotonic_ns()
+        time.sleep(0.05)
+        spans += [(device.index, begun, time.monotonic_ns()) for device in held]
 print(json.dumps(spans))
 """
 HOLD_WITH_FORK = """
@@ -86,6 +98,58 @@ def test_six_workers_on_three_slots_never_share_one(tmp_path):
         own = sorted((begun, ended) for slot, begun, ended in spans if slot == index)
         assert own, f"slot {index} was never used"
         assert all(ended <= begun for (_, ended), (begun, _) in zip(own, own[1:], strict=False))
+
+
+def test_some_that_want_two_each_get_both_or_neither_and_all_have_their_turn(tmp_path):
+    """Of three slots, with others that want one each; were one held while waiting for a second, all could wait."""
+    workers = [spawn(TOGETHER, tmp_path, 3) for _ in range(3)] + [spawn(WORK, tmp_path, 3)]
+    for worker in workers:
+        worker.stdout.readline()
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    spans = [json.loads(worker.communicate(timeout=90)[0]) for worker in workers]
+    assert [len(own) for own in spans] == [6, 6, 6, 3]
+    for own in spans[:3]:
+        assert all(first[0] != second[0] for first, second in zip(own[::2], own[1::2], strict=True))
+    for index in range(3):
+        held = sorted((begun, ended) for own in spans for slot, begun, ended in own if slot == index)
+        assert all(ended <= begun for (_, ended), (begun, _) in zip(held, held[1:], strict=False))
+
+
+def test_none_is_held_while_two_are_not_free(tmp_path):
+    with lease(SLOTS, tmp_path, timeout=0) as first, lease(SLOTS, tmp_path, timeout=0):
+        with pytest.raises(BusyError, match="2 devices did not come free together within 0.3 s") as caught:  # noqa: SIM117
+            with lease_together(SLOTS, tmp_path, count=2, timeout=0.3):
+                pass
+        assert f"{first.torch_name} is held by" in str(caught.value)
+        with lease(SLOTS, tmp_path, timeout=0) as third:
+            assert third.index == 2
+    with lease_together(SLOTS, tmp_path, count=3, timeout=0) as held:
+        assert held == tuple(SLOTS)
+        assert all(f"pid {os.getpid()}" in row.held_by for row in describe(SLOTS, tmp_path))
+    assert [row.held_by for row in describe(SLOTS, tmp_path)] == [None, None, None]
+
+
+def test_on_a_cpu_its_one_slot_is_for_all_processes_of_a_training(tmp_path):
+    cpu = Device("cpu", 0, "Some CPU")
+    with lease_together([cpu], tmp_path, count=2, timeout=0) as held:
+        assert held == (cpu, cpu)
+        with pytest.raises(BusyError), lease([cpu], tmp_path, timeout=0):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("slots", "count", "said"),
+    [
+        (SLOTS, 4, r"devices is 4, but this machine has 3 devices \(cuda\); set it to 3 or less"),
+        ([Device("mps", 0, "Apple")], 2, r"this machine has 1 device \(mps\); set it to 1 or less"),
+        ([Device("cpu", 0, "Some CPU")], 1000, r"devices is 1000, but this machine has \d+ CPU cores?; set it to"),
+    ],
+)
+def test_more_devices_than_there_are_are_refused_at_once(tmp_path, slots, count, said):
+    with pytest.raises(SettingsError, match=said), lease_together(slots, tmp_path, count=count, timeout=60):
+        pass
 
 
 def test_threads_of_one_process_do_not_share_a_slot(tmp_path):

@@ -1,9 +1,12 @@
 """Where tensors live, and random numbers as functions of a key."""
 
+import pytest
 import torch
 from torch import nn
 
-from headstart.training.accelerator import Accelerator, generator, seed_of
+from headstart.errors import SettingsError
+from headstart.training.accelerator import Accelerator, generator, has_batch_norm, seed_of
+from headstart.training.together import Alone
 
 
 def test_a_seed_is_a_pure_function_of_its_key():
@@ -39,10 +42,35 @@ def test_networks_and_batches_share_a_layout_and_vectors_have_none():
     assert accelerator.place(torch.rand(2, 4)).shape == (2, 4)
 
 
-def test_one_process_reduces_to_itself():
+def test_one_process_has_the_whole_batch_and_wraps_nothing():
     accelerator = Accelerator()
-    assert (accelerator.rank, accelerator.world) == (0, 1)
-    assert accelerator.reduce(torch.tensor(2.5)).item() == 2.5
+    assert (accelerator.rank, accelerator.world, accelerator.leads) == (0, 1, True)
+    assert accelerator.share(5) == slice(0, 5)
+    features = torch.rand(5, 2)
+    assert accelerator.gather(features, 5) is features
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    assert isinstance(accelerator.together(network, network), Alone)
+    assert isinstance(network[1], nn.BatchNorm1d)
+
+
+@pytest.mark.parametrize(("count", "world"), [(5, 2), (6, 3), (7, 3), (3, 3), (64, 4)])
+def test_shares_are_all_rows_once_in_the_order_of_the_ranks(count, world):
+    rows = list(range(count))
+    shares = [rows[Accelerator(rank=rank, world=world).share(count)] for rank in range(world)]
+    assert sum(shares, []) == rows
+    assert {len(share) for share in shares} <= {count // world, count // world + 1}
+
+
+def test_fewer_rows_than_processes_are_refused():
+    with pytest.raises(SettingsError, match="a step has 2 rows, but devices is 3.* set devices to 2 or less"):
+        Accelerator(world=3).share(2)
+
+
+def test_batch_norm_over_several_processes_is_refused_on_a_cpu_before_anything_is_joined():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    with pytest.raises(SettingsError, match="devices is 2, and the backbone has BatchNorm.* not on cpu: set devices"):
+        Accelerator(world=2).together(network, network)
+    assert not has_batch_norm(network.eval())
 
 
 def test_a_seeded_cpu_draws_what_torch_itself_would():
@@ -53,3 +81,19 @@ def test_a_seeded_cpu_draws_what_torch_itself_would():
     assert torch.equal(torch.rand(3), expected)
     Accelerator("cuda:0").seed(7)  # needs no such device: torch seeds those that come later too
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_batch_norm_over_several_cuda_devices_is_one_of_the_whole_batch(monkeypatch):
+    """Its parameters and its names stay, so that optimizer and checkpoints know it; fixed BatchNorm stays as it is."""
+    from headstart.training import accelerator as module
+
+    monkeypatch.setattr(module, "Several", lambda trained: trained)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    weight, names = network[1].weight, list(network.state_dict())
+    Accelerator("cuda:0", world=2).together(network, network)
+    assert isinstance(network[1], nn.SyncBatchNorm)
+    assert network[1].weight is weight
+    assert list(network.state_dict()) == names
+    fixed = nn.Sequential(nn.BatchNorm2d(2)).eval()
+    Accelerator("cuda:0", world=2).together(fixed, fixed)
+    assert type(fixed[0]) is nn.BatchNorm2d

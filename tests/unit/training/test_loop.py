@@ -32,9 +32,9 @@ class Recorder:
     def __len__(self) -> int:
         return COUNT
 
-    def batch(self, rows, draw):
+    def batch(self, rows, draw, part=slice(None)):
         self.asked.append(rows.tolist())
-        found = self.rows.batch(rows, draw).clone()
+        found = self.rows.batch(rows, draw, part).clone()
         if len(self.asked) in self.broken:
             found[0, 0, 0, 0] = float("nan")
         return found
@@ -215,8 +215,8 @@ def test_augmentation_is_drawn_anew_each_step():
 
     @dataclass
     class Keep(Recorder):
-        def batch(self, rows, draw):
-            seen.append(super().batch(torch.zeros_like(rows), draw))
+        def batch(self, rows, draw, part=slice(None)):
+            seen.append(super().batch(torch.zeros_like(rows), draw, part))
             return seen[-1]
 
     fit(network(), Keep(rows=images()), batch_size=10, steps=3, marks=())

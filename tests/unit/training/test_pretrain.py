@@ -25,14 +25,14 @@ class Killed(Exception):
     pass
 
 
-def run(source: Pack, directory, *, checkpoints=None, log=None, seed=0, **changes):
+def run(source: Pack, directory, *, checkpoints=None, log=None, seed=0, accelerator=None, **changes):
     return pretrain(
         source,
         directory,
         backbone="resnet8",
         settings=SETTINGS.model_copy(update=changes),
         seed=seed,
-        accelerator=Accelerator(),
+        accelerator=accelerator or Accelerator(),
         checkpoints=checkpoints or Checkpoints(directory.with_name("checkpoints")),
         log=log or (lambda *_: None),
     )
@@ -150,3 +150,30 @@ def test_w_starts_from_the_seed_alone(source, tmp_path):
         digests.append((tmp_path / "weights" / "weights.safetensors").read_bytes())
         shutil.rmtree(tmp_path / "weights")
     assert digests[0] == digests[1]
+
+
+class Second(Accelerator):
+    """It has the whole batch, and is not the first of the processes."""
+
+    leads = False
+
+
+def test_of_several_processes_the_first_one_publishes_and_logs(source, whole, tmp_path):
+    """The others only come to the same."""
+    card = run(
+        source,
+        tmp_path / "weights",
+        accelerator=Second(),
+        checkpoints=Checkpoints(tmp_path / "checkpoints", every=0.0),
+        log=lambda *said: pytest.fail("it logged"),
+    )
+    assert card == whole[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_are_a_row_of_the_history(source, whole, tmp_path):
+    run(source, tmp_path / "weights", accelerator=Accelerator(pieces=2))
+    plain, history = (pd.read_csv(folder / "history.csv") for folder in (whole[0], tmp_path / "weights"))
+    assert "pieces" not in set(plain["metric"])
+    assert history.to_numpy().tolist()[-1] == [2, "train", "pieces", 2.0]
+    assert len(history) == len(plain) + 1

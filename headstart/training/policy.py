@@ -1,0 +1,84 @@
+"""What a device is good for: precision, compiling, where images lie. A pure function of what it says of itself.
+
+The CPU trains as it always did: float32, nothing compiled, images prepared where they are.
+"""
+
+from dataclasses import dataclass, field
+
+BFLOAT16 = (8, 0)  # compute capability from which CUDA has bfloat16 and TF32 in hardware (Ampere)
+COMPILE_STEPS = 2000  # from which compiling, about a minute, is earned back
+RESIDENT = 1 / 4  # of a device's free memory that a pack may take up; the rest is for activations
+
+
+@dataclass(frozen=True)
+class Properties:
+    """A device. kind: "cuda", "mps" or "cpu". capability: of CUDA. free_bytes: of its own memory, 0 where not known."""
+
+    kind: str
+    name: str = ""
+    capability: tuple[int, int] = (0, 0)
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a training uses its device.
+
+    autocast: the type that blocks are run in, "" for float32; weights, heads and losses are float32 always. tf32:
+    whether float32 products are rounded to TF32. compiler: torch.compile's backend, "" where nothing is compiled.
+    on_device: images go there as bytes, and are normalised and augmented there. resident: all of them at once,
+    beforehand. shrinks: whether a step that does not fit into memory is done in pieces.
+    """
+
+    autocast: str = ""
+    tf32: bool = False
+    compiler: str = ""
+    on_device: bool = False
+    resident: bool = False
+    shrinks: bool = False
+    device: Properties = field(default=Properties("cpu"), compare=False)
+
+    def __str__(self) -> str:
+        """In words, for the log: "bfloat16 over float32 weights, TF32, images kept on the device, not compiled"."""
+        precision = f"{self.autocast} over float32 weights" if self.autocast else "float32"
+        images = "images kept on the device" if self.resident else "images sent to the device as bytes"
+        return ", ".join(
+            [
+                precision,
+                *(["TF32 products"] if self.tf32 else []),
+                images if self.on_device else "images prepared on the CPU",
+                f"compiled ({self.compiler})" if self.compiler else "not compiled",
+            ]
+        )
+
+
+def policy_of(device: Properties, *, steps: int, image_bytes: int, processes: int = 1, thaws: bool = False) -> Policy:
+    """The policy for a training.
+
+    steps: its length. image_bytes: of all its images, 0 where it has none. thaws: whether it runs another part of the
+    network from time to time, each of which would be compiled. float16 would need its losses scaled, so a device that
+    has no bfloat16 (a T4) trains in float32; so does MPS, for which torch's bfloat16 was not measured here.
+    """
+    if device.kind != "cuda":
+        return Policy(device=device)
+    modern = device.capability >= BFLOAT16
+    return Policy(
+        autocast="bfloat16" if modern else "",
+        tf32=modern,
+        compiler="inductor" if modern and steps >= COMPILE_STEPS and processes == 1 and not thaws else "",
+        on_device=image_bytes > 0,
+        resident=0 < image_bytes <= device.free_bytes * RESIDENT,
+        shrinks=True,
+        device=device,
+    )
+
+
+def properties_of(device: str) -> Properties:
+    """What torch says of a device: "cpu", "mps" or "cuda:<number>"."""
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind != "cuda":
+        return Properties(kind)
+    free, _ = torch.cuda.mem_get_info(device)
+    return Properties(kind, torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device), free)
