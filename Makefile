@@ -7,7 +7,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick bench-gpu recipes source-rows attributes docs ui lock clean
+.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu recipes source-rows attributes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fa
 
 bench-quick: $(STAMP) $(PEERS_STAMP) ## a small version of it, which writes no results (under five minutes)
 	@$(BIN)/python -m benchmarks --quick --fresh
+
+bench-scale: $(STAMP) ## how time and memory grow with images, classes, size, labels and strategies (about 15 minutes)
+	@$(BIN)/python -m benchmarks.scale
 
 # The peers never touch the product's own packages.
 $(PEERS_STAMP): benchmarks/peers/requirements.txt

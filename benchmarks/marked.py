@@ -1,4 +1,6 @@
-"""A part of a page that a command makes, between two markers."""
+"""A part of a page that a command makes, between two markers; and tables."""
+
+from collections.abc import Iterable
 
 
 def begin(command: str) -> str:
@@ -22,3 +24,9 @@ def with_part(page: str, command: str, part: str) -> str:
     if not first or not last:
         raise ValueError(f"the page lacks {begin(command)} or {end(command)}")
     return f"{before}{first}\n\n{part}\n\n{last}{after}"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    head = list(head)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])

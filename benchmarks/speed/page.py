@@ -24,6 +24,7 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
         "## By itself\n\n" + absolute(document),
         "## Whole processes\n\nImports, data and scoring included; medians. Peak memory is no less than the bench's "
         "own (some 190 MB), as Linux counts it.\n\n" + processes(document),
+        "How time and memory grow with the work is in [scale.md](scale.md).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

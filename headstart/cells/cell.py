@@ -20,10 +20,10 @@ from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, TEST, UNLABELLED, Pack
 from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
-from headstart.storage.publish import verify
+from headstart.storage.publish import verify_once
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import block_flops
-from headstart.training.rows import Normalisation
+from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.weights import WeightsCard, read_card, read_network
 
 
@@ -67,7 +67,6 @@ class Cell:
     def __init__(self, job: Job, accelerator: Accelerator):
         self.job = job
         self.accelerator = accelerator
-        self._verified: set[Path] = set()
         self.pack = Pack(Path(job.pack))
         objective = objective_of(self.pack.card)
         pool, self.test_rows = self._pool_and_test()
@@ -130,6 +129,10 @@ class Cell:
         """Images (rows, channels, height, width) uint8."""
         return self.pack.images[rows]
 
+    def image_rows(self, rows: NDArray[np.intp], normalisation: Normalisation, *, augmented: bool = True) -> ImageRows:
+        """The same as a training's or a prediction's inputs, read when they are asked for."""
+        return ImageRows(self.pack.images, normalisation, augmented, rows)
+
     def new_network(self) -> Network:
         """The job's backbone with fresh weights and a head for the target."""
         return build(self.job.backbone, channels=self.pack.card.channels, classes=self.objective.outputs)
@@ -170,12 +173,10 @@ class Cell:
     def features(self, name: str, *, of: str = "target") -> NDArray[np.float32]:
         """A file of features/, memory-mapped: POOLED, BOUNDARY (rows of the pack) or VIEWS (pool rows).
 
-        The folder is held to its manifest once a cell: the views alone may be gigabytes.
+        The folder is held to its manifest when it is first read: the views alone may be gigabytes.
         """
         directory = Path(self.job.features if of == "target" else self.job.source_features)
-        if directory not in self._verified:
-            verify(directory)
-            self._verified.add(directory)
+        verify_once(directory)
         return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
 
     @cached_property

@@ -32,7 +32,7 @@ class SourceRows:
         places = _some(pack.rows(POOL), recipe.source_rows, seed=seed_of(cell.job.run_seed, "source", cell.job.seed))
         self._objective = source_objective_of(cell.source_card)
         self._targets = self._objective.targets(pack, places)
-        self._rows = ImageRows(pack.images[places], cell.source_card.normalisation, recipe.augment)
+        self._rows = ImageRows(pack.images, cell.source_card.normalisation, recipe.augment, places)
         self._accelerator, self._recipe, self._align = cell.accelerator, recipe, align
         self._seed = seed_of(cell.job.run_seed, "train", cell.job.seed)
 
@@ -57,7 +57,7 @@ class Unlabelled:
 
     def __init__(self, cell: Cell):
         self.module = nn.Module()
-        self._rows = ImageRows(cell.images(cell.unlabelled_rows), cell.source_card.normalisation)
+        self._rows = cell.image_rows(cell.unlabelled_rows, cell.source_card.normalisation)
         self._objective, self._accelerator, self._recipe = cell.objective, cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "unlabelled", cell.job.seed)
 

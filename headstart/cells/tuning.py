@@ -14,7 +14,7 @@ from headstart.training.accelerator import seed_of
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import forward_flops, training_flops
 from headstart.training.loop import Plan, Term, predict, train
-from headstart.training.rows import ImageRows, Normalisation, Rows
+from headstart.training.rows import Normalisation, Rows
 
 SNAPSHOTS = (0.25, 0.5, 0.75)  # shares of the training at which the test rows are predicted, besides its end
 
@@ -31,9 +31,9 @@ class Inputs:
 def image_inputs(cell: Cell, normalisation: Normalisation) -> Inputs:
     """The cell's images under a normalisation, for a network that is trained from its first block on."""
     return Inputs(
-        train=ImageRows(cell.images(cell.train_rows), normalisation, cell.recipe.augment),
-        validation=ImageRows(cell.images(cell.validation_rows), normalisation),
-        test=ImageRows(cell.images(cell.test_rows), normalisation),
+        train=cell.image_rows(cell.train_rows, normalisation, augmented=cell.recipe.augment),
+        validation=cell.image_rows(cell.validation_rows, normalisation),
+        test=cell.image_rows(cell.test_rows, normalisation),
     )
 
 

@@ -17,6 +17,7 @@ from headstart.objectives.objective import Objective
 from headstart.training.flops import forward_flops
 
 Score = Callable[[Tensor], Tensor]
+BLOCK = 16_384  # rows of the source that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ def centre_of_source(cell: Cell) -> Tensor:
 
     Where W came without source rows there is nothing to centre on: zero, which is L2N of the same paper.
     """
-    rows = source_vectors(cell)
-    return rows.mean(0) if len(rows) else torch.zeros(rows.shape[1], dtype=rows.dtype)
+    vectors = cell.features(POOLED, of="source")
+    total = torch.zeros(vectors.shape[1], dtype=torch.float64)
+    for start in range(0, len(vectors), BLOCK):
+        total += torch.from_numpy(np.array(vectors[start : start + BLOCK])).double().sum(0)
+    return total / max(1, len(vectors))
 
 
 def centred(vectors: Tensor, centre: Tensor) -> Tensor:

@@ -120,5 +120,6 @@ def _publish(
         folds=folds,
         attributes=rows.codes[examples["row"].to_numpy()] if rows.attributes else None,
         signatures=signatures.table if signatures else None,
+        shard_gb=settings.shard_gb,
     )
     return card

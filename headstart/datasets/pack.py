@@ -1,6 +1,7 @@
 """The pack: a dataset decoded once and ready to train from. The one class that touches a pack's files.
 
 packs/<dataset>/        examples.parquet, images.npy, card.json, rejected.csv, manifest.json
+                        images in several files where they are large: see stored.py
                         folds.npy too, where cross-validation takes the place of a test set
                         attributes.npy too, of a source whose rows have attributes in place of classes or values
                         signatures.npy too, of a target whose classes are described
@@ -8,7 +9,8 @@ packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which ev
 """
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.datasets.stored import Stored, write_shards
 from headstart.errors import DataError, IntegrityError
-from headstart.storage.publish import digest, publishing, read_manifest, verify, write_json
+from headstart.storage.publish import digest, publishing, read_manifest, verify, verify_once, write_json
 
 CARD = "card.json"
 FOLDS = "folds.npy"
@@ -31,6 +34,7 @@ SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 UNLABELLED = "unlabelled"  # rows without a label
 BLOCK = 256  # rows that are moved at a time
+IMAGES = "images"
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Images(Protocol):
 
 
 class Pack:
-    """A published pack, opened for reading; arrays are memory-mapped."""
+    """A published pack, opened for reading; what grows with its rows is read when it is asked for."""
 
     def __init__(self, directory: Path):
         """Opens packs/<dataset>.
@@ -143,7 +147,7 @@ class Pack:
         Raises:
             IntegrityError: it was not published whole, or a file is not what its manifest says.
         """
-        verify(directory)
+        verify_once(directory)
         self.directory = directory
 
     @cached_property
@@ -160,9 +164,9 @@ class Pack:
         return pd.read_parquet(self.directory / "examples.parquet")
 
     @cached_property
-    def images(self) -> NDArray[np.uint8]:
-        """(rows, channels, height, width) uint8, memory-mapped, in the order of `examples`."""
-        return np.load(self.directory / "images.npy", mmap_mode="r")  # type: ignore[no-any-return]
+    def images(self) -> Stored:
+        """(rows, channels, height, width) uint8, read from disk row by row, in the order of `examples`."""
+        return Stored([self.directory / name for name in _files(self.directory)])
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Positions of a split's rows."""
@@ -252,12 +256,13 @@ def write_pack(
     folds: NDArray[np.int8] | None = None,
     attributes: NDArray[np.float64] | None = None,
     signatures: NDArray[np.float64] | None = None,
+    shard_gb: float = math.inf,
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
     examples: id, path, label or value, split, group, with all labels. images: (rows, channels, height, width).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
-    signatures: (classes, columns).
+    signatures: (classes, columns). shard_gb: pixels that a file of images holds at most, in 10^9 bytes.
     """
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
@@ -269,21 +274,18 @@ def write_pack(
     with publishing(directory) as draft:
         blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
-        _save_images(draft / "images.npy", images)
+        shards = _save_images(draft, images, most=shard_gb * 1e9)
         rejected.to_csv(draft / "rejected.csv", index=False)
         for name, array in ((FOLDS, folds), (ATTRIBUTES, attributes), (SIGNATURES, signatures)):
             if array is not None:
                 np.save(draft / name, array)
-        write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, images)})
+        write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, images, shards)})
 
 
-def _save_images(path: Path, images: Images) -> None:
-    """As np.save would write (rows, channels, height, width), block by block."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, images.shape[0], BLOCK):
-            file.write(np.ascontiguousarray(images[start : start + BLOCK]).data)
+def _save_images(folder: Path, images: Images, *, most: float) -> list[tuple[str, int]]:
+    """As they are, block by block; (file, rows) of each."""
+    blocks = (images[start : start + BLOCK] for start in range(0, images.shape[0], BLOCK))
+    return write_shards(folder, IMAGES, blocks, shape=images.shape, most=most)
 
 
 def pack_digest(directory: Path) -> str:
@@ -291,20 +293,22 @@ def pack_digest(directory: Path) -> str:
     return digest(read_manifest(directory))
 
 
-def _declaration(card: Card, images: Images) -> dict[str, Any]:
+def _declaration(card: Card, images: Images, shards: Sequence[tuple[str, int]]) -> dict[str, Any]:
     """The card's machine-readable part: arrays and target columns, as any modality declares its own."""
+    where: dict[str, Any] = {"file": shards[0][0]}
+    if len(shards) > 1:
+        where = {"shards": [{"file": file, "rows": count} for file, count in shards]}
     return {
         "modality": "image",
-        "arrays": [
-            {
-                "name": "images",
-                "file": "images.npy",
-                "dtype": "uint8",
-                "shape": list(images.shape),
-            }
-        ],
+        "arrays": [{"name": IMAGES, **where, "dtype": "uint8", "shape": list(images.shape)}],
         "targets": _targets(card),
     }
+
+
+def _files(directory: Path) -> list[str]:
+    """Files of the images, in the order of their rows."""
+    declared = json.loads((directory / CARD).read_text())["arrays"][0]
+    return [shard["file"] for shard in declared["shards"]] if "shards" in declared else [declared["file"]]
 
 
 def _targets(card: Card) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Decodes the files of a dataset, chunk by chunk: rows with their digests, and the files that are set aside."""
 
+import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,8 @@ def _read(
     good: list[int] = []
     content: list[str] = []
     facts = []
-    files = [str(folder / name) for name in listing.paths]
-    for row, item in enumerate(_decoded(files, work, settings=settings, workers=workers, progress=progress)):
+    decoded = _decoded(folder, listing.paths, work, settings=settings, workers=workers, progress=progress)
+    for row, item in enumerate(decoded):
         if item.reason:
             rejected.append((listing.paths[row], item.reason))
             continue
@@ -141,7 +142,8 @@ def _column(values: list[str | None] | list[str]) -> "pd.Series[str]":
 
 
 def _decoded(
-    files: list[str],
+    folder: Path,
+    names: Sequence[str],
     work: Callable[[Chunk], list[Decoded]],
     *,
     settings: DataSettings,
@@ -149,14 +151,18 @@ def _decoded(
     progress: Progress,
 ) -> Iterator[Decoded]:
     chunks = (
-        Chunk(tuple(files[start : start + CHUNK]), settings.image_size, settings.channels)
-        for start in range(0, len(files), CHUNK)
+        Chunk(
+            tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]),
+            settings.image_size,
+            settings.channels,
+        )
+        for start in range(0, len(names), CHUNK)
     )
     done = 0
     for part in _in_order(workers, work, chunks):
         yield from part
         done += len(part)
-        progress(done, len(files))
+        progress(done, len(names))
 
 
 def _in_order(workers: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:

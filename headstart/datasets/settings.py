@@ -93,6 +93,9 @@ class DataSettings(Knobs):
     max_rejected: float = Field(0.05, ge=0, le=1)
     """share of unreadable files and unusable table rows up to which ingest goes on"""
 
+    shard_gb: float = Field(2.0, gt=0)
+    """pixels that one file of a pack holds at most, in 10^9 bytes; a larger pack has several"""
+
     min_rows_per_class: int = Field(4, ge=2)
     """readable rows that each class must have"""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from headstart.backbones.network import Network
@@ -22,6 +21,7 @@ from headstart.features.files import BOUNDARY, POOLED, VIEWS
 from headstart.features.folded import folded
 from headstart.features.pooled import pooled
 from headstart.features.settings import ExtractSettings
+from headstart.storage.arrays import ArrayWriter
 from headstart.storage.publish import publishing, sha256
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator, generator
@@ -102,12 +102,11 @@ def write_pooled(
 ) -> None:
     """Pooled features of all rows as they are, (rows, d) float32; the network is in evaluation mode."""
     network = accelerator.prepare(folded(network))
-    vectors = []
-    for part in torch.split(torch.arange(len(rows)), POOLED_BATCH):
-        batch = accelerator.place(rows.plain(part))
-        vectors.append(pooled(network, batch, boundary=0, levels=levels).cpu().numpy())
-        advance(len(part))
-    np.save(path, np.concatenate(vectors))
+
+    def run(part: Tensor) -> np.ndarray:
+        return pooled(network, accelerator.place(rows.plain(part)), boundary=0, levels=levels).cpu().numpy()
+
+    _write(path, run, len(rows), POOLED_BATCH, advance=advance)
 
 
 @torch.inference_mode()
@@ -128,19 +127,33 @@ def write_boundary(
     def run(batch: Tensor) -> np.ndarray:
         return network.run(accelerator.place(batch), 0, boundary).cpu().contiguous().numpy()
 
-    shape = run(rows.plain(torch.arange(1))).shape[1:]
-    plain = open_memmap(draft / BOUNDARY, mode="w+", dtype=np.float32, shape=(len(rows), *shape))
-    for part in torch.split(torch.arange(len(rows)), BATCH):
-        plain[part.numpy()] = run(rows.plain(part))
-    plain.flush()
+    _write(draft / BOUNDARY, lambda part: run(rows.plain(part)), len(rows), BATCH)
     pool = torch.from_numpy(pack.rows(POOL))
-    file = open_memmap(draft / VIEWS, mode="w+", dtype=np.float32, shape=(len(pool), views, *shape))
-    for view in range(views):
-        for number, part in enumerate(torch.split(torch.arange(len(pool)), BATCH)):
-            batch = rows.batch(pool[part], generator(seed, "view", view, number))
-            file[part.numpy(), view] = run(batch)
+
+    def augmented(part: Tensor) -> np.ndarray:
+        number = int(part[0]) // BATCH
+        seen = [run(rows.batch(pool[part], generator(seed, "view", view, number))) for view in range(views)]
+        advance(len(part) * views)
+        return np.stack(seen, axis=1)
+
+    _write(draft / VIEWS, augmented, len(pool), BATCH)
+
+
+def _write(
+    path: Path,
+    run: Callable[[Tensor], np.ndarray],
+    rows: int,
+    batch: int,
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Writes what `run` makes of each batch of row numbers, one after the other: memory does not grow with the rows."""
+    parts = torch.split(torch.arange(rows), batch)
+    first = run(parts[0])
+    with ArrayWriter(path, (rows, *first.shape[1:]), first.dtype) as writer:
+        for part in parts:
+            writer.write(run(part) if writer.rows else first)
             advance(len(part))
-    file.flush()
 
 
 def reads_of(digests: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, dict[str, str]]]:

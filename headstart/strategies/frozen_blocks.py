@@ -14,7 +14,7 @@ from headstart.datasets.pack import POOL
 from headstart.features.files import BOUNDARY, VIEWS
 from headstart.training.accelerator import generator
 from headstart.training.flops import forward_flops
-from headstart.training.rows import ActivationRows, ImageRows
+from headstart.training.rows import ActivationRows
 
 BATCH = 256
 
@@ -53,7 +53,7 @@ def _computed(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> Activ
     if not len(rows):  # not every backbone takes an empty batch
         return ActivationRows(np.zeros((0, 1), np.float32), np.zeros((0, 1, 1), np.float32))
     network = cell.accelerator.prepare(cell.network_from_source()).eval()
-    images = ImageRows(cell.images(rows), cell.source_card.normalisation)
+    images = cell.image_rows(rows, cell.source_card.normalisation)
     parts = torch.split(torch.arange(len(rows)), BATCH)
 
     def run(batch: Tensor) -> np.ndarray:

@@ -14,7 +14,6 @@ from headstart.cells.cell import Cell, Fitted
 from headstart.cells.tuning import tune_from_source
 from headstart.training.accelerator import generator, seed_of
 from headstart.training.quiet import without_statistics
-from headstart.training.rows import ImageRows
 
 TURNS = 4
 
@@ -40,7 +39,7 @@ class Turned:
     def __init__(self, cell: Cell, width: int):
         self.module = nn.Linear(width, TURNS)
         normalisation = cell.source_card.normalisation
-        self._rows = ImageRows(cell.images(open_rows(cell)), normalisation, cell.recipe.augment)
+        self._rows = cell.image_rows(open_rows(cell), normalisation, augmented=cell.recipe.augment)
         self._accelerator, self._recipe = cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "turned", cell.job.seed)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -64,6 +65,7 @@ class Term(Protocol):
 
 
 Observe = Callable[[int, float], dict[str, Tensor]]
+NextRows = Callable[[int], Tensor]
 
 
 def train(
@@ -78,10 +80,12 @@ def train(
     observe: Observe,
     objective: SourceObjective = CLASSES,
     term: Term | None = None,
+    order: NextRows | None = None,
 ) -> State:
     """Trains `network` in place from boundary `plan.boundary` on, resuming where checkpoints stand.
 
     rows: as many as labels (rows, ...), which are the objective's targets. term: is added to the objective's loss.
+    order: the rows of each step, where an epoch is no permutation of all of them (stream.py).
     observe(step, mean loss since the last mark) may return tensors to record.
     The same seed, rows, threads and number of processes give the same bytes, however often it was interrupted; of
     several processes all call it with the same arguments, and all come to the same weights.
@@ -97,7 +101,7 @@ def train(
     accelerator.agree(state.step)
     network.train()
     together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
-    images = rows.images.nbytes if isinstance(rows, ImageRows) else 0
+    images = rows.nbytes if isinstance(rows, ImageRows) else 0
     policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0)
     if policy.on_device and isinstance(rows, ImageRows):
         rows = placed(rows, accelerator.device, resident=policy.resident)
@@ -105,7 +109,7 @@ def train(
     state.pieces = max(state.pieces, accelerator.pieces)
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
-        batch = _order(len(rows), step=state.step, plan=plan, seed=seed)
+        batch = order(state.step) if order else _order(len(rows), step=state.step, plan=plan, seed=seed)
         _set_rates(optimizer, plan, state.step)
         network.train()
         beside.train()
@@ -153,8 +157,13 @@ def _order(count: int, *, step: int, plan: Plan, seed: int) -> Tensor:
     """The rows of a step: each epoch is a permutation of its own; what does not fill a batch is left out of it."""
     size = min(plan.batch_size, count)
     epoch, place = divmod(step, count // size)
-    permutation = torch.randperm(count, generator=generator(seed, "order", epoch))
-    return permutation[place * size : (place + 1) * size]
+    return _permutation(count, seed, epoch)[place * size : (place + 1) * size]
+
+
+@lru_cache(maxsize=1)
+def _permutation(count: int, seed: int, epoch: int) -> Tensor:
+    """An epoch's; kept, for its steps would draw it again: a millisecond each at 100,000 rows."""
+    return torch.randperm(count, generator=generator(seed, "order", epoch))
 
 
 def _optimizer(network: Network, beside: nn.Module, plan: Plan) -> optim.Optimizer:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,7 +34,7 @@ class PlacedRows:
     def _pixels(self, rows: Tensor) -> Tensor:
         if self.resident is not None:
             return self.resident[rows.to(self.resident.device)]
-        pixels = torch.from_numpy(np.ascontiguousarray(self.rows.images[rows.numpy()]))
+        pixels = self.rows.pixels(rows)
         if self.device.startswith("cuda"):
             pixels = pixels.pin_memory()
         return pixels.to(self.device, non_blocking=True)
@@ -43,5 +42,5 @@ class PlacedRows:
 
 def placed(rows: ImageRows, device: str, *, resident: bool) -> PlacedRows:
     """resident: whether all images are sent to the device now."""
-    images = torch.from_numpy(np.ascontiguousarray(rows.images)).to(device) if resident else None
+    images = rows.pixels(torch.arange(len(rows))).to(device) if resident else None
     return PlacedRows(rows, device, images)

@@ -1,7 +1,8 @@
 """Pretraining: a source becomes W, the weights that every transfer starts from."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops
-from headstart.training.loop import Plan, predict, train
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.loop import NextRows, Plan, predict, train
+from headstart.training.order import make_windows
+from headstart.training.rows import ImageRows, Images, Normalisation
 from headstart.training.settings import PretrainSettings
+from headstart.training.stream import streaming
 from headstart.training.weights import WeightsCard, write_weights
 
 Log = Callable[[int, int, float, float], None]
+Tell = Callable[[str], None]
 
 
 def pretrain(
@@ -35,11 +39,12 @@ def pretrain(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     log: Log,
+    tell: Tell = lambda line: None,
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
     log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
-    processes that train together the first one publishes and logs.
+    processes that train together the first one publishes and logs. tell: is told once how the rows are read.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
@@ -50,7 +55,7 @@ def pretrain(
     training, validation = _hold_out(pack, objective, settings, seed)
     labels = objective.targets(pack, training)
     objective = objective.fitted(labels)
-    held = ImageRows(pack.images[validation], normalisation)
+    held = ImageRows(pack.images, normalisation, places=validation)
     held_labels = objective.targets(pack, validation)
     plan = _plan(len(training), settings)
     torch.manual_seed(seed_of(seed, "pretrain"))
@@ -64,17 +69,19 @@ def pretrain(
             log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
-    state = train(
-        network,
-        ImageRows(pack.images[training], normalisation, settings.augment),
-        labels,
-        plan=plan,
-        seed=seed_of(seed, "pretrain"),
-        accelerator=accelerator,
-        checkpoints=checkpoints,
-        observe=observe,
-        objective=objective,
-    )
+    with _reading(pack, training, plan, settings, seed_of(seed, "pretrain"), tell) as (images, places, order):
+        state = train(
+            network,
+            ImageRows(images, normalisation, settings.augment, places),
+            labels,
+            plan=plan,
+            seed=seed_of(seed, "pretrain"),
+            accelerator=accelerator,
+            checkpoints=checkpoints,
+            observe=observe,
+            objective=objective,
+            order=order,
+        )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
     if not accelerator.leads:
         return card
@@ -83,6 +90,27 @@ def pretrain(
         _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
     checkpoints.clear()
     return card
+
+
+@contextmanager
+def _reading(
+    pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int, tell: Tell
+) -> Iterator[tuple[Images, np.ndarray | None, NextRows | None]]:
+    """Images, which of them are trained on (None: all) and in which order (None: the loop's own)."""
+    images, memory = pack.images, settings.memory_gb * 1e9
+    size = len(training) * images.row_bytes
+    whose = f"{size / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
+    if size <= memory:
+        tell(f"{whose}: all rows are shuffled each epoch")
+        yield images, training, None
+        return
+    order = make_windows(len(training), row_bytes=images.row_bytes, batch=plan.batch_size, memory=memory, seed=seed)
+    tell(
+        f"{whose}: they are read in blocks of {order.block * images.row_bytes / 1e6:.2g} MB in a random order, and "
+        f"shuffled among {order.blocks} of them at a time"
+    )
+    with streaming(images, training, order) as stream:
+        yield stream, None, stream.at
 
 
 def _card(

@@ -1,7 +1,8 @@
 """What a training draws its batches from: images that are augmented anew, or activations computed once under W."""
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -42,23 +43,48 @@ class Rows(Protocol):
         ...
 
 
+class Images(Protocol):
+    """(rows, channels, height, width) uint8: an array, or a pack's, which are read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]: ...
+
+
 @dataclass(frozen=True)
 class ImageRows:
-    """Images (rows, channels, height, width) uint8 and the normalisation of the weights that will see them."""
+    """Images (rows, channels, height, width) uint8 and the normalisation of the weights that will see them.
 
-    images: NDArray[np.uint8]
+    places: which of the images they are, by number; all of them where none are given. Nothing is copied.
+    """
+
+    images: Images
     normalisation: Normalisation
     augmented: bool = True
+    places: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images) if self.places is None else len(self.places)
 
     def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
         images = self.plain(rows[part])
         return augment(images, draw, of=len(rows), part=part) if self.augmented else images
 
     def plain(self, rows: Tensor) -> Tensor:
-        return self.normalisation.apply(torch.from_numpy(np.ascontiguousarray(self.images[rows.numpy()])))
+        return self.normalisation.apply(self.pixels(rows))
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """The images of rows, uint8, on the CPU."""
+        wanted = rows.numpy() if self.places is None else self.places[rows.numpy()]
+        return torch.from_numpy(np.ascontiguousarray(self.images[wanted]))
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images, as they lie in a pack."""
+        return len(self) * math.prod(self.images.shape[1:])
 
 
 @dataclass(frozen=True)

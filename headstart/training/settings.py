@@ -39,3 +39,6 @@ class PretrainSettings(Recipe):
 
     validation_fraction: float = Field(0.05, gt=0, lt=1)
     """share of the source's rows held out to say how good W is on its own task"""
+
+    memory_gb: float = Field(4.0, gt=0)
+    """10^9 bytes of images up to which an epoch shuffles all rows; of more it reads shuffled blocks, in this memory"""

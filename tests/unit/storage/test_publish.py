@@ -1,5 +1,7 @@
 """Publishing: whole or not at all, with a manifest that names what is broken; stable bytes."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from headstart.storage.publish import (
     replacing,
     sha256,
     verify,
+    verify_once,
     write_json,
     write_text,
 )
@@ -140,3 +143,40 @@ def test_digests_are_those_of_any_other_program(tmp_path: Path):
     # printf '{"a": 1, "b": [2]}' | sha256sum
     assert digest({"b": [2], "a": 1}) == "ae8a9a50524642753023cd4de34447191a8651989979c60bbcc5b0eeebb6e1dc"
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_what_nobody_touched_is_digested_once(tmp_path, monkeypatch):
+    with publishing(tmp_path / "set") as draft:
+        (draft / "a.txt").write_text("first")
+    read = []
+    whole = publish.sha256
+    monkeypatch.setattr(publish, "sha256", lambda path: (read.append(path.name), whole(path))[1])
+    for _ in range(3):
+        verify_once(tmp_path / "set")
+    assert read == ["a.txt"]
+    verify(tmp_path / "set")
+    assert read == ["a.txt", "a.txt"]
+
+
+@pytest.mark.parametrize("change", ["bytes", "bytes with the old time", "gone", "manifest", "other directory"])
+def test_what_was_touched_is_verified_again(tmp_path, change):
+    with publishing(tmp_path / "set") as draft:
+        (draft / "a.txt").write_text("first")
+    path, manifest = tmp_path / "set" / "a.txt", tmp_path / "set" / "manifest.json"
+    verify_once(tmp_path / "set")
+    known = path.stat()
+    if change == "gone":
+        path.unlink()
+    elif change == "manifest":
+        manifest.write_text(manifest.read_text().replace('sha256": "', 'sha256": "0'))
+    elif change == "other directory":
+        (tmp_path / "set").rename(tmp_path / "old")
+        shutil.copytree(tmp_path / "old", tmp_path / "set")
+        path.write_text("other")
+    else:
+        path.write_text("other")
+    if change == "bytes with the old time":
+        os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            verify_once(tmp_path / "set")
