@@ -107,10 +107,12 @@ def _work(job: Job) -> float:
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
     assert context.device is not None
     together = [job for job in jobs if job.devices > 1]
-    for job, summary in run_ranks(partial(_fit_together, together), context.devices) if together else ():
-        yield job, summary
+    if together:
+        yield from run_ranks(partial(_fit_together, together), context.devices, context.settings.precision)
     alone = [job for job in jobs if job.devices == 1]
-    accelerator = Accelerator(context.device.torch_name, cache=str(context.workspace.compiled))
+    accelerator = Accelerator(
+        context.device.torch_name, cache=str(context.workspace.compiled), precision=context.settings.precision
+    )
     if context.device.kind == "cpu":
         longest_first = sorted(alone, key=_work, reverse=True)
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):

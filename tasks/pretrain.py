@@ -30,6 +30,7 @@ def pretrain(context: Context, source: str) -> Outcome:
     pack = Pack(workspace.pack(source))
     what = [pack_digest(pack.directory), settings.pretrain.model_dump(), settings.backbone, settings.seed]
     what += [context.code(f"pretrain@{source}"), *([settings.devices] if settings.devices > 1 else [])]
+    what += [settings.precision] if settings.precision != "auto" else []
     training = Training(
         pack=pack.directory,
         directory=workspace.weights(source),
@@ -51,13 +52,15 @@ def pretrain(context: Context, source: str) -> Outcome:
         log.info("pretrain: %s", line)
 
     if context.beside:
-        for told in run_ranks(training.tell, context.devices):
+        for told in run_ranks(training.tell, context.devices, settings.precision):
             tell(told) if isinstance(told, str) else say(*told)
     else:
         assert context.device is not None
         if context.device.kind == "cpu":
             get_ready()  # W trains on one core; the workers for the cells get ready on the others
-        accelerator = Accelerator(context.device.torch_name, cache=str(workspace.compiled))
+        accelerator = Accelerator(
+            context.device.torch_name, cache=str(workspace.compiled), precision=settings.precision
+        )
         accelerator.start()
         training.run(accelerator, say, tell)
     directory, card = training.directory, read_card(training.directory)

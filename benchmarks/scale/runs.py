@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.points import Extent, Point
-from benchmarks.speed.measure import ONE_THREAD
+from benchmarks.speed.measure import THREADS
 
 RUNS = "runs.jsonl"
 
@@ -34,7 +34,9 @@ def run_all(folder: Path, extent: Extent) -> Iterator[Run]:
     Raises:
         RuntimeError: a process ended with an error.
     """
-    os.environ |= ONE_THREAD | {"CUDA_VISIBLE_DEVICES": ""}  # before the server begins, which takes it over
+    os.environ |= dict.fromkeys(THREADS, "1") | {
+        "CUDA_VISIBLE_DEVICES": ""
+    }  # before the server begins, which takes it over
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["benchmarks.scale.side"])
     known = {run.point for run in read_runs(folder)}
