@@ -143,19 +143,21 @@ def _rank(work: Work, accelerator: Accelerator, end: Connection, parent: int) ->
         log.setLevel(logging.INFO)
         log.addHandler(_Sending(end))
         log.propagate = False
+    code = 0
     try:
         accelerator.start()
         work(accelerator, (lambda content: end.send(("told", content))) if leads else (lambda content: None))
         accelerator.stop()
     except Exception as error:
+        code = 1
         ours = isinstance(error, HeadstartError)
         trace = f"process {accelerator.rank + 1} of {accelerator.world} failed:\n{traceback.format_exc()}"
         with suppress(OSError):  # the parent may be gone
             end.send(("failed", error if ours else RuntimeError(trace)))
-        end.close()
-        sys.stderr.flush()
-        os._exit(1)  # not by way of destructors that wait for the other ranks
     end.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not by way of destructors, which take seconds, or wait for the other ranks
 
 
 class _Sending(logging.Handler):
