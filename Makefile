@@ -52,7 +52,7 @@ bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fa
 bench-quick: $(STAMP) $(PEERS_STAMP) ## a small version of it, which writes no results (under five minutes)
 	@$(BIN)/python -m benchmarks --quick --fresh
 
-bench-scale: $(STAMP) ## how time and memory grow with images, classes, size, labels and strategies (about 15 minutes)
+bench-scale: $(STAMP) ## how time and memory grow with images, classes, size, labels and strategies (half an hour, 3 GB)
 	@$(BIN)/python -m benchmarks.scale
 
 # The peers never touch the product's own packages.

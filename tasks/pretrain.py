@@ -1,6 +1,5 @@
 """pretrain: the source model W (the article's step 1)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +47,9 @@ def pretrain(context: Context, source: str) -> Outcome:
         context.metrics({"train.loss": loss, f"validation.{kind.metric}": score}, epoch)
         context.progress(f"pretraining on {source}", epoch, epochs)
 
-    def tell(line: str) -> None:
-        log.info("pretrain: %s", line)
-
     if context.beside:
         for told in run_ranks(training.tell, context.devices, settings.precision):
-            tell(told) if isinstance(told, str) else say(*told)
+            say(*told)
     else:
         assert context.device is not None
         if context.device.kind == "cpu":
@@ -62,7 +58,7 @@ def pretrain(context: Context, source: str) -> Outcome:
             context.device.torch_name, cache=str(workspace.compiled), precision=settings.precision
         )
         accelerator.start()
-        training.run(accelerator, say, tell)
+        training.run(accelerator, say)
     directory, card = training.directory, read_card(training.directory)
     return Outcome(
         f"W: {settings.backbone} on {source}",
@@ -84,8 +80,8 @@ class Training:
     seed: int
     checkpoints: Path
 
-    def run(self, accelerator: Accelerator, log: Log, tell: Callable[[str], None]) -> None:
-        """Publishes W. tell: is told how the rows are read."""
+    def run(self, accelerator: Accelerator, log: Log) -> None:
+        """Publishes W."""
         train_source(
             Pack(self.pack),
             self.directory,
@@ -95,16 +91,11 @@ class Training:
             accelerator=accelerator,
             checkpoints=Checkpoints(self.checkpoints),
             log=log,
-            tell=tell,
         )
 
     def tell(self, accelerator: Accelerator, tell: Tell) -> None:
         """What each rank does; the first one tells of its epochs."""
-        self.run(accelerator, lambda *said: tell(said), tell if accelerator.leads else _drop)
-
-
-def _drop(line: str) -> None:
-    """What the other ranks have to say is said already."""
+        self.run(accelerator, lambda *said: tell(said))
 
 
 def _adopt(context: Context, source: str) -> Outcome:

@@ -1,7 +1,7 @@
 """`make bench-scale`: cost curves over images, classes, image size, label budgets and strategies, on one thread.
 
 Writes benchmarks/scale.json, scale.md and scale.png, and the README's part of them; with --quick a small version that
-is shown. What was run stays in the folder (some 4 GB), so that a stopped bench goes on.
+is shown. What was run stays in the folder (3.3 GB), so that a stopped bench goes on.
 """
 
 import argparse

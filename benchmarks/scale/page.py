@@ -135,8 +135,8 @@ def _written(curves: Sequence[dict[str, Any]]) -> str:
             rate = last["pixels_mb"] / last["open"]
             lines.append(
                 f"Opening a pack takes the digest of all its files: {last['open']:.2f} s for "
-                f"{last['pixels_mb']:,.0f} MB ({rate:,.0f} MB/s, in the page cache), in each step and cell "
-                "that opens it."
+                f"{last['pixels_mb']:,.0f} MB ({rate:,.0f} MB/s, in the page cache), once in each process "
+                "that reads it."
             )
     return "".join(f"\n\n{line}" for line in lines)
 
@@ -161,7 +161,7 @@ def _streamed(found: dict[str, Any] | None) -> str:
         "windows": "an epoch's batches of pixels, in shuffled blocks",
         "batches": "the same, normalised as a network gets them",
     }
-    rows = [[names[name], *(f"{rate:,.0f}" for rate in rates)] for name, rates in found["rates"].items()]
+    rows = [[line, *(f"{rate:,.0f}" for rate in found["rates"][name])] for name, line in names.items()]
     head = ("read cold, MB/s of wall time", *(f"round {number + 1}" for number in range(len(rows[0]) - 1)))
     cold, held = found["streamed"], found["in_memory"]
     return (
@@ -171,7 +171,8 @@ def _streamed(found: dict[str, Any] | None) -> str:
         "them, the next such window read by a thread while one is used. Before each round the system's page cache is "
         f"told to drop the files (at most {found['left_in_cache']:.1%} of their pages were left, by mincore); what the "
         f"host below this machine keeps of its disk is not seen.\n\n{table(head, rows)}\n\n"
-        f"Shuffled blocks come at {found['share_of_plain']:.0%} of the rate of plain sequential reading (medians). "
+        f"Shuffled blocks come at {found['share_of_plain']:.0%} of the rate of plain sequential reading (medians; the "
+        "rounds differ by as much as that, see above for what else ran). Normalising is arithmetic of one thread. "
         f"A training of resnet8, {found['steps']} steps of 64 images, one round, has the pixels of a step after "
         f"{cold['got_ms']:.2f} ms when they are read so, cold, and after {held['got_ms']:.2f} ms when they are in "
         f"memory: {cold['got_ms'] / cold['wall_ms']:.1%} of the {cold['wall_ms']:.0f} ms that a step takes. CPU time "

@@ -46,6 +46,10 @@ class Stored:
     def row_bytes(self) -> int:
         return int(np.prod(self.shape[1:]))
 
+    @property
+    def nbytes(self) -> int:
+        return len(self) * self.row_bytes
+
     def __getitem__(self, part: Any) -> NDArray[np.uint8]:
         """Rows by a number, a slice, numbers or a mask; what follows in a tuple indexes within them, as numpy does."""
         first, rest = (part[0], part[1:]) if isinstance(part, tuple) else (part, ())

@@ -1,5 +1,6 @@
 """Pretraining: a source becomes W, the weights that every transfer starts from."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,14 +21,14 @@ from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import NextRows, Plan, predict, train
-from headstart.training.order import make_windows
+from headstart.training.order import Windows, make_windows
 from headstart.training.rows import ImageRows, Images, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 from headstart.training.weights import WeightsCard, write_weights
 
 Log = Callable[[int, int, float, float], None]
-Tell = Callable[[str], None]
+logger = logging.getLogger("headstart")
 
 
 def pretrain(
@@ -40,12 +41,11 @@ def pretrain(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     log: Log,
-    tell: Tell = lambda line: None,
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
 
     log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
-    processes that train together the first one publishes and logs. tell: is told once how the rows are read.
+    processes that train together the first one publishes and logs.
 
     Raises:
         SettingsError: the backbone cannot take images of the pack's size.
@@ -71,7 +71,10 @@ def pretrain(
             log(epoch, settings.epochs, mean_loss, score)
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
-    with _reading(pack, training, plan, settings, seed_of(seed, "pretrain"), tell) as (images, places, order):
+    windows = _windows(pack, training, plan, settings, seed_of(seed, "pretrain"))
+    if accelerator.leads:
+        logger.info("pretrain: %s", _in_words(pack, training, settings, windows))
+    with _reading(pack, training, windows) as (images, places, order):
         state = train(
             network,
             ImageRows(images, normalisation, settings.augment, places),
@@ -94,24 +97,34 @@ def pretrain(
     return card
 
 
+def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int) -> Windows | None:
+    """The order of rows that are too many for memory; None for the loop's own."""
+    each, memory = pack.images.row_bytes, settings.memory_gb * 1e9
+    if len(training) * each <= memory:
+        return None
+    return make_windows(len(training), row_bytes=each, batch=plan.batch_size, memory=memory, seed=seed)
+
+
+def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows | None) -> str:
+    each = pack.images.row_bytes
+    size = f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
+    if order is None:
+        return f"{size}: all rows are shuffled each epoch"
+    return (
+        f"{size}: they are read in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among "
+        f"{order.blocks} of them at a time"
+    )
+
+
 @contextmanager
 def _reading(
-    pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int, tell: Tell
+    pack: Pack, training: np.ndarray, windows: Windows | None
 ) -> Iterator[tuple[Images, np.ndarray | None, NextRows | None]]:
-    """Images, which of them are trained on (None: all) and in which order (None: the loop's own)."""
-    images, memory = pack.images, settings.memory_gb * 1e9
-    size = len(training) * images.row_bytes
-    whose = f"{size / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
-    if size <= memory:
-        tell(f"{whose}: all rows are shuffled each epoch")
-        yield images, training, None
+    """Images, which of them are trained on (None: all), and in which order (None: the loop's own)."""
+    if windows is None:
+        yield pack.images, training, None
         return
-    order = make_windows(len(training), row_bytes=images.row_bytes, batch=plan.batch_size, memory=memory, seed=seed)
-    tell(
-        f"{whose}: they are read in blocks of {order.block * images.row_bytes / 1e6:.2g} MB in a random order, and "
-        f"shuffled among {order.blocks} of them at a time"
-    )
-    with streaming(images, training, order) as stream:
+    with streaming(pack.images, training, windows) as stream:
         yield stream, None, stream.at
 
 

@@ -1,6 +1,5 @@
 """What a training draws its batches from: images that are augmented anew, or activations computed once under W."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,12 +45,12 @@ class Rows(Protocol):
 class Images(Protocol):
     """(rows, channels, height, width) uint8: an array, or a pack's, which are read when they are asked for."""
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ class ImageRows:
         return self.normalisation.apply(self.pixels(rows))
 
     def pixels(self, rows: Tensor) -> Tensor:
-        """The images of rows, uint8, on the CPU."""
+        """Images of rows, uint8, as they are stored."""
         wanted = rows.numpy() if self.places is None else self.places[rows.numpy()]
         return torch.from_numpy(np.ascontiguousarray(self.images[wanted]))
 
     @property
     def nbytes(self) -> int:
-        """Of all images, as they lie in a pack."""
-        return len(self) * math.prod(self.images.shape[1:])
+        """Of all its images."""
+        return self.images.nbytes // max(1, len(self.images)) * len(self)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Images of a training that are too many for memory: read window by window, the next one while one is trained on."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ class Stream:
         return len(self._places)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self), *self._images.shape[1:]
+    def nbytes(self) -> int:
+        """More than any device has: what is read as a stream is kept nowhere whole."""
+        return sys.maxsize
 
     def at(self, step: int) -> Tensor:
         """The rows of a step. From here on their windows are read; of others only the next one is kept."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from headstart.training.accelerator import generator
+from headstart.training.placed import placed
 from headstart.training.rows import ActivationRows, ImageRows, Normalisation
 
 PIXELS = np.arange(4 * 2 * 6 * 6, dtype=np.uint8).reshape(4, 2, 6, 6)
@@ -31,6 +32,16 @@ def test_rows_come_in_the_order_asked_for():
     assert len(rows) == 4
     assert torch.equal(found[0], found[2])
     assert torch.allclose(found[1] * 255, torch.from_numpy(PIXELS[0]).float())
+
+
+def test_places_are_a_view_of_some_images():
+    places = np.array([2, 0, 3])
+    rows, plain = ImageRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), places=places), PIXELS[places]
+    assert len(rows) == 3
+    assert rows.nbytes == plain.nbytes
+    assert np.array_equal(rows.pixels(torch.tensor([1, 2])).numpy(), plain[[1, 2]])
+    resident = placed(rows, "cpu", resident=True)
+    assert torch.equal(resident.plain(torch.tensor([2, 0])), rows.plain(torch.tensor([2, 0])))
 
 
 def test_a_batch_is_augmented_by_its_generator_alone():

@@ -16,7 +16,10 @@ from headstart.training import stream as module
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.order import Windows, make_windows
+from headstart.training.placed import placed
+from headstart.training.policy import Properties, policy_of
 from headstart.training.pretrain import pretrain
+from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 
@@ -120,39 +123,47 @@ def sharded(domain, tmp_path_factory) -> Pack:
     return Pack(folder)
 
 
-def run(pack: Pack, directory, *, memory_gb=8e-6, checkpoints=None, log=lambda *_: None):
-    """108 rows of 144 bytes are trained on: 16 kB."""
-    said = []
-    pretrain(
-        pack,
-        directory,
-        backbone="resnet8",
-        settings=PretrainSettings(epochs=2, batch_size=16, validation_fraction=0.1, memory_gb=memory_gb),
-        seed=0,
-        accelerator=Accelerator(),
-        checkpoints=checkpoints or Checkpoints(directory.with_name("checkpoints")),
-        log=log,
-        tell=said.append,
-    )
-    return (directory / "weights.safetensors").read_bytes(), said
+@pytest.fixture
+def run(caplog):
+    """Trains on 108 rows of 144 bytes, 16 kB; gives W's bytes and what the log says of how they are read."""
+    caplog.set_level("INFO", logger="headstart")
+
+    def trained(pack: Pack, directory, *, memory_gb=8e-6, checkpoints=None, log=lambda *_: None):
+        caplog.clear()
+        pretrain(
+            pack,
+            directory,
+            backbone="resnet8",
+            settings=PretrainSettings(epochs=2, batch_size=16, validation_fraction=0.1, memory_gb=memory_gb),
+            seed=0,
+            accelerator=Accelerator(),
+            checkpoints=checkpoints or Checkpoints(directory.with_name("checkpoints")),
+            log=log,
+        )
+        said = [line for line in caplog.messages if line.startswith("pretrain: ")]
+        return (directory / "weights.safetensors").read_bytes(), said
+
+    return trained
 
 
-def test_a_pack_that_fits_is_trained_on_as_ever_in_shards_or_not(domain, sharded, tmp_path):
+def test_a_pack_that_fits_is_trained_on_as_ever_in_shards_or_not(run, domain, sharded, tmp_path):
     whole, said = run(Pack(domain.root / "packs" / "shapes"), tmp_path / "whole", memory_gb=4.0)
     assert run(sharded, tmp_path / "sharded", memory_gb=4.0)[0] == whole
-    assert said == ["1.6e-05 GB of images, pretrain.memory_gb is 4: all rows are shuffled each epoch"]
+    assert said == ["pretrain: 1.6e-05 GB of images, pretrain.memory_gb is 4: all rows are shuffled each epoch"]
 
 
-def test_a_pack_that_does_not_fit_is_read_in_windows_and_says_so_once(domain, sharded, tmp_path):
+def test_a_pack_that_does_not_fit_is_read_in_windows_and_says_so_once(run, domain, sharded, tmp_path):
     found, said = run(sharded, tmp_path / "sharded")
     assert len(said) == 1
-    assert said[0].startswith("1.6e-05 GB of images, pretrain.memory_gb is 8e-06: they are read in blocks of ")
+    assert said[0].startswith(
+        "pretrain: 1.6e-05 GB of images, pretrain.memory_gb is 8e-06: they are read in blocks of "
+    )
     assert run(Pack(domain.root / "packs" / "shapes"), tmp_path / "whole")[0] == found
     assert run(sharded, tmp_path / "fits", memory_gb=4.0)[0] != found
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-def test_killed_it_goes_on_to_the_same_bytes(sharded, tmp_path, stop):
+def test_killed_it_goes_on_to_the_same_bytes(run, sharded, tmp_path, stop):
     whole, _ = run(sharded, tmp_path / "whole")
 
     def die(epoch, *values):
@@ -166,11 +177,19 @@ def test_killed_it_goes_on_to_the_same_bytes(sharded, tmp_path, stop):
     shutil.rmtree(tmp_path / "weights")
 
 
-def test_what_is_read_ahead_has_no_say_in_the_bytes(sharded, tmp_path, monkeypatch):
+def test_what_is_read_ahead_has_no_say_in_the_bytes(run, sharded, tmp_path, monkeypatch):
     """Rows that come from no window at all train the same weights."""
     found, _ = run(sharded, tmp_path / "ahead")
     monkeypatch.setattr(module.Stream, "at", lambda self, step: self._order.rows(step))
     assert run(sharded, tmp_path / "alone")[0] == found
+
+
+def test_what_is_streamed_is_not_kept_on_a_device(images):
+    with streaming(images, np.arange(150), Windows(150, 10, 5, 3, 0)) as stream:
+        rows = ImageRows(stream, Normalisation((0.5,), (0.2,)))
+        assert not policy_of(Properties("cuda", "H100", (9, 0), 80 << 30), steps=1, image_bytes=rows.nbytes).resident
+        sent = placed(rows, "cpu", resident=False)
+        assert torch.equal(sent.plain(stream.at(3)), rows.plain(stream.at(3)))
 
 
 def test_windows_of_this_training_are_several():
