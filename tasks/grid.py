@@ -1,4 +1,4 @@
-"""Running cells: in the one-thread workers on a CPU, in this process on any other device."""
+"""Running cells: in the one-thread workers on a CPU, in this process on any other device, or on other machines."""
 
 import json
 from collections.abc import Sequence
@@ -92,10 +92,16 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def _left(context: Context, finished: list[tuple[float, float]], waiting: list[Job]) -> str:
-    assert context.device is not None
-    workers = cores() if context.device.kind == "cpu" else 1
-    seconds = time_left(finished, [_work(job) for job in waiting], workers=workers)
+    seconds = time_left(finished, [_work(job) for job in waiting], workers=_workers(context))
     return f", {in_words(seconds)}" if seconds else ""
+
+
+def _workers(context: Context) -> int:
+    """How many cells run at a time."""
+    assert context.device is not None
+    if context.machines:
+        return context.machines.workers
+    return cores() if context.device.kind == "cpu" else 1
 
 
 def _work(job: Job) -> float:
@@ -106,8 +112,10 @@ def _work(job: Job) -> float:
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
     assert context.device is not None
     accelerator = Accelerator(context.device.torch_name)
-    if context.device.kind == "cpu":
-        longest_first = sorted(jobs, key=_work, reverse=True)
+    longest_first = sorted(jobs, key=_work, reverse=True)
+    if context.machines:
+        yield from context.machines.run(longest_first)
+    elif context.device.kind == "cpu":
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
             yield longest_first[position], summary
     else:

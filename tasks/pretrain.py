@@ -39,7 +39,7 @@ def pretrain(context: Context, source: str) -> Outcome:
         context.progress(f"pretraining on {source}", epoch, epochs)
 
     assert context.device is not None
-    if context.device.kind == "cpu":
+    if context.device.kind == "cpu" and not context.machines:
         get_ready()  # W trains on one core; the workers for the cells get ready on the others
     accelerator = Accelerator(context.device.torch_name)
     accelerator.start()
