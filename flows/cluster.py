@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -67,23 +68,21 @@ class RayMachines:
         from prefect_ray.context import remote_options
 
         from tasks.remote_cells import receive, remote_cells
-        from tasks.versioning import versioning_of
 
-        own_folders = any(seen.folder for seen in self.seen)
-        sent = remote_cells(versioning_of(self.workspace.root), jobs, own_folders=own_folders)
-        waiting: dict[Any, tuple[Job, Any]] = {}
+        sent = remote_cells(self.workspace.root, jobs, own_folders=any(seen.folder for seen in self.seen))
+        waiting: dict[Future[Any], tuple[Job, Any]] = {}
         try:
             with remote_options(num_cpus=1, num_gpus=int(self.device != "cpu"), max_retries=RETRIES):
                 for job, cell in zip(jobs, sent, strict=True):
                     future = _cell().submit(job.name, cell, self.device)
-                    waiting[future.wrapped_future] = job, future
+                    waiting[future.wrapped_future.future()] = job, future
             while waiting:
-                (done, *_), _ = ray.wait(list(waiting), num_returns=1)
-                job, future = waiting.pop(done)
-                yield job, receive(job, _result(job, future))
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:  # ray.wait garbles our SIGTERM's exception
+                    job, future = waiting.pop(done)
+                    yield job, receive(job, _result(job, future))
         finally:
-            for reference in waiting:
-                ray.cancel(reference, force=True)
+            for _, future in waiting.values():
+                ray.cancel(future.wrapped_future, force=True)
 
 
 @contextmanager
@@ -208,7 +207,7 @@ def _connect(address: str) -> None:
 def _machines(workspace: "Workspace") -> RayMachines:
     """Asks every machine that has a core whether it could run cells of this workspace."""
     import ray
-    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     from headstart.storage.publish import sha256
@@ -225,13 +224,15 @@ def _machines(workspace: "Workspace") -> RayMachines:
         for node in nodes
     ]
     try:
-        seen = ray.get(asked, timeout=LOOK_SECONDS)
+        answers = [one.future() for one in asked]
+        if wait(answers, timeout=LOOK_SECONDS).not_done:
+            raise UserError(
+                f"not all of {len(nodes)} machines of the Ray cluster answered within {LOOK_SECONDS:g} s; `ray status` "
+                "may say why"
+            )
+        seen = [answer.result() for answer in answers]
     except RayTaskError as error:
         raise error.cause if isinstance(error.cause, HeadstartError) else UserError(_first_line(error.cause)) from None
-    except GetTimeoutError:
-        raise UserError(
-            f"not all of {len(nodes)} machines of the Ray cluster answered within {LOOK_SECONDS:g} s; see `ray status`"
-        ) from None
     except RayError as error:
         raise UserError(f"a machine of the Ray cluster cannot run cells: {_first_line(error)}") from None
     gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)

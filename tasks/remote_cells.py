@@ -23,7 +23,7 @@ from headstart.storage.publish import MANIFEST, read_manifest, replacing, sha256
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
 from tasks.remote_inputs import Remote, pull, push
-from tasks.versioning import Versioning
+from tasks.versioning import versioning_of
 from tasks.workspace import Workspace
 
 OWN_FOLDER = "HEADSTART_WORKER_FOLDER"  # set where `ray start` is called: the machine's own folder
@@ -74,17 +74,16 @@ class Seen:
     folder: str
 
 
-def remote_cells(versioning: Versioning, jobs: Sequence[Job], *, own_folders: bool) -> list[RemoteCell]:
-    """The jobs as they are sent. own_folders: whether there are machines that pull inputs from DVC's remote.
+def remote_cells(root: Path, jobs: Sequence[Job], *, own_folders: bool) -> list[RemoteCell]:
+    """The jobs as they are sent. root: the workspace. own_folders: whether there are machines that pull their inputs.
 
     Raises:
         UserError: see `push`.
     """
-    root = versioning.root
     relative = [_relative(job, root) for job in jobs]
     places = sorted({getattr(job, name) for job in relative for name in PLACES} - {""})
     manifests = {place: sha256(root / place / MANIFEST) for place in places}
-    remote = push(versioning, places) if own_folders and places else None
+    remote = push(versioning_of(root), places) if own_folders and places else None
     return [RemoteCell(job, str(root), _of(job, manifests), remote, versions()) for job in relative]
 
 

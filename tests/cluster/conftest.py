@@ -1,11 +1,7 @@
 """Real Ray clusters of two nodes in this machine, each node with a core and an environment of its own."""
 
-import os
-import secrets
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-RAY = str(Path(sys.executable).parent / "ray")
+from benchmarks.ray.nodes import free_port, head_flags, lose, processes_of, start_node, token
 
 
 @dataclass
@@ -38,11 +34,7 @@ class Cluster:
 
     def processes(self, node: int) -> list[psutil.Process]:
         """All of a node, its workers too."""
-        try:
-            first = psutil.Process(self.nodes[node].pid)
-            return [*first.children(recursive=True), first]
-        except psutil.NoSuchProcess:
-            return []
+        return processes_of(self.nodes[node])
 
     def cells_at_work(self) -> list[psutil.Process]:
         """Workers that are at a cell, on either node: Ray names a worker after its task."""
@@ -56,23 +48,13 @@ class Cluster:
 
     def lose(self, node: int) -> None:
         """A machine that is switched off: nothing of it says goodbye."""
-        found = self.processes(node)
-        for process in reversed(found):
-            with suppress(psutil.Error):
-                process.kill()
-        self.nodes[node].wait()
+        lose(self.nodes[node])
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+def _wait_until(condition: Callable[[], bool], *, seconds: float, what: str | Callable[[], str]) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.1)
 
 
@@ -93,44 +75,20 @@ def start_cluster(can_hide: bool) -> Iterator[Callable[..., Cluster]]:
     started: list[tuple[Cluster, Path]] = []
 
     def start(*environments: dict[str, str], hidden: Path | None = None) -> Cluster:
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-        cluster = Cluster(_free_port(), _free_port(), token)
+        cluster = Cluster(free_port(), free_port(), token())
         folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # names of sockets must not be long
         started.append((cluster, folder))
-        head = ["--head", f"--port={cluster.port}", f"--ray-client-server-port={cluster.client_port}"]
-        head += [f"--temp-dir={folder}", "--include-dashboard=false"]
+        head = head_flags(folder, port=cluster.port, client_port=cluster.client_port)
+        hide = ["unshare", "--mount", "sh", "-c", f'mount -o ro -t tmpfs none "{hidden}" && exec "$@"', "-"]
         for number, own in enumerate(environments):
-            which = head if number == 0 else [f"--address={cluster.address}"]
-            command = [RAY, "start", *which, "--num-cpus=1", "--num-gpus=0", "--block"]
-            if hidden and can_hide:
-                command = [
-                    "unshare",
-                    "--mount",
-                    "sh",
-                    "-c",
-                    f'mount -t tmpfs none "{hidden}" && exec "$@"',
-                    "-",
-                    *command,
-                ]
-            with (folder / f"node-{number}.log").open("wb") as log:
-                cluster.nodes.append(
-                    subprocess.Popen(
-                        command,
-                        env=os.environ | token | own,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        cwd=folder,
-                        start_new_session=True,
-                    )
-                )
-            _wait_until(
-                lambda number=number: (
-                    "Ray runtime started" in (folder / f"node-{number}.log").read_text()  # type: ignore[misc]
-                ),
-                seconds=60,
-                what=f"node {number} did not start",
+            node = start_node(
+                [f"--address={cluster.address}"] if number else head,
+                folder / f"node-{number}.log",
+                cores=1,
+                environment=cluster.environment | own,
+                within=hide if hidden and can_hide else (),
             )
+            cluster.nodes.append(node)
         return cluster
 
     yield start
