@@ -44,6 +44,13 @@ def step(name: str, item: str = "") -> None:
     say(_current().step(name, item))
 
 
+@task(task_run_name="cells of all strategies", cache_policy=NO_CACHE, persist_result=False)
+def fan_out() -> None:
+    """Where there are other machines, they get the cells of all strategies at once; nothing is to be done elsewhere."""
+    run = _current()
+    say(run.fan_out(run.settings.finetune.strategies))
+
+
 def up_to_features(settings: Settings) -> None:
     """The steps after which a target can be looked at with each source's W: all that needs no fine-tuning."""
     for dataset in settings.built_in:

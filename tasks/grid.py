@@ -67,10 +67,13 @@ def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:
 
 def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Runs the jobs that are not finished; returns the summaries of all, in their order."""
-    waiting = [job for job in jobs if not is_finished(job)]
-    kept = len(jobs) - len(waiting)
+    there = {number for number, job in enumerate(jobs) if is_finished(job)}
+    waiting = [job for number, job in enumerate(jobs) if number not in there]
+    kept = len(there)
     if kept:
         log.info("%d of %d cells are finished already", kept, len(jobs))
+    for job in (jobs[number] for number in sorted(there)):
+        context.metrics(_metrics(job, read_summary(job)), _number(job))
     finished: list[tuple[float, float]] = []
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
         waiting.remove(job)

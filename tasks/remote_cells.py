@@ -100,7 +100,11 @@ def run_remote(cell: RemoteCell, device: str) -> Finished:
         if not _wait_until(lambda: _differing(cell) is None):
             raise UserError(_does_not_see(cell.root, str(_differing(cell))))
         return Finished(run_cell(job, Accelerator(device)))
-    assert cell.remote is not None
+    if cell.remote is None:
+        raise UserError(
+            f"the machine {socket.gethostname()}, which has a folder of its own, came to the cluster after the run had "
+            "begun without such a machine, and pushed nothing; finished cells are kept, run again to go on with it"
+        )
     found = pull(cell.remote, own, cell.manifests)
     job = _placed(cell.job, found.__getitem__, own / "cells")
     summary = run_cell(job, Accelerator(device))

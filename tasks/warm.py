@@ -1,6 +1,6 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -58,6 +58,22 @@ class Run:
             return said[0]
         self.tracking.link_skipped(self.parent, full_name, result.digest)
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
+
+    def fan_out(self, strategies: Sequence[str]) -> str:
+        """Has the machines run the cells of all strategies at once, as far as their steps are to run.
+
+        The steps find them finished. One step alone has as many cells as there are seeds, which leaves most of many
+        machines idle.
+        """
+        from tasks.finetune import jobs_of
+        from tasks.grid import run_cells
+
+        self._refuse_edits()
+        changed = self.versioning.changed()
+        context = self._context(available()[0], lambda values, step: None)
+        jobs = [job for name in strategies if f"finetune@{name}" in changed for job in jobs_of(context, name)]
+        run_cells(context, jobs)
+        return f"{len(jobs)} cells of {len(strategies)} strategies are finished"
 
     def conclude(self) -> str | None:
         """Puts the verdict on the run itself, and registers the delivered model with MLflow unless it is there already.

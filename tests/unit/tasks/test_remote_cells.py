@@ -190,6 +190,13 @@ def test_a_remote_that_cannot_be_reached_from_a_machine_is_an_error(root: Path, 
         run_remote(dataclasses.replace(sent, remote=gone), "cpu")
 
 
+def test_a_machine_that_joined_later_with_a_folder_of_its_own_is_said_to_have(root: Path, tmp_path: Path, monkeypatch):
+    (sent, _) = remote_cells(root, jobs_in(root), own_folders=False)
+    monkeypatch.setenv(OWN_FOLDER, str(tmp_path / "own"))
+    with pytest.raises(UserError, match="came to the cluster after the run had begun"):
+        run_remote(sent, "cpu")
+
+
 def test_what_dvc_has_not_recorded_is_not_pushed(root: Path):
     (root / "packs" / "shapes.dvc").unlink()
     with pytest.raises(UserError, match="packs/shapes is no output of a step that DVC has recorded"):
@@ -242,4 +249,5 @@ def test_a_step_hands_its_cells_to_the_machines_and_keeps_their_order(root: Path
     assert summaries == [read_summary(job) for job in jobs]
     assert shown == [1, 0]
     assert run_cells(context, jobs) == summaries
+    assert shown == [1, 0, 0, 1], "the step that finds them finished tracks them"
     assert len(elsewhere.given) == 2, "finished cells are not sent again"
