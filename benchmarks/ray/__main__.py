@@ -9,6 +9,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,34 +42,62 @@ TIMED, WARMING = ("full", "l2_sp"), "linear_probe"
 SEEDS = range(6)
 NODES = {1: (1,), 2: (1, 1), 4: (2, 2)}  # workers: cores that each node says it has
 
+LOCAL, RAY = "local processes", "Ray"
+ROUNDS = 2  # on a machine that does other things too, the faster one says more
+
 Run = Callable[[Sequence[Job]], Any]
 
 
 def main() -> None:
-    """Prepares the pair once, and runs the cells by each number of workers, in either way."""
-    rows = []
+    """Prepares the pair once, and runs the cells by each number of workers, in either way; the fastest of each stays."""
+    if len(sys.argv) > 1:
+        way, count, root, out = sys.argv[1:]
+        write_json(Path(out), _measure(Path(root), way, int(count)))
+        return
+    rounds = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve()
         prepare(PAIR, root)
         write_default(root / "params.yaml")
-        for count in NODES:
-            for way, opened in (("local processes", _local), ("Ray", partial(_ray, root))):
-                rows.append(_measure(root, way, count, opened))
-                print(rows[-1], flush=True)
-    assert len({row.pop("weights") for row in rows}) == 1, "the same cells came to other bytes"
-    document = {"command": "make bench-ray", "machine": available()[0].name, "cores": cores(), "rows": rows}
+        for _ in range(ROUNDS):
+            for count in NODES:
+                for way in (LOCAL, RAY):
+                    rounds.append(_in_a_process(root, way, count))
+                    print({name: value for name, value in rounds[-1].items() if name != "weights"}, flush=True)
+    assert len({row.pop("weights") for row in rounds}) == 1, "the same cells came to other bytes"
+    keys = [(count, way) for count in NODES for way in (LOCAL, RAY)]
+    rows = [
+        min((row for row in rounds if (row["workers"], row["way"]) == key), key=lambda row: row["seconds"])
+        for key in keys
+    ]
+    document = {
+        "command": "make bench-ray",
+        "machine": available()[0].name,
+        "cores": cores(),
+        "rounds": ROUNDS,
+        "rows": rows,
+    }
     write_json(FOLDER / "results.json", document)
     write_text(FOLDER / "results.md", page(document))
     draw(document, FOLDER / "results.png")
 
 
-def _measure(root: Path, way: str, count: int, opened: Any) -> dict[str, Any]:
+def _in_a_process(root: Path, way: str, count: int) -> dict[str, Any]:
+    """In one of its own, for Ray and Prefect keep what they were first told."""
+    out = root / "row.json"
+    command = [sys.executable, "-m", "benchmarks.ray", way, str(count), str(root), str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def _measure(root: Path, way: str, count: int) -> dict[str, Any]:
     """Seconds of starting (with imports) and of all timed cells."""
     warming = PAIR.jobs(root, WARMING, {}, SEEDS)
     timed = [job for strategy in TIMED for job in PAIR.jobs(root, strategy, {}, SEEDS)]
     shutil.rmtree(root / "cells", ignore_errors=True)
     begun = time.perf_counter()
-    with opened(count) as run:
+    with _local(count) if way == LOCAL else _ray(root, count) as run:
         run(warming)
         ready = time.perf_counter()
         run(timed)

@@ -102,9 +102,8 @@ def test_a_cluster_of_the_run_itself_ends_with_it(make_project, start, wait_unti
     process, said = start(project, "run", "--ray", "local")
     run = psutil.Process(process.pid)
     wait_until(lambda: len(cells_of(lambda: run.children(recursive=True))) > 0, seconds=180, what=said.read_text)
-    of_the_run = [
-        found for found in run.children(recursive=True) if re.search(r"/ray/|ray::", " ".join(found.cmdline()))
-    ]
+    below = run.children(recursive=True)
+    of_the_run = [found for found in below if re.search(r"/ray/|ray::", " ".join(found.cmdline()))]
     assert len(of_the_run) >= 4, "gcs, raylet, workers"
     process.send_signal(stop)
     process.wait(timeout=60)
