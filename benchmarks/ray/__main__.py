@@ -49,7 +49,7 @@ Run = Callable[[Sequence[Job]], Any]
 
 
 def main() -> None:
-    """Prepares the pair once, and runs the cells by each number of workers, in either way; the fastest of each stays."""
+    """Prepares the pair once, and runs the cells by each number of workers, in either way; the faster round stays."""
     if len(sys.argv) > 1:
         way, count, root, out = sys.argv[1:]
         write_json(Path(out), _measure(Path(root), way, int(count)))

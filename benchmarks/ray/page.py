@@ -20,9 +20,8 @@ def page(document: dict[str, Any]) -> str:
         "",
         f"`{document['command']}` on {document['machine']}: {rows[0]['cells']} fine-tunings of the default pair, one "
         "thread a cell, by processes of this machine and by Ray's nodes in it (one; two of a core each; two that say "
-        "they have two), the faster of "
-        f"{document['rounds']} rounds. All weights are the same bytes. Starting: Ray's connection and Prefect's server, or the "
-        "processes, and imports.",
+        f"they have two), the faster of {document['rounds']} rounds. All weights are the same bytes. Starting: Ray's "
+        "connection and Prefect's server, or the processes, and imports.",
         "",
         "| workers | by | cells an hour | against one local process | all cells | starting | load average |",
         "|---|---|---|---|---|---|---|",
