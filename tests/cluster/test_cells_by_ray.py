@@ -45,9 +45,11 @@ def expect_equal(project, local) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(first_run):
+def local(make_project):
     """A project after a run of this machine alone. Read only."""
-    return first_run[0]
+    project = make_project()
+    project.headstart("run")
+    return project
 
 
 @pytest.fixture(scope="module")
