@@ -41,9 +41,22 @@ def page(document: dict[str, Any]) -> str:
             f"This machine has {document['cores']} cores: beyond as many workers there is nothing more to be had, and "
             "Ray's and Prefect's own processes share them with the cells. What machines with cores of their own bring "
             "was not measured; between them go the cells' files and two small messages a cell.",
+            *_disturbed(document),
             "",
         ]
     )
+
+
+def _disturbed(document: dict[str, Any]) -> list[str]:
+    """That other work shared the cores, where the load was more than the measured processes'."""
+    loads = [row["load"] - row["workers"] for row in document["rows"]]
+    if max(loads) <= 1.5:
+        return []
+    return [
+        "",
+        f"**Not a quiet machine**: the load average was up to {max(loads):.1f} above what was measured. These figures "
+        "say that cells go through, not how many workers are worth; run it again where nothing else is at work.",
+    ]
 
 
 def draw(document: dict[str, Any], path: Path) -> None:

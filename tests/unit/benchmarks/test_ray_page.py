@@ -36,6 +36,12 @@ def test_its_table_is_against_one_local_process():
     assert "has 2 cores" in text
 
 
+def test_a_machine_that_was_not_quiet_is_said_to_have_been():
+    assert "Not a quiet machine" not in page(DOCUMENT)
+    busy = [row | {"load": 7.5} for row in DOCUMENT["rows"]]
+    assert "**Not a quiet machine**: the load average was up to 6.5 above" in page(DOCUMENT | {"rows": busy})
+
+
 def test_it_is_drawn_twice_as_the_same_picture(tmp_path):
     for name in ("one.png", "two.png"):
         draw(DOCUMENT, tmp_path / name)
