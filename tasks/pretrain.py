@@ -52,7 +52,7 @@ def pretrain(context: Context, source: str) -> Outcome:
             say(*told)
     else:
         assert context.device is not None
-        if context.device.kind == "cpu":
+        if context.device.kind == "cpu" and not context.machines:
             get_ready()  # W trains on one core; the workers for the cells get ready on the others
         accelerator = Accelerator(
             context.device.torch_name, cache=str(workspace.compiled), precision=settings.precision
