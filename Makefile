@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RAY := .venv.ray
+RAY_STAMP := $(RAY)/.installed
 PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu recipes source-rows attributes docs ui lock clean
+.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -25,6 +27,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m flows.empty_database
 	@touch $(STAMP)
 
+install-ray: $(STAMP) ## add Ray to .venv, so that cells can run on several machines (docs/howto/several-machines.md)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-ray.lock
+
 run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, the model and the report
 	@$(BIN)/headstart run
 
@@ -39,6 +44,19 @@ test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own 
 
 test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
 	@$(BIN)/python -m pytest -m slow -s
+
+test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, in an environment of its own (minutes)
+	@$(RAY)/bin/python -m pytest -p no:xdist -m ray tests/cluster
+
+bench-ray: $(RAY_STAMP) ## cells an hour against workers, by Ray and by local processes (about 15 minutes)
+	@$(RAY)/bin/python -m benchmarks.ray
+
+# The tests must not make `make test` need Ray: an environment of their own.
+$(RAY_STAMP): requirements.lock requirements-ray.lock
+	@echo "setting up $(RAY), with Ray (once; several minutes)"
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock --requirement requirements-ray.lock
+	@touch $(RAY_STAMP)
 
 check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 	@$(BIN)/ruff check .
@@ -85,6 +103,8 @@ lock: ## make requirements.lock anew from pyproject.toml
 	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
 	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --group dev --editable .
 	@$(VENV).lock/bin/python tools/lock.py > requirements.lock
+	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[ray]'
+	@$(VENV).lock/bin/python tools/lock.py requirements.lock > requirements-ray.lock
 	@rm -rf $(VENV).lock
 
 clean: ## remove what runs made, MLflow's runs too; data, params.yaml and dvc.lock stay

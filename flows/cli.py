@@ -1,6 +1,7 @@
 """The `headstart` command. Light on purpose: torch, MLflow, Prefect and DVC are imported by what needs them."""
 
 import argparse
+import os
 import signal
 import sys
 import warnings
@@ -50,7 +51,9 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "check":
         return commands.check(options.path, rest, role=options.role, as_json=options.json)
     if options.command == "run":
-        return commands.run(rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes)
+        return commands.run(
+            rest, preset=options.preset, plan_only=options.plan, max_minutes=options.max_minutes, ray=options.ray
+        )
     if options.command == "list":
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
@@ -105,6 +108,13 @@ def _add_run(commands: Commands) -> None:
         "cached and every remedy were needed: remedies first, then the largest of finetune.curve_budgets, then the "
         "costliest fine-tuned strategies but one, then seeds down to 3; scratch's steps are never cut. What is dropped "
         "is printed and written to params.yaml",
+    )
+    run.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        default=os.environ.get("HEADSTART_RAY", ""),
+        help="run cells on the machines of a Ray cluster: HOST:6379 from one of them, ray://HOST:10001 from outside, "
+        "or local for one of this machine's cores; HEADSTART_RAY by default. Needs the extra [ray]",
     )
     run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
 

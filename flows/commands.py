@@ -22,22 +22,29 @@ from headstart.storage.publish import write_text
 from tasks.workspace import Workspace, here
 
 
-def run(flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: float | None = None) -> int:
+def run(
+    flags: list[str], *, preset: str | None, plan_only: bool, max_minutes: float | None = None, ray: str = ""
+) -> int:
     """Writes flags to params.yaml, asks DVC whether anything changed, and runs the flow if so.
 
-    max_minutes: what the grid is made to fit into.
+    max_minutes: what the grid is made to fit into. ray: the cluster whose machines run the cells, "" for this one.
     """
     workspace = here()
     overrides = parse_overrides(flags)
     if max_minutes is not None and not 0 < max_minutes < math.inf:
         raise SettingsError(f"--max-minutes is {max_minutes:g}; give a number of minutes above 0")
-    with workspace.locked():
+    with workspace.locked(), _machines(workspace, ray):
         if preset == "default":
             apply_preset(workspace)
         if plan_only:
             return _plan(workspace, overrides, max_minutes)
         with _put_back_on_error(workspace):
             settings = _apply(workspace, overrides, max_minutes)
+            if ray and settings.devices > 1:
+                raise SettingsError(
+                    f"devices is {settings.devices}, but --ray sends each cell to one machine, where one process "
+                    "trains it; set devices to 1, or leave out --ray"
+                )
             from flows.plan import check_foreseen
             from tasks.versioning import versioning_of
 
@@ -226,24 +233,41 @@ def predict(model: str, given: str, out: str | None, *, device: str, batch_size:
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with _prefect(workspace):
+        from flows.cluster import machines, task_runner
         from flows.transfer import transfer
 
-        registered = transfer(settings)
+        flow = transfer.with_options(task_runner=task_runner()) if machines.get() else transfer
+        registered = flow(settings)
     if registered:
         show(f"registered with MLflow: {registered}")
     return _closing_words(workspace)
 
 
 @contextmanager
+def _machines(workspace: Workspace, ray: str) -> Iterator[None]:
+    """The cluster's machines run cells within the block; this one, where none is named."""
+    if not ray:
+        yield
+        return
+    from flows.cluster import connected
+
+    with connected(ray, workspace):
+        yield
+
+
+@contextmanager
 def _prefect(workspace: Workspace) -> Iterator[None]:
     """A Prefect server and the log on the terminal, for the length of a flow; edited datasets are recorded first."""
-    from flows.server import start_prefect
+    from flows.cluster import machines
+    from flows.server import LOOPBACK, start_prefect
     from tasks.versioning import versioning_of
 
     os.chdir(workspace.root)
     for dataset in versioning_of(workspace.root).record_datasets():
         show(f"{dataset} was edited: {dataset}.dvc now names its new version")
-    with start_prefect(workspace.state) as server, log_to_terminal():
+    found = machines.get()
+    host = found.address if found and found.address else LOOPBACK
+    with start_prefect(workspace.state, host) as server, log_to_terminal():
         import flows.steps  # noqa: F401  (Prefect and what steps need come in while the server starts)
 
         opening = Thread(target=_open_early, args=(workspace,), daemon=True)

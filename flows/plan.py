@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flows.cluster import machines
 from flows.console import show
 from flows.overrides import as_text
 from headstart.cells.budget import duration, fit
@@ -36,6 +37,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
     target = size_of(workspace, settings.target.data, settings)
     device = available()[0]
     workers = _workers(device, settings)
+    where = elsewhere.name if (elsewhere := machines.get()) else device.name
     found = plan(
         effective(settings, largest=target.largest_label_budget, most=target.most_labels),
         source_rows=sources,
@@ -52,7 +54,7 @@ def plan_lines(workspace: Workspace, settings: Settings) -> list[str]:
         f"plan: up to {len(steps)} of {len(versioning.stages())} steps to run: {', '.join(steps)}"
         if steps
         else "plan: nothing changed since the last run, so no step is to run; the whole would be",
-        f"plan: at most {found.cells} cells on {device.name}, {at_a_time}; about "
+        f"plan: at most {found.cells} cells on {where}, {at_a_time}; about "
         f"{duration(found.seconds)} of training and {found.disk / 2**20:,.0f} MiB on disk, if none is cached",
     ]
     if found.remedies:
@@ -203,6 +205,8 @@ def fit_minutes(workspace: Workspace, settings: Settings, minutes: float) -> dic
 
 def _workers(device: Device, settings: Settings) -> int:
     """Cells that are trained in the time of one: side by side, or one after the other by several devices each."""
+    if elsewhere := machines.get():
+        return elsewhere.workers
     if settings.devices > 1:
         return settings.devices
     return cores() if device.kind == "cpu" else 1

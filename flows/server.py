@@ -1,6 +1,10 @@
-"""Prefect's surroundings: its home in the project's state, quiet, on loopback, without a word to the outside."""
+"""Prefect's surroundings: its home in the project's state, quiet, without a word to the outside.
+
+On loopback; where cells run on other machines, on this one's address in their network, behind a password of the run.
+"""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -31,6 +35,8 @@ DEFAULTS = {
     "PREFECT_CLI_PROMPT": "false",
 }
 
+LOOPBACK = "127.0.0.1"
+PASSWORDS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 DELIVERY_SECONDS = 10.0
 TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
@@ -41,7 +47,7 @@ TEMPORARY = {
 
 @dataclass(frozen=True)
 class Server:
-    """The Prefect server of one run, in a process of its own on loopback; the same command as Prefect's temporary one.
+    """The Prefect server of one run, in a process of its own; the same command as Prefect's temporary one.
 
     Prefect starts that one when the flow is called, in 8 to 20 s of waiting; this one comes up while we import.
     """
@@ -49,17 +55,18 @@ class Server:
     process: "subprocess.Popen[bytes]"
     port: int
     log: Path
+    host: str = LOOPBACK
 
     @staticmethod
-    def start(home: Path) -> "Server":
+    def start(home: Path, host: str = LOOPBACK) -> "Server":
         """Starts it on a port that is free; what it prints goes to a file in Prefect's home."""
         empty_database.copy_to(home)
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((host, 0))
             port = free.getsockname()[1]
         site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]  # not imported yet
         application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
-        address = ["--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "1"]
+        address = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", "1"]
         path = home / "server.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
@@ -69,11 +76,11 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the run, which still tells the server how it ended
             )
-        return Server(process, port, path)
+        return Server(process, port, path, host)
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
+        return f"http://{self.host}:{self.port}/api"
 
     def wait(self) -> None:
         """Returns when it answers.
@@ -103,7 +110,7 @@ class Server:
             self.process.wait()
 
     def _answers(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)  # no proxy comes between
+        connection = HTTPConnection(self.host, self.port, timeout=5)  # no proxy comes between
         try:
             connection.request("GET", "/api/health")
             return connection.getresponse().status == 200
@@ -124,8 +131,10 @@ def set_up(state: Path) -> None:
 
 
 @contextmanager
-def start_prefect(state: Path) -> Iterator[Server | None]:
+def start_prefect(state: Path, host: str = LOOPBACK) -> Iterator[Server | None]:
     """Starts a server for this run, which ends with it; those that killed runs left are swept.
+
+    host: where it listens; beyond loopback it asks for a password, which the machines get with their cells.
 
     None where the user has a server (PREFECT_API_URL) or a home with profiles that may name one (PREFECT_HOME).
     """
@@ -135,14 +144,20 @@ def start_prefect(state: Path) -> Iterator[Server | None]:
     if elsewhere:
         yield None
         return
-    server = Server.start(Path(os.environ["PREFECT_HOME"]))
+    own = ["PREFECT_API_URL"]
+    if host != LOOPBACK:
+        own += PASSWORDS
+        password = f"headstart:{secrets.token_urlsafe(24)}"
+        os.environ.update(dict.fromkeys(PASSWORDS, password))
+    server = Server.start(Path(os.environ["PREFECT_HOME"]), host)
     os.environ["PREFECT_API_URL"] = server.api_url
     try:
         yield server
     finally:
         _deliver()
         server.stop()
-        del os.environ["PREFECT_API_URL"]
+        for name in own:
+            del os.environ[name]
 
 
 def _deliver() -> None:

@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run, task_run
 
+from flows.cluster import machines
 from flows.console import say
 from flows.naming import step_name
 from flows.plan import grid_words
@@ -21,13 +22,18 @@ _run: ContextVar[Run] = ContextVar("run")
 @contextmanager
 def opened(settings: Settings) -> Iterator[Run]:
     """The run of the flow that is at work; its steps are called within the block."""
-    with open_run(here(), settings, key=str(flow_run.id)) as run:
+    with open_run(here(), settings, key=str(flow_run.id), machines=machines.get()) as run:
         _run.set(run)
         yield run
 
 
+def _current() -> Run:
+    """In a function of its own: the task that a cell is sent from goes with it, and a ContextVar cannot."""
+    return _run.get()
+
+
 def _step_run_name() -> str:
-    run = _run.get()
+    run = _current()
     grid = grid_words(run.workspace, run.settings)
     return step_name(run.settings, task_run.parameters["name"], task_run.parameters["item"], grid)
 
@@ -35,7 +41,14 @@ def _step_run_name() -> str:
 @task(task_run_name=_step_run_name, cache_policy=NO_CACHE, persist_result=False)
 def step(name: str, item: str = "") -> None:
     """One step of the pipeline as a Prefect task; whether anything is to be done is for DVC to say."""
-    say(_run.get().step(name, item))
+    say(_current().step(name, item))
+
+
+@task(task_run_name="cells of all strategies", cache_policy=NO_CACHE, persist_result=False)
+def fan_out() -> None:
+    """Where there are other machines, they get the cells of all strategies at once; nothing is to be done elsewhere."""
+    run = _current()
+    say(run.fan_out(run.settings.finetune.strategies))
 
 
 def up_to_features(settings: Settings) -> None:

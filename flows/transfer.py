@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.console import say
 from flows.plan import plan_lines
-from flows.steps import opened, run_name, step
+from flows.steps import fan_out, opened, run_name, step
 from headstart.settings import Settings
 from tasks.grid import check_meaning
 
@@ -28,6 +28,8 @@ def transfer(settings: Settings) -> str | None:
         step("extract")
         step("explore")
         step("rank")
+        if run.machines:
+            fan_out()
         for strategy in settings.finetune.strategies:
             step("finetune", strategy)
         step("remedy")

@@ -23,7 +23,7 @@ from headstart.registry import nearest
 from headstart.storage.publish import write_text
 from headstart.strategies.settings import FinetuneSettings, RemedySettings, TuneRecipe
 from headstart.strategies.table import STRATEGIES
-from headstart.training.settings import PretrainSettings
+from headstart.training.settings import Precision, PretrainSettings
 
 _recipes: dict[str, Any] = {
     entry.name: (entry.recipe, Field(default_factory=entry.recipe, description=entry.line)) for entry in STRATEGIES
@@ -45,6 +45,9 @@ class Settings(Knobs):
 
     devices: int = Field(1, ge=1, le=64)
     """processes that train a network together, each on a device (or a core of a CPU) with its share of every batch"""
+
+    precision: Precision = "auto"
+    """auto: products in bfloat16 where the device has it in hardware and the network gains by it; or float32 for all"""
 
     source: SourceSettings = Field(default_factory=SourceSettings, description="where knowledge comes from")
     target: TargetSettings = Field(default_factory=TargetSettings, description="the task that has few labels")

@@ -31,7 +31,7 @@ def _extract(context: Context, source: str) -> dict[str, str]:
     workspace, settings = context.workspace, context.settings
     target = settings.target.data
     assert context.device is not None
-    accelerator = Accelerator(context.device.torch_name)
+    accelerator = Accelerator(context.device.torch_name, precision=settings.precision)
     accelerator.start()
     return write_features(
         Pack(workspace.pack(source)),

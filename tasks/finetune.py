@@ -18,10 +18,7 @@ def finetune(context: Context, strategy: str) -> Outcome:
     """Publishes models/target/<strategy>: its cells from every source, the weights of the best, and its speed."""
     workspace, settings = context.workspace, grid_settings(context)
     check_meaning(workspace, settings, [strategy])
-    jobs: list[Job] = []
-    for source in sources_of(settings, strategy):
-        own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
-        jobs += own + refit_jobs(own)
+    jobs = jobs_of(context, strategy)
     directory = workspace.model(strategy)
     delivered, speed = deliver(context, directory, jobs, run_cells(context, jobs))
     cells = read_cells(directory)
@@ -40,6 +37,16 @@ def finetune(context: Context, strategy: str) -> Outcome:
         + ((directory / "cells",) if settings.finetune.keep_weights == "all" else ()),
         datasets=(settings.target.data,),
     )
+
+
+def jobs_of(context: Context, strategy: str) -> list[Job]:
+    """A strategy's cells, from every source that it enters from."""
+    settings = grid_settings(context)
+    jobs: list[Job] = []
+    for source in sources_of(settings, strategy):
+        own = headline_jobs(settings, strategy, places(context, source), inputs_of(context, strategy, source))
+        jobs += own + refit_jobs(own)
+    return jobs
 
 
 def _line(cells: pd.DataFrame, delivered: Job, *, seeds: int, folds: int) -> str:

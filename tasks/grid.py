@@ -1,4 +1,4 @@
-"""Running cells: in the one-thread workers on a CPU, in this process on any other device, or in ranks over several."""
+"""Running cells: in workers on a CPU, in this process on another device, in ranks over several, on other machines."""
 
 import json
 from collections.abc import Sequence
@@ -68,10 +68,13 @@ def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:
 
 def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Runs the jobs that are not finished; returns the summaries of all, in their order."""
-    waiting = [job for job in jobs if not is_finished(job)]
-    kept = len(jobs) - len(waiting)
+    there = {number for number, job in enumerate(jobs) if is_finished(job)}
+    waiting = [job for number, job in enumerate(jobs) if number not in there]
+    kept = len(there)
     if kept:
         log.info("%d of %d cells are finished already", kept, len(jobs))
+    for job in (jobs[number] for number in sorted(there)):
+        context.metrics(_metrics(job, read_summary(job)), _number(job))
     finished: list[tuple[float, float]] = []
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
         waiting.remove(job)
@@ -93,10 +96,16 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def _left(context: Context, finished: list[tuple[float, float]], waiting: list[Job]) -> str:
-    assert context.device is not None
-    workers = cores() if context.device.kind == "cpu" and not context.beside else 1
-    seconds = time_left(finished, [_work(job) for job in waiting], workers=workers)
+    seconds = time_left(finished, [_work(job) for job in waiting], workers=_workers(context))
     return f", {in_words(seconds)}" if seconds else ""
+
+
+def _workers(context: Context) -> int:
+    """How many cells run at a time."""
+    assert context.device is not None
+    if context.machines:
+        return context.machines.workers
+    return cores() if context.device.kind == "cpu" and not context.beside else 1
 
 
 def _work(job: Job) -> float:
@@ -107,16 +116,19 @@ def _work(job: Job) -> float:
 def _run(context: Context, jobs: Sequence[Job]) -> Any:
     assert context.device is not None
     together = [job for job in jobs if job.devices > 1]
-    for job, summary in run_ranks(partial(_fit_together, together), context.devices) if together else ():
-        yield job, summary
-    alone = [job for job in jobs if job.devices == 1]
-    accelerator = Accelerator(context.device.torch_name, cache=str(context.workspace.compiled))
-    if context.device.kind == "cpu":
-        longest_first = sorted(alone, key=_work, reverse=True)
+    if together:
+        yield from run_ranks(partial(_fit_together, together), context.devices, context.settings.precision)
+    longest_first = sorted((job for job in jobs if job.devices == 1), key=_work, reverse=True)
+    accelerator = Accelerator(
+        context.device.torch_name, cache=str(context.workspace.compiled), precision=context.settings.precision
+    )
+    if context.machines:
+        yield from context.machines.run(longest_first)
+    elif context.device.kind == "cpu":
         for position, summary in run_all(partial(run_cell, accelerator=accelerator), longest_first):
             yield longest_first[position], summary
     else:
-        for job in alone:
+        for job in longest_first:
             yield job, run_cell(job, accelerator)
 
 

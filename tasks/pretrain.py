@@ -29,6 +29,7 @@ def pretrain(context: Context, source: str) -> Outcome:
     pack = Pack(workspace.pack(source))
     what = [pack_digest(pack.directory), settings.pretrain.model_dump(), settings.backbone, settings.seed]
     what += [context.code(f"pretrain@{source}"), *([settings.devices] if settings.devices > 1 else [])]
+    what += [settings.precision] if settings.precision != "auto" else []
     training = Training(
         pack=pack.directory,
         directory=workspace.weights(source),
@@ -47,13 +48,15 @@ def pretrain(context: Context, source: str) -> Outcome:
         context.progress(f"pretraining on {source}", epoch, epochs)
 
     if context.beside:
-        for told in run_ranks(training.tell, context.devices):
+        for told in run_ranks(training.tell, context.devices, settings.precision):
             say(*told)
     else:
         assert context.device is not None
-        if context.device.kind == "cpu":
+        if context.device.kind == "cpu" and not context.machines:
             get_ready()  # W trains on one core; the workers for the cells get ready on the others
-        accelerator = Accelerator(context.device.torch_name, cache=str(workspace.compiled))
+        accelerator = Accelerator(
+            context.device.torch_name, cache=str(workspace.compiled), precision=settings.precision
+        )
         accelerator.start()
         training.run(accelerator, say)
     directory, card = training.directory, read_card(training.directory)

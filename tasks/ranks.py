@@ -22,6 +22,7 @@ from typing import Any
 
 from headstart.errors import HeadstartError, OutOfMemoryError
 from headstart.training.accelerator import Accelerator
+from headstart.training.settings import Precision
 from tasks.workers import begin
 
 SETTLE = 1.0  # seconds after a first failure in which its cause may still show: a dead rank breaks off the others' talk
@@ -32,7 +33,7 @@ Tell = Callable[[Any], None]
 Work = Callable[[Accelerator, Tell], None]
 
 
-def run_ranks(work: Work, devices: Sequence[str]) -> Iterator[Any]:
+def run_ranks(work: Work, devices: Sequence[str], precision: Precision = "auto") -> Iterator[Any]:
     """Runs `work` in one process for each device, and yields what the first one tells, as it comes.
 
     work: a picklable function of a started accelerator and of `tell`, which does nothing in the other ranks. Where it
@@ -49,14 +50,14 @@ def run_ranks(work: Work, devices: Sequence[str]) -> Iterator[Any]:
     pieces = 1
     while True:
         try:
-            yield from _run_once(work, devices, pieces)
+            yield from _run_once(work, devices, precision, pieces)
             return
         except OutOfMemoryError as error:
             pieces *= 2
             log.warning("%s: all processes go on from the last checkpoint, each step in %d pieces", error, pieces)
 
 
-def _run_once(work: Work, devices: Sequence[str], pieces: int) -> Iterator[Any]:
+def _run_once(work: Work, devices: Sequence[str], precision: Precision, pieces: int) -> Iterator[Any]:
     context = multiprocessing.get_context("spawn")
     ranks: list[BaseProcess] = []
     ends: list[Connection] = []
@@ -64,7 +65,12 @@ def _run_once(work: Work, devices: Sequence[str], pieces: int) -> Iterator[Any]:
         try:
             for rank, device in enumerate(devices):
                 accelerator = Accelerator(
-                    device, rank=rank, world=len(devices), meeting=str(Path(folder, "meeting")), pieces=pieces
+                    device,
+                    rank=rank,
+                    world=len(devices),
+                    meeting=str(Path(folder, "meeting")),
+                    pieces=pieces,
+                    precision=precision,
                 )
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(
@@ -137,19 +143,21 @@ def _rank(work: Work, accelerator: Accelerator, end: Connection, parent: int) ->
         log.setLevel(logging.INFO)
         log.addHandler(_Sending(end))
         log.propagate = False
+    code = 0
     try:
         accelerator.start()
         work(accelerator, (lambda content: end.send(("told", content))) if leads else (lambda content: None))
         accelerator.stop()
     except Exception as error:
+        code = 1
         ours = isinstance(error, HeadstartError)
         trace = f"process {accelerator.rank + 1} of {accelerator.world} failed:\n{traceback.format_exc()}"
         with suppress(OSError):  # the parent may be gone
             end.send(("failed", error if ours else RuntimeError(trace)))
-        end.close()
-        sys.stderr.flush()
-        os._exit(1)  # not by way of destructors that wait for the other ranks
     end.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not by way of destructors, which take seconds, or wait for the other ranks
 
 
 class _Sending(logging.Handler):

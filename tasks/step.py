@@ -1,11 +1,12 @@
 """What every step is given and what it gives back. A step's file holds one function of a Context."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from headstart.cells.job import Job
 from headstart.settings import Settings
 from tasks.devices import Device
 from tasks.workspace import Workspace
@@ -16,13 +17,27 @@ Metrics = Callable[[Mapping[str, float], int], None]
 Progress = Callable[[str, int, int], None]
 
 
+class Machines(Protocol):
+    """Machines that run cells in the place of this one. name: such as "3 machines". workers: cells at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Runs cells; yields each with its summary once it stands under its key here, in the order they come in."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """Workspace, settings and device of a step, and where its words and numbers go.
 
     device: None for a step that needs none. beside: the further ones of a training over several. metrics: (values,
     step) go to the tracker. progress: (what, done, of). code: gives the digest of the code that a step's cells run, of
-    what dvc.yaml declares.
+    what dvc.yaml declares. machines: that run its cells, None where this one does.
     """
 
     workspace: Workspace
@@ -32,6 +47,7 @@ class Context:
     progress: Progress
     code: Callable[[str], str]
     beside: tuple[Device, ...] = ()
+    machines: Machines | None = None
 
     @property
     def devices(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The seam to DVC: one cache for both drivers. The only file that knows DVC.
+"""The seam to DVC: one cache for both drivers. The only file that knows DVC, beside tasks/remote_inputs.py.
 
 A step is unchanged, or its result is in DVC's run-cache, or it runs; afterwards dvc.lock says what ran. These are
 DVC's internals, so dvc is pinned exactly and tests/repro/test_versioning.py holds each call to what it does here.
@@ -57,7 +57,7 @@ class Versioning:
 
     def changed(self) -> list[str]:
         """Names of the steps that would not be skipped; empty when the pipeline is as dvc.lock says."""
-        with _quiet(), self._locked():
+        with quiet(), self._locked():
             self._reload()
             return [_name(stage) for stage in self._repo.index.stages if stage.changed()]
 
@@ -75,7 +75,7 @@ class Versioning:
         """Every step's state, in the order of stages(); "follows" is one that only depends on a changed one."""
         import networkx
 
-        with _quiet(), self._locked():
+        with quiet(), self._locked():
             self._reload()
             graph = self._repo.index.graph
             order = list(self._repo.index.stages)
@@ -95,7 +95,7 @@ class Versioning:
                 nothing is recorded.
             UserError: there is no such step, or an input is missing.
         """
-        with _quiet(), self._locked():
+        with quiet(), self._locked():
             stage = self._load(name)
             self._check_inputs(stage)
             if not stage.changed():
@@ -110,7 +110,7 @@ class Versioning:
             stage.save_deps()
             before = self._inputs(stage)
         run()
-        with _quiet(), self._locked():
+        with quiet(), self._locked():
             stage = self._load(name)
             self._refuse_edits(stage, before)
             self._record(stage)
@@ -123,6 +123,13 @@ class Versioning:
     def cells_digest(self, name: str) -> str:
         """Digest of the code that a step's cells run, as it was when this process started."""
         return cells_digest(self.root, name, self._at_start)
+
+    @contextmanager
+    def opened(self) -> Iterator["Repo"]:
+        """DVC's own view of the workspace as it is now, held for the length of the block."""
+        with quiet(), self._locked():
+            self._reload()
+            yield self._repo
 
     def add(self, files: Mapping[str, Path], path: Path, *, texts: Mapping[str, str] | None = None) -> None:
         """Makes the folder `path` of files that lie elsewhere and adds it to DVC; the originals stay as they are.
@@ -151,7 +158,7 @@ class Versioning:
             for place, text in (texts or {}).items():
                 (path / place).parent.mkdir(parents=True, exist_ok=True)
                 (path / place).write_text(text, encoding="utf-8")
-            with _quiet():
+            with quiet():
                 self._repo.add(str(path))
             for place, origin in files.items():
                 if (path / place).samefile(origin):
@@ -172,7 +179,7 @@ class Versioning:
 
     def record_datasets(self) -> list[str]:
         """Records datasets that were edited without `dvc add`, as `dvc repro` does; returns their paths."""
-        with _quiet(), self._locked():
+        with quiet(), self._locked():
             self._reload()
             edited = [stage for stage in self._repo.index.stages if _is_edited_dataset(stage)]
             for stage in edited:
@@ -372,7 +379,7 @@ def _digest(stage: "PipelineStage") -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """DVC's own lines, which would come twice under Prefect, are kept to warnings."""
     logger = logging.getLogger("dvc")
     level = logger.level

@@ -1,6 +1,6 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +12,7 @@ from headstart.settings import Settings, knobs
 from tasks import workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
-from tasks.step import STEPS, Context, Outcome, figures
+from tasks.step import STEPS, Context, Machines, Outcome, figures
 from tasks.tracking import Tracking, open_tracking
 from tasks.versioning import Result, versioning_of
 from tasks.workspace import Workspace
@@ -23,13 +23,22 @@ PATIENCE = 3600.0  # seconds that a step waits for a device
 class Run:
     """One run of the pipeline: the workspace, the seams to DVC and MLflow, and what became of each step."""
 
-    def __init__(self, workspace: Workspace, settings: Settings, tracking: Tracking, parent: str, bars: Bars):
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        tracking: Tracking,
+        parent: str,
+        bars: Bars,
+        machines: Machines | None = None,
+    ):
         self.workspace = workspace
         self.settings = settings
         self.versioning = versioning_of(workspace.root)
         self.tracking = tracking
         self.parent = parent
         self.bars = bars
+        self.machines = machines
         self.results: dict[str, Result] = {}
         self._children: dict[str, str] = {}
 
@@ -49,6 +58,22 @@ class Run:
             return said[0]
         self.tracking.link_skipped(self.parent, full_name, result.digest)
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
+
+    def fan_out(self, strategies: Sequence[str]) -> str:
+        """Has the machines run the cells of all strategies at once, as far as their steps are to run.
+
+        The steps find them finished. One step alone has as many cells as there are seeds, which leaves most of many
+        machines idle.
+        """
+        from tasks.finetune import jobs_of
+        from tasks.grid import run_cells
+
+        self._refuse_edits()
+        changed = self.versioning.changed()
+        context = self._context(available()[0], lambda values, step: None)
+        jobs = [job for name in strategies if f"finetune@{name}" in changed for job in jobs_of(context, name)]
+        run_cells(context, jobs)
+        return f"{len(jobs)} cells of {len(strategies)} strategies are finished"
 
     def conclude(self) -> str | None:
         """Puts the verdict on the run itself, and registers the delivered model with MLflow unless it is there already.
@@ -116,6 +141,7 @@ class Run:
             metrics=lambda values, number: add(values, step=number),
             progress=self.bars.show,
             code=self.versioning.cells_digest,
+            machines=self.machines,
         )
 
     def _record(self, run_id: str, outcome: Outcome, device: Device | None) -> None:
@@ -140,10 +166,11 @@ class Run:
 
 
 @contextmanager
-def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run]:
+def open_run(workspace: Workspace, settings: Settings, key: str, *, machines: Machines | None = None) -> Iterator[Run]:
     """Opens a run of the pipeline; its MLflow parent ends with the block.
 
-    key: what finds the run again, such as the id of the flow run.
+    key: what finds the run again, such as the id of the flow run. machines: that run its cells, None where this one
+    does.
     """
     tracking = open_tracking(workspace.state)
     tracking.close_orphans()
@@ -151,7 +178,7 @@ def open_run(workspace: Workspace, settings: Settings, key: str) -> Iterator[Run
     parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
     with tracking.ending(parent), Bars() as bars:
         try:
-            yield Run(workspace, settings, tracking, parent, bars)
+            yield Run(workspace, settings, tracking, parent, bars, machines)
         finally:
             workers.stop()
 

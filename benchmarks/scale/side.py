@@ -17,13 +17,14 @@ from benchmarks.speed.child import timed
 from headstart.cells.grid import Places, budget_jobs
 from headstart.cells.run import run_cell
 from headstart.datasets.ingest import ingest_source, ingest_target
-from headstart.datasets.pack import Pack
+from headstart.datasets.pack import POOL, Pack
 from headstart.features.extract import write_boundary, write_pooled
 from headstart.features.files import POOLED
 from headstart.settings import Settings, validate
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.flops import work_of
 from headstart.training.pretrain import pretrain
 from headstart.training.rows import ImageRows
 from headstart.training.weights import read_network
@@ -99,17 +100,19 @@ class World:
         card, network = read_network(self.weights)
         self.accelerator.prepare(network).eval()
         own, settings = Pack(pack), self.settings
+        work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
         rows = ImageRows(own.images, card.normalisation)
         fixed, views = settings.recipe("frozen_blocks").fixed_blocks, settings.extract.views
         with publishing(features) as draft:
             write_pooled(
                 draft / POOLED, network, rows, levels=settings.extract.levels, accelerator=self.accelerator,
-                advance=lambda count: None,
+                advance=lambda count: None, work=work,
             )  # fmt: skip
             if boundary:
                 write_boundary(
-                    draft, network, own, card.normalisation, fixed, views, 0, self.accelerator, lambda count: None
-                )
+                    draft, network, rows, torch.from_numpy(own.rows(POOL)), boundary=fixed, views=views, seed=0,
+                    accelerator=self.accelerator, advance=lambda count: None, work=work,
+                )  # fmt: skip
 
 
 def prepare(world: World) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from headstart.storage.publish import publishing, write_json
 from headstart.training.accelerator import Accelerator
 from headstart.training.adopt import adopt
 from headstart.training.checkpoint import Checkpoints
-from headstart.training.flops import block_flops, training_flops
+from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import Plan, train
+from headstart.training.policy import Work
 from headstart.training.pretrain import pretrain as pretrain_source
 from headstart.training.rows import ImageRows
 from headstart.training.weights import WeightsCard, read_card, read_network
@@ -120,7 +121,7 @@ def pretrain(spec: Spec) -> Figures:
             network,
             rows,
             labels,
-            plan=Plan(steps, spec.batch, knobs.learning_rate, knobs.weight_decay, knobs.warmup),
+            plan=Plan(steps, spec.batch, knobs.learning_rate, knobs.weight_decay, knobs.warmup, work=_work(spec)),
             seed=spec.seed,
             accelerator=accelerator,
             checkpoints=Checkpoints(Path(spec.scratch)),
@@ -143,8 +144,9 @@ def probe(spec: Spec) -> Figures:
         with publishing(Path(job.features)) as draft:
             rows = ImageRows(Pack(Path(job.pack)).images, card.normalisation)
             write_pooled(
-                draft / POOLED, network, rows, levels=job.levels, accelerator=accelerator, advance=lambda count: None
-            )
+                draft / POOLED, network, rows, levels=job.levels, accelerator=accelerator, advance=lambda count: None,
+                work=_work(spec),
+            )  # fmt: skip
         run_cell(job, accelerator)
     return {"job": taken.cpu, "accuracy": _accuracy(job, spec, root)}
 
@@ -166,7 +168,9 @@ def extraction(spec: Spec) -> Figures:
     rows = ImageRows(np.ascontiguousarray(pack.images[: spec.images]), card.normalisation)
     out, rates = Path(spec.scratch, POOLED), [_sgemm()]
     with timed() as taken:
-        write_pooled(out, network, rows, levels=2, accelerator=accelerator, advance=lambda count: None)
+        write_pooled(
+            out, network, rows, levels=2, accelerator=accelerator, advance=lambda count: None, work=_work(spec)
+        )
     rates.append(_sgemm())
     each = taken.cpu / len(rows)
     flops = sum(block_flops(BACKBONE, channels=3, image_size=spec.side, classes=len(pack.card.classes)))
@@ -197,6 +201,10 @@ def _begin() -> Accelerator:
 
 def _w(spec: Spec) -> WeightsCard:
     return read_card(Path(spec.prepared, "W"))
+
+
+def _work(spec: Spec) -> Work:
+    return work_of(BACKBONE, channels=3, image_size=spec.side)
 
 
 def _ingest(folder: Path, pack: Path, settings: Settings) -> None:

@@ -19,6 +19,7 @@ from headstart.settings import Settings
 from headstart.storage.publish import publishing
 from headstart.strategies.settings import TuneRecipe
 from headstart.training.accelerator import Accelerator
+from headstart.training.flops import work_of
 from headstart.training.rows import ImageRows
 from headstart.training.weights import read_network
 
@@ -78,7 +79,15 @@ def _write_features(places: Places, accelerator: Accelerator, *, levels: int) ->
     rows = ImageRows(Pack(places.pack).images, card.normalisation)
     accelerator.prepare(network).eval()
     with publishing(places.features) as draft:
-        write_pooled(draft / POOLED, network, rows, levels=levels, accelerator=accelerator, advance=lambda count: None)
+        write_pooled(
+            draft / POOLED,
+            network,
+            rows,
+            levels=levels,
+            accelerator=accelerator,
+            advance=lambda count: None,
+            work=work_of(card.backbone, channels=card.channels, image_size=card.image_size),
+        )
 
 
 def _jobs(settings: Settings, strategy: str, labels: int, places: Places, spec: Spec) -> list[Job]:

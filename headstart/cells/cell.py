@@ -22,7 +22,8 @@ from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
 from headstart.storage.publish import verify_once
 from headstart.training.accelerator import Accelerator
-from headstart.training.flops import block_flops
+from headstart.training.flops import block_flops, work_of
+from headstart.training.policy import Work
 from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.weights import WeightsCard, read_card, read_network
 
@@ -178,6 +179,12 @@ class Cell:
         directory = Path(self.job.features if of == "target" else self.job.source_features)
         verify_once(directory)
         return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
+
+    @property
+    def work(self) -> Work:
+        """What the backbone asks for on one image, by which its precision is chosen."""
+        card = self.pack.card
+        return work_of(self.job.backbone, channels=card.channels, image_size=card.image_size)
 
     @cached_property
     def flops(self) -> tuple[float, ...]:

@@ -80,6 +80,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             boundary=settings.recipe("frozen_blocks").fixed_blocks,
             views=settings.extract.views,
             unseen=settings.target.unseen if entry.needs_unseen else (),
+            precision=settings.precision,
             devices=settings.devices if isinstance(settings.recipe(strategy), TuneRecipe) else 1,
         )
         for seed in range(finetune.seeds)

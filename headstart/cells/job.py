@@ -8,6 +8,7 @@ from headstart.entrants import Entrant, words
 from headstart.knobs import Knobs
 from headstart.objectives.kinds import KINDS
 from headstart.storage.publish import digest
+from headstart.training.settings import Precision
 
 REFIT = "refit"
 ALL_ROWS = -1  # the fold of a cell that leaves none out
@@ -34,7 +35,8 @@ class Job:
     altered: what is different from the strategy's own recipe, for the words alone; empty where nothing is.
     unseen: classes whose labels it does without.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
-    devices: processes that train it together; more than one only where it is trained by gradients.
+    devices: processes that train it together; more than one only where it is trained by gradients. precision: see
+    training/policy.py.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
     labelled rows and predicts none; None where there is a test set.
     """
@@ -65,6 +67,7 @@ class Job:
     altered: str = ""
     unseen: tuple[str, ...] = ()
     devices: int = 1
+    precision: Precision = "auto"
 
     @property
     def entrant(self) -> str:
@@ -85,6 +88,7 @@ class Job:
                 "snapshots": self.snapshots,
                 **({"unseen": sorted(self.unseen)} if self.unseen else {}),
                 **({"devices": self.devices} if self.devices > 1 else {}),
+                **({"precision": self.precision} if self.precision != "auto" else {}),
             }
         )
 

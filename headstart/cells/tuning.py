@@ -159,6 +159,7 @@ def _trial(
         layer_decay=shape.layer_decay,
         marks=tuple(sorted(marks)),
         thaw=shape.thaw,
+        work=cell.work,
     )
     torch.manual_seed(seed_of(cell.job.run_seed, "weights", cell.job.seed))
     network = start()

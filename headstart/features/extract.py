@@ -17,15 +17,17 @@ from torch import Tensor
 from headstart.backbones.network import Network
 from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.errors import SettingsError
+from headstart.features.boundary import boundary_of
 from headstart.features.files import BOUNDARY, POOLED, VIEWS
-from headstart.features.folded import folded
 from headstart.features.pooled import pooled
 from headstart.features.settings import ExtractSettings
 from headstart.storage.arrays import ArrayWriter
 from headstart.storage.publish import publishing, sha256
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator, generator
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.flops import work_of
+from headstart.training.policy import Work
+from headstart.training.rows import ImageRows
 from headstart.training.weights import read_network, weights_digest
 
 BATCH = 256
@@ -64,13 +66,32 @@ def extract(
         done += count
         progress(done, total)
 
-    with publishing(directories[0]) as draft:
-        rows = ImageRows(source.images, card.normalisation)
-        write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
-    with publishing(directories[1]) as draft:
-        rows = ImageRows(target.images, card.normalisation)
-        write_pooled(draft / POOLED, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance)
-        write_boundary(draft, network, target, card.normalisation, boundary, settings.views, seed, accelerator, advance)
+    work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
+    for directory, pack in zip(directories, (source, target), strict=True):
+        with publishing(directory) as draft:
+            rows = ImageRows(pack.images, card.normalisation)
+            write_pooled(
+                draft / POOLED,
+                network,
+                rows,
+                levels=settings.levels,
+                accelerator=accelerator,
+                advance=advance,
+                work=work,
+            )
+            if directory == directories[1]:
+                write_boundary(
+                    draft,
+                    network,
+                    rows,
+                    torch.from_numpy(pack.rows(POOL)),
+                    boundary=boundary,
+                    views=settings.views,
+                    seed=seed,
+                    accelerator=accelerator,
+                    advance=advance,
+                    work=work,
+                )
     own = {name: sha256(directories[1] / name) for name in (POOLED, BOUNDARY, VIEWS)}
     read = {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)}
     return read | own | {"rows": pack_digest(source.directory)}
@@ -99,12 +120,14 @@ def write_pooled(
     levels: int,
     accelerator: Accelerator,
     advance: Callable[[int], None],
+    work: Work,
 ) -> None:
-    """Pooled features of all rows as they are, (rows, d) float32; the network is in evaluation mode."""
-    network = accelerator.prepare(folded(network))
+    """Pooled features of all rows as they are, (rows, d) float32. work: of the network, on one image."""
+    network, precision = accelerator.evaluating(network, work)
 
     def run(part: Tensor) -> np.ndarray:
-        return pooled(network, accelerator.place(rows.plain(part)), boundary=0, levels=levels).cpu().numpy()
+        with precision:
+            return pooled(network, accelerator.place(rows.plain(part)), boundary=0, levels=levels).cpu().numpy()
 
     _write(path, run, len(rows), POOLED_BATCH, advance=advance)
 
@@ -113,22 +136,19 @@ def write_pooled(
 def write_boundary(
     draft: Path,
     network: Network,
-    pack: Pack,
-    normalisation: Normalisation,
+    rows: ImageRows,
+    pool: Tensor,
+    *,
     boundary: int,
     views: int,
     seed: int,
     accelerator: Accelerator,
     advance: Callable[[int], None],
+    work: Work,
 ) -> None:
-    """All rows as they are, and the rows whose labels may be drawn in `views` augmented versions too."""
-    rows = ImageRows(pack.images, normalisation)
-
-    def run(batch: Tensor) -> np.ndarray:
-        return network.run(accelerator.place(batch), 0, boundary).cpu().contiguous().numpy()
-
+    """All rows as they are, and those of the pool, whose labels may be drawn, in `views` augmented versions too."""
+    run = boundary_of(network, boundary, accelerator=accelerator, work=work)
     _write(draft / BOUNDARY, lambda part: run(rows.plain(part)), len(rows), BATCH)
-    pool = torch.from_numpy(pack.rows(POOL))
 
     def augmented(part: Tensor) -> np.ndarray:
         number = int(part[0]) // BATCH

@@ -20,6 +20,7 @@ def pooled(network: Network, activations: Tensor, *, boundary: int, levels: int)
 
 def _average(activations: Tensor) -> Tensor:
     """Maps (rows, channels, h, w) and tokens (rows, positions, channels) -> (rows, channels); vectors stay."""
+    activations = activations.float()  # they may be bfloat16, which is no type to add up in
     if activations.dim() == 4:
         return activations.mean((2, 3))
     return activations.mean(1) if activations.dim() == 3 else activations

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headstart.backbones.folded import folded
 from headstart.backbones.network import Network, restore
 from headstart.errors import DataError
-from headstart.features.folded import folded
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of

@@ -6,11 +6,11 @@ another number of fixed blocks than extract was told it is computed here, once a
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.tuning import Inputs, tune
 from headstart.datasets.pack import POOL
+from headstart.features.boundary import boundary_of
 from headstart.features.files import BOUNDARY, VIEWS
 from headstart.training.accelerator import generator
 from headstart.training.flops import forward_flops
@@ -52,14 +52,9 @@ def _read(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> Activatio
 def _computed(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> ActivationRows:
     if not len(rows):  # not every backbone takes an empty batch
         return ActivationRows(np.zeros((0, 1), np.float32), np.zeros((0, 1, 1), np.float32))
-    network = cell.accelerator.prepare(cell.network_from_source()).eval()
+    run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
     images = cell.image_rows(rows, cell.source_card.normalisation)
     parts = torch.split(torch.arange(len(rows)), BATCH)
-
-    def run(batch: Tensor) -> np.ndarray:
-        placed = cell.accelerator.place(batch)
-        return network.run(placed, 0, cell.recipe.fixed_blocks).cpu().contiguous().numpy()
-
     plain = np.concatenate([run(images.plain(part)) for part in parts])
     if not augmented:
         return ActivationRows(plain, plain[:, None])

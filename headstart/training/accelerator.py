@@ -19,8 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from headstart.backbones.folded import folded, with_rounded_products
+from headstart.backbones.network import Network
 from headstart.errors import HeadstartError, SettingsError
-from headstart.training.policy import BFLOAT16, Policy, policy_of, properties_of
+from headstart.training.policy import BFLOAT16, NO_WORK, Policy, Work, pays_in_bfloat16, policy_of, properties_of
+from headstart.training.settings import Precision
 from headstart.training.together import Alone, Several, Together, gathered
 
 M = TypeVar("M", bound=nn.Module)
@@ -37,7 +40,8 @@ class Accelerator:
 
     rank, world: which one it is of the processes that train together. meeting: a file, new to them, by which they find
     each other. pieces: that a step's rows are split into from the start, each done after the other, to fit into memory.
-    cache: a folder for compiled code. given: a policy in place of the device's own.
+    cache: a folder for compiled code. precision: "float32" where nothing may be rounded to less. given: a policy in
+    place of the device's own.
     """
 
     device: str = "cpu"
@@ -47,6 +51,7 @@ class Accelerator:
     meeting: str = ""
     pieces: int = 1
     cache: str = ""
+    precision: Precision = "auto"
     given: Policy | None = None
 
     def start(self) -> None:
@@ -58,7 +63,7 @@ class Accelerator:
         if self.device.startswith("cuda"):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.backends.cudnn.benchmark = False
-            if properties_of(self.device).capability >= BFLOAT16:
+            if properties_of(self.device).capability >= BFLOAT16 and self.precision == "auto":
                 torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions are by default
             if self.cache:
                 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", self.cache)
@@ -72,15 +77,37 @@ class Accelerator:
         """Whether this is the process that writes: checkpoints, results and log."""
         return self.rank == 0
 
-    def policy(self, *, steps: int, image_bytes: int, thaws: bool) -> Policy:
+    def policy(self, *, steps: int, image_bytes: int, thaws: bool, work: Work = NO_WORK) -> Policy:
         """How a training uses the device; see policy.py. What differs from float32 on a CPU is said once in the log."""
         if self.given:
             return self.given
         device = properties_of(self.device)
-        found = policy_of(device, steps=steps, image_bytes=image_bytes, processes=self.world, thaws=thaws)
-        if device.kind != "cpu":
+        found = policy_of(
+            device,
+            steps=steps,
+            image_bytes=image_bytes,
+            processes=self.world,
+            thaws=thaws,
+            work=work,
+            precision=self.precision,
+        )
+        if device.kind != "cpu" or found.autocast:
             _say(f"training on {device.name or device.kind}: {found}")
         return found
+
+    def evaluating(
+        self, network: Network, work: Work, *, fold: bool = True
+    ) -> tuple[Network, AbstractContextManager[Any]]:
+        """A network in evaluation mode as it runs fastest on the device, and the block that it is run in.
+
+        BatchNorm is folded; on a CPU that gains by it, products are of bfloat16. fold: False leaves BatchNorm where
+        nothing is rounded: activations are then the network's own to the bit. The one given stays as it is.
+        """
+        rounds = self.precision == "auto" and pays_in_bfloat16(properties_of(self.device), work)
+        network = self.prepare(folded(network) if fold or rounds else network.eval())
+        if not rounds:
+            return network, nullcontext()
+        return with_rounded_products(network), torch.autocast(self.device, dtype=torch.bfloat16)
 
     def autocast(self, policy: Policy) -> AbstractContextManager[Any]:
         """Runs a block's forward pass in the policy's type."""

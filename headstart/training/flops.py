@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import cache
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.backbones.network import build
+from headstart.training.policy import Work
 
 BACKWARD = 2  # the backward pass of a trained layer costs twice its forward pass
 
@@ -24,6 +26,18 @@ def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) 
             counts.append(float(counter.get_total_flops()))
     counts[-1] += 2.0 * network.feature_dim * classes
     return tuple(counts)
+
+
+@cache
+def work_of(backbone: str, *, channels: int, image_size: int) -> Work:
+    """What a network asks for on one image, its head aside."""
+    with torch.device("meta"):
+        network = build(backbone, channels=channels, classes=1)
+    return Work(
+        flops=sum(block_flops(backbone, channels=channels, image_size=image_size, classes=1)),
+        weights=sum(parameter.numel() for parameter in network.parameters()),
+        grouped=any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in network.modules()),
+    )
 
 
 def training_flops(blocks: Sequence[float], *, examples: int, boundary: int = 0) -> float:

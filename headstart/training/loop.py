@@ -14,6 +14,7 @@ from headstart.objectives.objective import SourceObjective
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.placed import placed
+from headstart.training.policy import NO_WORK, Work
 from headstart.training.rows import ImageRows, Rows
 from headstart.training.schedule import one_cycle
 from headstart.training.step import Step, run_in_memory
@@ -30,6 +31,7 @@ class Plan:
     layer_decay: factor on the rate for each block further from the head.
     marks: steps after which `observe` is called and its records are kept.
     thaw: steps after which one more block is trained, from the last to the first; 0: all are from the beginning.
+    work: of the network on one image, by which a CPU's precision is chosen.
     """
 
     steps: int
@@ -41,6 +43,7 @@ class Plan:
     layer_decay: float = 1.0
     marks: tuple[int, ...] = ()
     thaw: int = 0
+    work: Work = NO_WORK
 
     def frozen(self, step: int, blocks: int) -> int:
         """How many of the first blocks are not trained at a step."""
@@ -102,7 +105,7 @@ def train(
     network.train()
     together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
     images = rows.nbytes if isinstance(rows, ImageRows) else 0
-    policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0)
+    policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0, work=plan.work)
     if policy.on_device and isinstance(rows, ImageRows):
         rows = placed(rows, accelerator.device, resident=policy.resident)
     run = accelerator.compiled(network.run, policy)

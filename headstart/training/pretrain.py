@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.checkpoint import Checkpoints, State
-from headstart.training.flops import block_flops, training_flops
+from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import NextRows, Plan, predict, train
 from headstart.training.order import Windows, make_windows
 from headstart.training.rows import ImageRows, Images, Normalisation
@@ -57,7 +58,8 @@ def pretrain(
     objective = objective.fitted(labels)
     held = ImageRows(pack.images, normalisation, places=validation)
     held_labels = objective.targets(pack, validation)
-    plan = _plan(len(training), settings)
+    work = work_of(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
+    plan = replace(_plan(len(training), settings), work=work)
     torch.manual_seed(seed_of(seed, "pretrain"))
     network = build(backbone, channels=pack.card.channels, classes=objective.outputs)
 

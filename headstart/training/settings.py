@@ -1,11 +1,12 @@
 """Knobs of training: what every recipe has, and pretraining's own."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from headstart.knobs import Knobs
 
+Precision = Literal["auto", "float32"]
 Rate = Annotated[float, Field(gt=0, le=10)]
 
 

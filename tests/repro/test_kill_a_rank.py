@@ -47,7 +47,7 @@ def shared(make_project):
     """A small project of a backbone without BatchNorm, packed and ready to train on two processes of this CPU."""
     project = make_project(
         **{
-            "backbone": "swin_t",
+            "backbone": "timm:test_efficientnet_gn",  # small, with GroupNorm
             "devices": 2,
             "pretrain.epochs": 5,  # of one step each
             "pretrain.batch_size": 60,

@@ -101,7 +101,7 @@ def test_from_the_boundary_on_the_network_gives_its_own_scores(domain, w):
 
 def test_views_are_of_the_pools_rows_in_their_order(domain, run, monkeypatch):
     """Of test rows there are none: nothing is trained on them."""
-    monkeypatch.setattr("headstart.training.rows.augment", lambda images, draw, **_: images)
+    monkeypatch.setattr("headstart.training.rows.augment", lambda images, draw, **part: images)
     views = np.load(run().folder / "views.npy")
     plain = np.load(domain.places.features / "boundary.npy")[domain.pack.rows("pool")]
     assert views.shape == (42, 2, 16, 6, 6)

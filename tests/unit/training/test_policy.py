@@ -1,6 +1,7 @@
 """What a device is used for follows from what it says of itself; the paths it chooses between agree, on a CPU."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,18 @@ from training_toy import LABELS, NOWHERE, images, network, plan, record
 
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.flops import work_of
 from headstart.training.loop import train
 from headstart.training.placed import placed
-from headstart.training.policy import COMPILE_STEPS, Policy, Properties, policy_of
+from headstart.training.policy import (
+    COMPILE_STEPS,
+    NO_WORK,
+    Policy,
+    Properties,
+    Work,
+    pays_in_bfloat16,
+    policy_of,
+)
 from headstart.training.rows import ActivationRows
 
 GIB = 2**30
@@ -158,3 +168,34 @@ def test_a_compiled_network_comes_to_the_same(plain, monkeypatch):
     assert seen == [{"backend": "eager"}]
     assert np.abs(losses - plain[0]).max() < 1e-5
     assert list(net.state_dict()) == list(plain[1].state_dict())
+
+
+ABLE, PLAIN = Properties("cpu", bfloat16=True), Properties("cpu")
+LARGE_NET = Work(flops=3e8, weights=11_000_000)
+
+
+def rounded(device=ABLE, work=LARGE_NET, **more) -> str:
+    return policy_of(device, steps=10, image_bytes=GIB, work=work, **more).autocast
+
+
+def test_a_cpu_rounds_where_it_has_the_instructions_and_the_network_gains():
+    assert rounded() == "bfloat16"
+    assert rounded(PLAIN) == ""
+    assert rounded(precision="float32") == ""
+    assert rounded(work=replace(LARGE_NET, grouped=True)) == ""
+    assert rounded(work=replace(LARGE_NET, flops=1e8)) == ""
+    assert rounded(work=replace(LARGE_NET, weights=20_000_000)) == ""  # an AlexNet: its weights are what takes time
+    assert rounded(work=NO_WORK) == ""
+
+
+def test_float32_is_float32_on_a_gpu_too():
+    policy = policy_of(H100, steps=10, image_bytes=GIB, precision="float32")
+    assert (policy.autocast, policy.tf32, policy.on_device) == ("", False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "wins"),
+    [("resnet8", 28, False), ("resnet18", 64, True), ("resnet18", 32, False), ("mobilenet_v2", 224, False)],
+)
+def test_which_networks_gain_follows_from_their_arithmetic(name, side, wins):
+    assert pays_in_bfloat16(ABLE, work_of(name, channels=3, image_size=side)) is wins

@@ -3,6 +3,9 @@
 Scores agree with the plain network's to rounding (tests/unit/features/test_folded.py states how closely).
 """
 
+from copy import deepcopy
+
+import torch
 from torch import nn
 
 from headstart.backbones.network import Network
@@ -16,6 +19,18 @@ def folded(network: Network) -> Network:
     network.eval()
     blocks = zip(network.block_names, (_folded(block) for block in network.blocks), strict=True)
     return Network(blocks, network.head).eval()
+
+
+def with_rounded_products(network: Network) -> Network:
+    """A copy, the weights of whose convolutions and linear layers are bfloat16: for use under autocast.
+
+    Autocast would round them anew for every batch, a sixth of the time at 64 rows of ResNet-18.
+    """
+    network = deepcopy(network)
+    for module in network.blocks.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.to(torch.bfloat16)
+    return network
 
 
 def _folded(block: nn.Module) -> nn.Module:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from headstart.backbones.folded import folded
 from headstart.backbones.network import build
-from headstart.features.folded import folded
 
 TOLERANCE = 1e-4  # of the largest activation: rounding of float32 through some tens of layers
 
