@@ -68,7 +68,7 @@ def write_data(folder: Path, sizes: Sizes) -> None:
         return
     with replacing(folder) as draft:
         for part, name, count in _parts(sizes):
-            _write_part(draft / part, part, STYLES[name], count)
+            write_part(draft / part, part, STYLES[name], count)
         write_json(draft / DONE, known)
 
 
@@ -81,13 +81,14 @@ def _parts(sizes: Sizes) -> Iterator[tuple[str, str, int]]:
             yield f"{name}/train-{seed}", name, sizes.train
 
 
-def _write_part(folder: Path, part: str, style: Style, count: int) -> None:
+def write_part(folder: Path, part: str, style: Style, count: int, *, prefix: str = "") -> None:
+    """Draws so many images of each class into class folders. part: what they are drawn from; prefix: of their names."""
     for character in style.characters:
         own = folder / class_name(character)
-        own.mkdir(parents=True)
+        own.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             image = render(style, character, f"{part}/{number}")
-            image.save(own / f"{number:04d}.jpg", quality=QUALITY)
+            image.save(own / f"{prefix}{number:04d}.jpg", quality=QUALITY)
 
 
 def class_name(character: str) -> str:

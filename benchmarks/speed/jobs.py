@@ -48,6 +48,19 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How Headstart trains on where the first two stages are fixed. views: augmented versions of a row."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    views: int
+
+
+RECIPE = Recipe(epochs=10, learning_rate=0.004, batch_size=32, views=4)  # chosen: benchmarks/recipe.json
+
+
+@dataclass(frozen=True)
 class Extent:
     """How much the bench does. repeats: at most, of a process that takes no longer than SHORT; others run once.
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.speed.child import Figures, Spec, files_below, main, singly, timed
+from benchmarks.speed.jobs import RECIPE, Recipe
 from benchmarks.speed.sweep import sweep
 from headstart.backbones.network import build
 from headstart.cells.grid import Places, budget_jobs
@@ -45,7 +46,7 @@ WEIGHTS = "weights"  # folder of W as torchvision names its tensors, in what is 
 
 
 def settings_of(
-    side: int, *, epochs: int = 1, steps: int = 4, seeds: int = 1, labels: tuple[int, ...] = (2,)
+    side: int, *, epochs: int = 1, seeds: int = 1, labels: tuple[int, ...] = (2,), frozen: dict[str, Any] | None = None
 ) -> Settings:
     """The project's defaults but for what the bench fixes for all contenders."""
     return validate(
@@ -55,7 +56,7 @@ def settings_of(
             "pretrain": {"epochs": epochs},
             "extract": {"views": VIEWS},
             "finetune": {"validation_fraction": HELD_OUT, "seeds": seeds, "label_budget": max(labels)},
-            "strategies": {"frozen_blocks": {"fixed_blocks": FIXED_BLOCKS, "steps": steps}},
+            "strategies": {"frozen_blocks": {"fixed_blocks": FIXED_BLOCKS, **(frozen or {})}},
         },
         where="the bench",
     )
@@ -151,12 +152,17 @@ def probe(spec: Spec) -> Figures:
     return {"job": taken.cpu, "accuracy": _accuracy(job, spec, root)}
 
 
-def frozen(spec: Spec) -> Figures:
+def frozen(spec: Spec, recipe: Recipe = RECIPE) -> Figures:
     """From the folder of labelled images: ingest, boundary activations of some views, and the rest trained on them."""
     accelerator = _begin()
     with timed() as taken:
-        steps = spec.epochs * (len(files_below(spec.train, 10**6)) // spec.batch)
-        job = _job(spec, "frozen_blocks", settings_of(spec.side, steps=max(4, steps)))
+        epochs = min(spec.epochs, recipe.epochs)
+        own = {
+            "steps": max(4, epochs * (len(files_below(spec.train, 10**6)) // recipe.batch_size)),
+            "learning_rates": [recipe.learning_rate],
+            "batch_size": recipe.batch_size,
+        }
+        job = replace(_job(spec, "frozen_blocks", settings_of(spec.side, frozen=own)), views=recipe.views)
         run_cell(job, accelerator)
     return {"job": taken.cpu, "accuracy": _accuracy(job, spec, Path(spec.scratch))}
 

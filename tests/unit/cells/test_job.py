@@ -40,6 +40,7 @@ MATTERS = {
     "fold": 0,
     "unseen": ("cat",),
     "devices": 2,
+    "precision": "float32",
 }
 DOES_NOT = {
     "variant": "half_steps",

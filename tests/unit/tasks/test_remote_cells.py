@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from tasks.step import Context
 from tasks.versioning import versioning_of
 from tasks.workspace import Workspace
 
+DVC = str(Path(sys.executable).with_name("dvc"))
 SETTINGS = {
     "data": {"image_size": 12, "smallest_test": 0},
     "finetune": {"label_budget": 4, "curve_budgets": [], "seeds": 2},
@@ -55,9 +57,9 @@ def packed(tmp_path_factory, draw_pictures) -> Path:
     (root / "dvc.yaml").write_text("stages: {}\n")
     for command in (
         ["git", "init", "-q"],
-        ["dvc", "init", "-q"],
-        ["dvc", "remote", "add", "-q", "--default", "storage", str(root.parent / "remote")],
-        ["dvc", "add", "-q", "packs/shapes"],
+        [DVC, "init", "-q"],
+        [DVC, "remote", "add", "-q", "--default", "storage", str(root.parent / "remote")],
+        [DVC, "add", "-q", "packs/shapes"],
     ):
         subprocess.run(command, cwd=root, check=True, capture_output=True)
     return root
@@ -177,7 +179,7 @@ def test_a_cell_that_does_not_show_in_the_shared_folder_is_an_error(root: Path):
 
 
 def test_without_a_remote_of_dvc_it_is_said_what_to_add(root: Path):
-    subprocess.run(["dvc", "remote", "remove", "-q", "storage"], cwd=root, check=True, capture_output=True)
+    subprocess.run([DVC, "remote", "remove", "-q", "storage"], cwd=root, check=True, capture_output=True)
     with pytest.raises(UserError, match="dvc remote add --default"):
         remote_cells(root, jobs_in(root), own_folders=True)
 
