@@ -18,6 +18,7 @@ from headstart.cells.grid import Places, budget_jobs
 from headstart.cells.run import run_cell
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import POOL, Pack
+from headstart.features.boundary import boundary_of
 from headstart.features.extract import write_boundary, write_pooled
 from headstart.features.files import POOLED
 from headstart.settings import Settings, validate
@@ -110,8 +111,8 @@ class World:
             )  # fmt: skip
             if boundary:
                 write_boundary(
-                    draft, network, rows, torch.from_numpy(own.rows(POOL)), boundary=fixed, views=views, seed=0,
-                    accelerator=self.accelerator, advance=lambda count: None, work=work,
+                    draft, boundary_of(network, fixed, accelerator=self.accelerator, work=work), rows,
+                    torch.from_numpy(own.rows(POOL)), views=views, seed=0, advance=lambda count: None,
                 )  # fmt: skip
 
 

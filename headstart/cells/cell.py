@@ -180,6 +180,10 @@ class Cell:
         verify_once(directory)
         return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
 
+    def has_features(self, name: str) -> bool:
+        """Whether extract kept a file of the target's; activations that take too much are not kept."""
+        return (Path(self.job.features) / name).is_file()
+
     @property
     def work(self) -> Work:
         """What the backbone asks for on one image, by which its precision is chosen."""

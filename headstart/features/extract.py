@@ -2,7 +2,7 @@
 
 features/<source>/<dataset>/   pooled.npy (rows, d) float32, in the order of the pack's examples
 of the target also             boundary.npy (rows, ...), views.npy (pool rows, views, ...): activations after the
-                               first `boundary` blocks
+                               first `boundary` blocks, unless they would take more than extract.activations_gb
 features/<strategy>.reads.json  digests of what each strategy reads, by source
 features/packs.json            digests of the packs that the features are of
 """
@@ -17,12 +17,12 @@ from torch import Tensor
 from headstart.backbones.network import Network
 from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.errors import SettingsError
-from headstart.features.boundary import boundary_of
+from headstart.features.boundary import Run, boundary_of
 from headstart.features.files import BOUNDARY, POOLED, VIEWS
 from headstart.features.pooled import pooled
 from headstart.features.settings import ExtractSettings
 from headstart.storage.arrays import ArrayWriter
-from headstart.storage.publish import publishing, sha256
+from headstart.storage.publish import digest, publishing, sha256
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.flops import work_of
@@ -58,7 +58,13 @@ def extract(
     card, network = read_network(weights)
     check_boundary(boundary, network)
     accelerator.prepare(network).eval()
-    total = len(source.examples) + len(target.examples) + settings.views * len(target.rows(POOL))
+    work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
+    rows = ImageRows(target.images, card.normalisation)
+    pool = torch.from_numpy(target.rows(POOL))
+    run = boundary_of(network, boundary, accelerator=accelerator, work=work)
+    each = run(rows.plain(torch.arange(1))).nbytes
+    kept = each * (len(rows) + settings.views * len(pool)) <= settings.activations_gb * 1e9
+    total = len(source.examples) + len(target.examples) + settings.views * len(pool) * kept
     done = 0
 
     def advance(count: int) -> None:
@@ -66,34 +72,20 @@ def extract(
         done += count
         progress(done, total)
 
-    work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
-    for directory, pack in zip(directories, (source, target), strict=True):
-        with publishing(directory) as draft:
-            rows = ImageRows(pack.images, card.normalisation)
-            write_pooled(
-                draft / POOLED,
-                network,
-                rows,
-                levels=settings.levels,
-                accelerator=accelerator,
-                advance=advance,
-                work=work,
-            )
-            if directory == directories[1]:
-                write_boundary(
-                    draft,
-                    network,
-                    rows,
-                    torch.from_numpy(pack.rows(POOL)),
-                    boundary=boundary,
-                    views=settings.views,
-                    seed=seed,
-                    accelerator=accelerator,
-                    advance=advance,
-                    work=work,
-                )
-    own = {name: sha256(directories[1] / name) for name in (POOLED, BOUNDARY, VIEWS)}
+    def pool_features(path: Path, rows: ImageRows) -> None:
+        write_pooled(path, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance, work=work)
+
+    with publishing(directories[0]) as draft:
+        pool_features(draft / POOLED, ImageRows(source.images, card.normalisation))
+    with publishing(directories[1]) as draft:
+        pool_features(draft / POOLED, rows)
+        if kept:
+            write_boundary(draft, run, rows, pool, views=settings.views, seed=seed, advance=advance)
     read = {"weights": weights_digest(weights), "source": sha256(directories[0] / POOLED)}
+    own = {POOLED: sha256(directories[1] / POOLED)}
+    for name in (BOUNDARY, VIEWS):  # where they are not kept, what they would follow from
+        path = directories[1] / name
+        own[name] = sha256(path) if kept else digest([read["weights"], boundary, settings.views, accelerator.precision])
     return read | own | {"rows": pack_digest(source.directory)}
 
 
@@ -135,19 +127,18 @@ def write_pooled(
 @torch.inference_mode()
 def write_boundary(
     draft: Path,
-    network: Network,
+    run: Run,
     rows: ImageRows,
     pool: Tensor,
     *,
-    boundary: int,
     views: int,
     seed: int,
-    accelerator: Accelerator,
     advance: Callable[[int], None],
-    work: Work,
 ) -> None:
-    """All rows as they are, and those of the pool, whose labels may be drawn, in `views` augmented versions too."""
-    run = boundary_of(network, boundary, accelerator=accelerator, work=work)
+    """All rows as they are, and those of the pool, whose labels may be drawn, in `views` augmented versions too.
+
+    run: see `boundary_of`.
+    """
     _write(draft / BOUNDARY, lambda part: run(rows.plain(part)), len(rows), BATCH)
 
     def augmented(part: Tensor) -> np.ndarray:

@@ -13,3 +13,6 @@ class ExtractSettings(Knobs):
 
     views: int = Field(8, ge=1)
     """augmented views of each labelled-pool row at the boundary that frozen_blocks starts from"""
+
+    activations_gb: float = Field(8.0, ge=0)
+    """most that the activations at that boundary may take on disk; where they take more, each cell computes its own"""

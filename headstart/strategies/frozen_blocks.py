@@ -1,8 +1,11 @@
 """frozen_blocks: the first blocks are fixed to W and the rest is trained on (the article's step 2).
 
-What the fixed blocks compute never changes, so it is read from features/: several augmented views of each row. For
-another number of fixed blocks than extract was told it is computed here, once a cell.
+What the fixed blocks compute never changes, so it is read from features/: several augmented views of each row. Where
+extract wrote none (for another number of fixed blocks, or because they take more than extract.activations_gb) it is
+computed here, once a cell; and where that is too much for memory too, batch by batch.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,20 +13,22 @@ import torch
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.tuning import Inputs, tune
 from headstart.datasets.pack import POOL
-from headstart.features.boundary import boundary_of
+from headstart.features.boundary import BoundaryRows, boundary_of
 from headstart.features.files import BOUNDARY, VIEWS
 from headstart.training.accelerator import generator
 from headstart.training.flops import forward_flops
-from headstart.training.rows import ActivationRows
+from headstart.training.rows import ActivationRows, Rows
 
 BATCH = 256
+IN_MEMORY = 4e9  # bytes of activations that a cell keeps at most
 
 
 def fit(cell: Cell) -> Fitted:
     """Trains from the boundary on; the fixed blocks, BatchNorm statistics included, stay W's to the bit."""
     card = cell.source_card
     boundary = cell.recipe.fixed_blocks
-    rows = _read if boundary == cell.job.boundary else _computed
+    is_written = boundary == cell.job.boundary and cell.has_features(BOUNDARY)
+    rows = _read if is_written else _computed
     inputs = Inputs(
         train=rows(cell, cell.train_rows, augmented=cell.recipe.augment),
         validation=rows(cell, cell.validation_rows),
@@ -35,9 +40,17 @@ def fit(cell: Cell) -> Fitted:
         inputs,
         normalisation=card.normalisation,
         boundary=boundary,
-        extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows) * cell.job.views, stop=boundary),
+        extra_compute=forward_flops(cell.flops, examples=_run_forward(cell, inputs.train), stop=boundary),
         pretraining_compute=card.flops,
     )
+
+
+def _run_forward(cell: Cell, rows: Rows) -> int:
+    """Images that go through the fixed blocks: each view once, or each batch."""
+    recipe = cell.recipe
+    if isinstance(rows, BoundaryRows):
+        return int(recipe.steps * min(recipe.batch_size, len(rows)) * len(recipe.learning_rates))
+    return len(rows) * cell.job.views
 
 
 def _read(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> ActivationRows:
@@ -49,12 +62,15 @@ def _read(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> Activatio
 
 
 @torch.no_grad()
-def _computed(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> ActivationRows:
+def _computed(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> ActivationRows | BoundaryRows:
     if not len(rows):  # not every backbone takes an empty batch
         return ActivationRows(np.zeros((0, 1), np.float32), np.zeros((0, 1, 1), np.float32))
     run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
     images = cell.image_rows(rows, cell.source_card.normalisation)
     parts = torch.split(torch.arange(len(rows)), BATCH)
+    each = run(images.plain(parts[0][:1])).nbytes
+    if each * len(rows) * (1 + cell.job.views * augmented) > IN_MEMORY:
+        return BoundaryRows(replace(images, augmented=augmented), run)
     plain = np.concatenate([run(images.plain(part)) for part in parts])
     if not augmented:
         return ActivationRows(plain, plain[:, None])

@@ -188,3 +188,13 @@ def test_a_boundary_outside_the_network_is_refused(w, run, tmp_path, boundary):
     assert "stem, stage1, stage2, stage3: set it from 1 to 3" in message
     assert not (tmp_path / "source").exists()
     check_boundary(3, w[1])
+
+
+def test_activations_that_take_too_much_are_not_kept_and_what_reads_them_follows_w(domain, run, before):
+    found = run(activations_gb=1e-6)
+    assert set(verify(found.folder)) == {"pooled.npy"}
+    assert changed(before, found) == {"frozen_blocks"}
+    again = run(activations_gb=1e-6, views=3)
+    assert changed(found, again) == {"frozen_blocks"}
+    size = sum((domain.places.features / name).stat().st_size for name in ("boundary.npy", "views.npy"))
+    assert "views.npy" in verify(run(activations_gb=size / 1e9).folder)

@@ -3,13 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from headstart.cells.cell import Cell
 from headstart.cells.run import read_summary, run_cell
 from headstart.cells.ways import Way, way_jobs
-from headstart.strategies.frozen_blocks import _computed, _read
+from headstart.features.boundary import BoundaryRows
+from headstart.features.files import BOUNDARY
+from headstart.strategies import frozen_blocks
+from headstart.strategies.frozen_blocks import _computed, _read, fit
 from headstart.training.accelerator import Accelerator
+from headstart.training.flops import forward_flops, training_flops
 from headstart.training.weights import read_weights
 
 
@@ -59,3 +64,36 @@ def test_a_refit_on_all_rows_predicts_none(domain, tmp_path):
     job = replace(job, cells=str(tmp_path), fold=-1, label_budget=0, stride=0, variant="refit")
     run_cell(job, Accelerator())
     assert read_summary(job)["validation_score"] >= 0
+
+
+def test_without_kept_activations_a_cell_computes_its_own(domain, tmp_path):
+    features = tmp_path / "features"
+    features.mkdir()
+    given = cell(domain, features=str(features))
+    assert not given.has_features(BOUNDARY)
+    kept = [snapshot.test for snapshot in fit(cell(domain)).snapshots]
+    computed = [snapshot.test for snapshot in fit(given).snapshots]
+    assert [found.shape for found in computed] == [found.shape for found in kept]
+    assert all(float((a - b).abs().max()) < 0.5 for a, b in zip(kept, computed, strict=True))  # other views of the rows
+
+
+def test_what_is_too_much_for_memory_is_computed_batch_by_batch(domain, monkeypatch):
+    changes = {"boundary": 0}
+    given = cell(domain, **changes)
+    plain = _computed(given, given.test_rows)
+    monkeypatch.setattr(frozen_blocks, "IN_MEMORY", 0)
+    rows = _computed(given, given.test_rows)
+    assert isinstance(rows, BoundaryRows)
+    every = torch.arange(len(rows))
+    assert torch.allclose(rows.plain(every), plain.plain(every), atol=1e-5)
+    augmented = _computed(given, given.train_rows, augmented=True)
+    draw = [augmented.batch(torch.arange(4), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(draw[0], draw[1])
+    assert not torch.equal(draw[0], draw[2])
+    recipe = given.recipe
+    fitted = fit(given)
+    assert torch.isfinite(fitted.train).all()
+    looked = recipe.steps * min(recipe.batch_size, len(given.train_rows)) * len(recipe.learning_rates)
+    expected = forward_flops(given.flops, examples=looked, stop=recipe.fixed_blocks)
+    trained = training_flops(given.flops, examples=looked // len(recipe.learning_rates), boundary=recipe.fixed_blocks)
+    assert fitted.compute == pytest.approx(expected + trained)
