@@ -24,6 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
 	@echo "packages are in; adding headstart itself"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q headstart tasks flows
 	@$(BIN)/python -m flows.empty_database
 	@touch $(STAMP)
 

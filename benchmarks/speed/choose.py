@@ -1,7 +1,8 @@
 """`python -m benchmarks.speed.choose`: the recipe of the bench's two fixed stages, chosen on images that no bench sees.
 
 Each recipe is trained on the training images of two more seeds of each target, and scored on those of two further
-ones. What is kept is in jobs.py (RECIPE); the table is printed and written to benchmarks/recipe.json.
+ones. What is kept is in jobs.py (RECIPE); the table is written to benchmarks/recipe.json, and what stands there is not
+run again.
 """
 
 import argparse
@@ -19,22 +20,24 @@ from benchmarks.speed.ours import frozen
 from headstart.storage.publish import write_json
 
 HERE = Path(__file__).parents[1]
+RESULTS = HERE / "recipe.json"
 TRAINED, SCORED = (SEEDS, SEEDS + 1), (SEEDS + 2, SEEDS + 3)
 EACH = 40  # images a class and seed
 TRIED = [
     Recipe(epochs=epochs, learning_rate=rate, batch_size=size, views=views)
-    for epochs, rate, size, views in product((5, 7, 10), (2e-3, 4e-3), (32, 64), (4,))
+    for epochs, rate, size, views in product((5, 7, 10), (2e-3, 4e-3, 8e-3), (32, 64), (4,))
 ]
 
 
 def main() -> None:
     options = _options()
     spec = Spec("", str(options.prepared), weights="", mean=(), std=(), scratch="", seed=0, epochs=100)
-    found = []
+    found = json.loads(RESULTS.read_text())["tried"] if RESULTS.is_file() else []
+    known = [{name: row[name] for name in asdict(TRIED[0])} for row in found]
     with tempfile.TemporaryDirectory() as folder:
         for target in TARGETS:
             _draw(Path(folder), target)
-        for recipe in TRIED:
+        for recipe in (recipe for recipe in TRIED if asdict(recipe) not in known):
             runs = [
                 frozen(
                     replace(spec, data=folder, target=target, seed=seed, scratch=tempfile.mkdtemp(dir=folder)), recipe
@@ -43,7 +46,7 @@ def main() -> None:
             ]
             found.append(asdict(recipe) | _means(runs))
             print(json.dumps(found[-1]), flush=True)
-    write_json(HERE / "recipe.json", {"trained_on": TRAINED, "scored_on": SCORED, "tried": found})
+            write_json(RESULTS, {"trained_on": TRAINED, "scored_on": SCORED, "tried": found})
 
 
 def _draw(folder: Path, target: str) -> None:
