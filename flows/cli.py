@@ -186,7 +186,7 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument("--out", metavar="FILE", help="a .csv or .parquet file; without it CSV is printed")
     predict.add_argument("--force", action="store_true", help="overwrite FILE")
     predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
-    predict.add_argument("--batch_size", type=int, default=256, help="images at a time (256)")
+    predict.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
 
 
 def _settings_help() -> str:

@@ -19,7 +19,7 @@ PATIENCE = 0.0  # seconds that a prediction waits for a GPU: whoever asks for on
 
 
 def predict(
-    model: str, given: Path, out: Path | None, *, device: str = "", batch_size: int = 256, force: bool = False
+    model: str, given: Path, out: Path | None, *, device: str = "", batch_size: int | None = None, force: bool = False
 ) -> Counts:
     """Predicts what is at `given` with a delivered model, into `out` or onto standard output.
 
@@ -29,7 +29,7 @@ def predict(
         UserError: no such model or device, it is damaged, or the input or output cannot be used; see the core's.
         BusyError: a run holds the GPU.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch_size is {batch_size}, but at least 1 is needed")
     if out is not None:
         check_output(out, given=given, force=force)
@@ -55,7 +55,7 @@ def predict(
             if out is not None:  # a bar would catch what is printed
                 bars.show(f"predicting on {chosen.name}", done, of)
 
-        return predict_all(loaded, inputs, out, workers=decoders, batch_size=batch_size, progress=progress)
+        return predict_all(loaded, inputs, out, workers=decoders, batch_size=loaded.batch_size, progress=progress)
 
 
 @contextmanager

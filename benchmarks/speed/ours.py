@@ -189,7 +189,12 @@ def predict(spec: Spec) -> Figures:
     inputs = find_inputs(spec.test)
     with timed() as taken, ThreadPoolExecutor(1) as workers:
         predict_files(
-            model, inputs, Path(spec.scratch, "out.csv"), workers=workers, batch_size=256, progress=lambda *_: None
+            model,
+            inputs,
+            Path(spec.scratch, "out.csv"),
+            workers=workers,
+            batch_size=model.batch_size,
+            progress=lambda *_: None,
         )
 
     def one(path: Path) -> Any:

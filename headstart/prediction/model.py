@@ -20,7 +20,8 @@ from headstart.objectives.objective import objective_of, source_objective_of
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
-BATCH = 256
+BATCH = 256  # images that go through the network at a time
+BATCH_ON_CPU = 64  # a tenth faster there: the maps stay in its cache
 
 
 class Model:
@@ -31,7 +32,7 @@ class Model:
         self.objective = source_objective_of(card)
         self._score = score
         self._accelerator = accelerator
-        self._batch_size = batch_size
+        self.batch_size = batch_size
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(rows, channels, height, width) uint8 -> (rows, classes).
@@ -63,7 +64,7 @@ class Model:
             )
         parts = [
             self.objective.predict(self._score(self.card.normalisation.apply(self._place(part)))).cpu()
-            for part in np.array_split(images, max(1, -(-len(images) // self._batch_size)))
+            for part in np.array_split(images, max(1, -(-len(images) // self.batch_size)))
         ]
         return torch.cat(parts)
 
@@ -93,23 +94,25 @@ class ServedModel:
         return self.model.predict(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8))
 
 
-def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size: int = BATCH) -> Model:
+def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size: int | None = None) -> Model:
     """Reads models/target/<strategy>, or any folder of weights with its card and manifest.
 
-    accelerator: where it predicts, the CPU by default. batch_size: images that go through the network at a time.
+    accelerator: where it predicts, the CPU by default. batch_size: images that go through the network at a time; None
+    for what suits the device.
 
     Raises:
         IntegrityError: a file is missing or is not what was published.
     """
     where = accelerator or Accelerator()
+    size = batch_size or (BATCH_ON_CPU if where.device == "cpu" else BATCH)
     card, tensors = read_weights(directory)
     body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
     network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
     if card.kind == "network":
-        return Model(card, where.prepare(folded(network)), where, batch_size)
+        return Model(card, where.prepare(folded(network)), where, size)
     score = {"probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-    return Model(card, score(where.prepare(folded(network)), head, card), where, batch_size)
+    return Model(card, score(where.prepare(folded(network)), head, card), where, size)
 
 
 def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:

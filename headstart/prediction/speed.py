@@ -12,7 +12,7 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.prediction.model import BATCH, Model
+from headstart.prediction.model import Model
 
 SECONDS = 0.15  # for the batches, and once more for the single rows
 LONGEST_BATCH = 0.04  # seconds, from which on a batch is not made larger
@@ -41,10 +41,10 @@ def measure_speed(model: Model, images: NDArray[np.uint8]) -> Speed:
 
     images: (rows, channels, height, width), at least one; they are repeated where a batch takes more.
     """
-    rows = np.resize(images, (BATCH, *images.shape[1:]))
+    rows = np.resize(images, (model.batch_size, *images.shape[1:]))
     size = _batch_rows(model, rows)
     batches = _timed(model, cycle([rows[:size]]))
-    singles = 1e3 * _timed(model, cycle([rows[place : place + 1] for place in range(min(len(images), BATCH))]))
+    singles = 1e3 * _timed(model, cycle([rows[place : place + 1] for place in range(min(len(images), model.batch_size))]))
     return Speed(
         rows_per_second=size / float(batches.min()),
         latency_ms_p50=float(np.median(singles)),
@@ -59,7 +59,7 @@ def _batch_rows(model: Model, rows: NDArray[np.uint8]) -> int:
     """The largest batch that is still short, found by doubling from one row: that warms up as well."""
     size = 1
     _once(model, rows[:1])  # what is set up at the first call is no part of any speed
-    while size < BATCH and min(_once(model, rows[:size]) for _ in range(2)) < LONGEST_BATCH / 2:
+    while size < model.batch_size and min(_once(model, rows[:size]) for _ in range(2)) < LONGEST_BATCH / 2:
         size *= 2
     return size
 
