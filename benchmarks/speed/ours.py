@@ -39,7 +39,6 @@ from headstart.training.weights import WeightsCard, read_card, read_network
 
 BACKBONE = "resnet18"
 FIXED_BLOCKS = 3  # the stem and the first two of the four stages
-VIEWS = 4  # augmented views of a row that stand for those of each epoch
 HELD_OUT = 0.025  # of a class's 40 labels one: nothing is chosen on them
 SGEMM = 1024  # side of the square matrices that the machine's rate is measured by
 WEIGHTS = "weights"  # folder of W as torchvision names its tensors, in what is prepared
@@ -54,7 +53,7 @@ def settings_of(
             "backbone": BACKBONE,
             "data": {"image_size": side, "channels": 3, "smallest_test": 1000},
             "pretrain": {"epochs": epochs},
-            "extract": {"views": VIEWS},
+            "extract": {"views": RECIPE.views},
             "finetune": {"validation_fraction": HELD_OUT, "seeds": seeds, "label_budget": max(labels)},
             "strategies": {"frozen_blocks": {"fixed_blocks": FIXED_BLOCKS, **(frozen or {})}},
         },

@@ -44,7 +44,9 @@ def measure_speed(model: Model, images: NDArray[np.uint8]) -> Speed:
     rows = np.resize(images, (model.batch_size, *images.shape[1:]))
     size = _batch_rows(model, rows)
     batches = _timed(model, cycle([rows[:size]]))
-    singles = 1e3 * _timed(model, cycle([rows[place : place + 1] for place in range(min(len(images), model.batch_size))]))
+    singles = 1e3 * _timed(
+        model, cycle([rows[place : place + 1] for place in range(min(len(images), model.batch_size))])
+    )
     return Speed(
         rows_per_second=size / float(batches.min()),
         latency_ms_p50=float(np.median(singles)),
