@@ -46,7 +46,7 @@ def _bench(options: argparse.Namespace, extent: Extent) -> dict[str, Any]:
     spec = prepare(folder, extent, sides)
     for run in run_all(folder, spec, extent, sides, jobs=options.jobs, contenders=options.contenders):
         print(f"{' '.join(run.place)}, round {run.repeat + 1}: {run.wall:.1f} s", run.figures, flush=True)
-    return document(read_runs(folder), extent, sides)
+    return document(read_runs(folder, extent), extent, sides)
 
 
 def _options() -> argparse.Namespace:

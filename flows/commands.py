@@ -7,7 +7,7 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -38,7 +38,7 @@ def run(
             apply_preset(workspace)
         if plan_only:
             return _plan(workspace, overrides, max_minutes)
-        with _put_back_on_error(workspace):
+        with _put_back(workspace, on_error=True):
             settings = _apply(workspace, overrides, max_minutes)
             if ray and settings.devices > 1:
                 raise SettingsError(
@@ -114,28 +114,30 @@ def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | 
 
 
 @contextmanager
-def _put_back(workspace: Workspace) -> Iterator[None]:
-    """What the block writes into params.yaml is taken back at its end; a dataset that it added stays, and is named."""
+def _put_back(workspace: Workspace, *, on_error: bool = False) -> Iterator[None]:
+    """What the block writes into params.yaml is taken back at its end; a dataset that it added stays, and is named.
+
+    on_error: only where the block ends with an error, which is raised again; else what it wrote stays.
+    """
     before = workspace.params.read_bytes() if workspace.params.is_file() else b""
     there = set((workspace.root / "data").glob("*.dvc"))
     try:
         yield
-    finally:
-        if before and workspace.params.read_bytes() != before:
-            write_text(workspace.params, before.decode())
-            new = sorted(path.stem for path in set((workspace.root / "data").glob("*.dvc")) - there)
-            places = ", ".join(f"data/{name}" for name in new)
-            kept = f"; the same flags find {places} there" if new else ""
-            show(f"params.yaml is as it was{kept}")
+    except BaseException:
+        _write_back(workspace, before, there)
+        raise
+    if not on_error:
+        _write_back(workspace, before, there)
 
 
-@contextmanager
-def _put_back_on_error(workspace: Workspace) -> Iterator[None]:
-    """The same where the block ends with an error, which is raised again; else what it wrote stays."""
-    with ExitStack() as stack:
-        stack.enter_context(_put_back(workspace))
-        yield
-        stack.pop_all()
+def _write_back(workspace: Workspace, before: bytes, there: set[Path]) -> None:
+    """params.yaml as it was before, where it is not. there: the .dvc files that there were."""
+    if before and workspace.params.read_bytes() != before:
+        write_text(workspace.params, before.decode())
+        new = sorted(path.stem for path in set((workspace.root / "data").glob("*.dvc")) - there)
+        places = ", ".join(f"data/{name}" for name in new)
+        kept = f"; the same flags find {places} there" if new else ""
+        show(f"params.yaml is as it was{kept}")
 
 
 def check(path: str, flags: list[str], *, role: str, as_json: bool) -> int:

@@ -76,6 +76,7 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
         DataError: the target's files have no class or value, or what is said of its classes is wrong.
         SettingsError: see `check_meaning`; or the label budget is more than there is.
     """
+    check_devices(settings)
     name, data = settings.target.data, workspace.data(settings.target.data)
     if _is_packed(workspace, name, "ingest_target", steps):
         target = read_pack_card(workspace.pack(name))
@@ -84,7 +85,6 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
         target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
     else:
         return
-    check_devices(settings)
     cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
     known = {source: card for source, card in cards.items() if card}
     check_combinations(target, known, settings, settings.finetune.strategies)

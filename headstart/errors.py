@@ -31,7 +31,17 @@ class DataError(UserError):
 
 
 class OutOfMemoryError(HeadstartError):
-    """A training over several devices does not fit into the memory of one of them as it is."""
+    """A training over several devices does not fit into the memory of one of them as it is.
+
+    pieces: that its steps are to be done in.
+    """
+
+    def __init__(self, message: str, pieces: int):
+        super().__init__(message, pieces)
+        self.message, self.pieces = message, pieces
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class BusyError(HeadstartError):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -138,6 +139,7 @@ def _fit_together(jobs: Sequence[Job], accelerator: Accelerator, tell: Tell) -> 
         if is_finished(job):
             continue  # before all began again, for lack of memory
         fit_cell(job, accelerator)
+        accelerator = replace(accelerator, pieces=1)  # more were for the cell that did not fit
         if accelerator.leads:
             tell((job, read_summary(job)))
 

@@ -37,7 +37,8 @@ def run_ranks(work: Work, devices: Sequence[str], precision: Precision = "auto")
     """Runs `work` in one process for each device, and yields what the first one tells, as it comes.
 
     work: a picklable function of a started accelerator and of `tell`, which does nothing in the other ranks. Where it
-    does not fit into memory it is run again, and has to pass over what is finished. devices: torch's names; the same
+    does not fit into memory it is run again, and has to pass over what is finished; the accelerator's pieces are those
+    of what it comes to first. devices: torch's names; the same
     one may stand there several times, as the CPU does. Log lines of the first rank appear here.
 
     Raises:
@@ -53,7 +54,7 @@ def run_ranks(work: Work, devices: Sequence[str], precision: Precision = "auto")
             yield from _run_once(work, devices, precision, pieces)
             return
         except OutOfMemoryError as error:
-            pieces *= 2
+            pieces = error.pieces
             log.warning("%s: all processes go on from the last checkpoint, each step in %d pieces", error, pieces)
 
 

@@ -1,5 +1,6 @@
 """What `make bench-gpu` trains, and the arithmetic of its figures. Torch-free."""
 
+import re
 from dataclasses import dataclass
 
 OURS = "headstart"
@@ -11,6 +12,7 @@ CLASSES = 10
 PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
     ("H200", {"bfloat16": 989e12, "tf32": 494e12}),
     ("H100 PCIe", {"bfloat16": 756e12, "tf32": 378e12}),
+    ("H100 NVL", {"bfloat16": 835e12, "tf32": 417e12}),
     ("H100", {"bfloat16": 989e12, "tf32": 494e12}),
     ("A100", {"bfloat16": 312e12, "tf32": 156e12}),
     ("L40S", {"bfloat16": 362e12, "tf32": 183e12}),
@@ -43,7 +45,7 @@ CASES = (Case("resnet50", 224, 256), Case("convnext_tiny", 224, 256), Case("resn
 
 def peak_of(name: str, precision: str) -> float | None:
     """FLOPs a second of a device by its data sheet; None where it is not in the table."""
-    found = next((rates for part, rates in PEAKS if part in name), {})
+    found = next((rates for part, rates in PEAKS if re.search(rf"\b{part}\b", name)), {})
     return found.get(precision)
 
 

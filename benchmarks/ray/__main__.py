@@ -119,7 +119,7 @@ def _local(count: int) -> Iterator[Run]:
     """As tasks/workers.py has them, but for their number."""
     how = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(
-        count, mp_context=how, initializer=local_workers._begin, initargs=(os.getpid(),)
+        count, mp_context=how, initializer=local_workers.begin, initargs=(os.getpid(),)
     ) as executor:
         yield lambda jobs: list(executor.map(partial(run_cell, accelerator=Accelerator()), jobs))
 

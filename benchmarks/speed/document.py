@@ -28,6 +28,7 @@ def document(runs: Sequence[Run], extent: Extent, sides: Sides) -> dict[str, Any
         "machine": {"processor": _processor(), "system": platform.platform(), "python": platform.python_version()},
         "threads": 1,
         "share_of_wall": median(run.cpu / run.wall for run in runs),
+        "precision": next((run.figures["precision"] for run in runs if "precision" in run.figures), "float32"),
         "repeats": extent.repeats,
         "sizes": asdict(extent.sizes),
         "pretraining_epochs": extent.pretraining_epochs,

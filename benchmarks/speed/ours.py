@@ -1,5 +1,6 @@
 """Headstart's side of the bench: the core's own functions, as the tasks call them."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from headstart.training.adopt import adopt
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import Plan, train
-from headstart.training.policy import Work
+from headstart.training.policy import Work, pays_in_bfloat16, properties_of
 from headstart.training.pretrain import pretrain as pretrain_source
 from headstart.training.rows import ImageRows
 from headstart.training.weights import WeightsCard, read_card, read_network
@@ -107,31 +108,35 @@ def ingest(spec: Spec) -> Figures:
 
 
 def pretrain(spec: Spec) -> Figures:
-    """An epoch of so many rows of the pack; the rate of the machine is measured before and after it."""
+    """An epoch of so many rows of the pack, and once more in float32; the machine's rate is measured around that."""
     accelerator, pack = _begin(), Pack(Path(spec.prepared, "packs", "source"))
     chosen = np.linspace(0, len(pack.images) - 1, spec.images).astype(int)
-    rows = ImageRows(np.ascontiguousarray(pack.images[chosen]), _w(spec).normalisation)
+    rows = ImageRows(pack.images, _w(spec).normalisation, places=chosen)
     labels = torch.from_numpy(pack.class_numbers(chosen))
-    network = build(BACKBONE, channels=3, classes=len(pack.card.classes))
     knobs = settings_of(spec.side).pretrain
     steps = len(rows) // spec.batch
-    rates = [_sgemm()]
-    with timed() as taken:
-        train(
-            network,
-            rows,
-            labels,
-            plan=Plan(steps, spec.batch, knobs.learning_rate, knobs.weight_decay, knobs.warmup, work=_work(spec)),
-            seed=spec.seed,
-            accelerator=accelerator,
-            checkpoints=Checkpoints(Path(spec.scratch)),
-            observe=lambda step, loss: {},
-        )
-    rates.append(_sgemm())
-    each = taken.cpu / (steps * spec.batch)
+
+    def seconds(accelerator: Accelerator) -> float:
+        network = build(BACKBONE, channels=3, classes=len(pack.card.classes))
+        with timed() as taken:
+            train(
+                network,
+                rows,
+                labels,
+                plan=Plan(steps, spec.batch, knobs.learning_rate, knobs.weight_decay, knobs.warmup, work=_work(spec)),
+                seed=spec.seed,
+                accelerator=accelerator,
+                checkpoints=Checkpoints(Path(spec.scratch), every=math.inf),
+                observe=lambda step, loss: {},
+            )
+        return taken.cpu / (steps * spec.batch)
+
+    each, rates = seconds(accelerator), [_sgemm()]
+    plain = seconds(replace(accelerator, precision="float32"))
+    rate = (rates[0] + _sgemm()) / 2
     blocks = block_flops(BACKBONE, channels=3, image_size=spec.side, classes=len(pack.card.classes))
-    rate = sum(rates) / 2
-    return {"image": 1e3 * each, "sgemm_gflops": rate / 1e9, "share": training_flops(blocks, examples=1) / each / rate}
+    share = training_flops(blocks, examples=1) / plain / rate
+    return {"image": 1e3 * each, "float32": 1e3 * plain, "share": share, "precision": _precision(spec)}
 
 
 def probe(spec: Spec) -> Figures:
@@ -169,17 +174,25 @@ def frozen(spec: Spec, recipe: Recipe = RECIPE) -> Figures:
 def extraction(spec: Spec) -> Figures:
     accelerator, pack = _begin(), Pack(Path(spec.prepared, "packs", "source"))
     card, network = read_network(Path(spec.prepared, "W"))
-    accelerator.prepare(network).eval()
-    rows = ImageRows(np.ascontiguousarray(pack.images[: spec.images]), card.normalisation)
-    out, rates = Path(spec.scratch, POOLED), [_sgemm()]
-    with timed() as taken:
-        write_pooled(
-            out, network, rows, levels=2, accelerator=accelerator, advance=lambda count: None, work=_work(spec)
-        )
-    rates.append(_sgemm())
-    each = taken.cpu / len(rows)
+    rows = ImageRows(pack.images[: spec.images], card.normalisation)
+
+    def seconds(accelerator: Accelerator) -> float:
+        out = Path(spec.scratch, POOLED)
+        with timed() as taken:
+            write_pooled(
+                out, network, rows, levels=2, accelerator=accelerator, advance=lambda count: None, work=_work(spec)
+            )
+        return taken.cpu / len(rows)
+
+    each, rates = seconds(accelerator), [_sgemm()]
+    plain = seconds(replace(accelerator, precision="float32"))
     flops = sum(block_flops(BACKBONE, channels=3, image_size=spec.side, classes=len(pack.card.classes)))
-    return {"image": 1e3 * each, "share": flops / each / (sum(rates) / 2)}
+    return {
+        "image": 1e3 * each,
+        "float32": 1e3 * plain,
+        "share": flops / plain / ((rates[0] + _sgemm()) / 2),
+        "precision": _precision(spec),
+    }
 
 
 def predict(spec: Spec) -> Figures:
@@ -215,6 +228,11 @@ def _w(spec: Spec) -> WeightsCard:
 
 def _work(spec: Spec) -> Work:
     return work_of(BACKBONE, channels=3, image_size=spec.side)
+
+
+def _precision(spec: Spec) -> str:
+    """Of products, where the network gains by another than float32."""
+    return "bfloat16" if pays_in_bfloat16(properties_of("cpu"), _work(spec)) else "float32"
 
 
 def _ingest(folder: Path, pack: Path, settings: Settings) -> None:

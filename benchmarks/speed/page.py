@@ -18,7 +18,8 @@ def page(document: dict[str, Any], *, picture: str = "") -> str:
         _conditions(document),
         f"![Ratios to each peer]({picture})" if picture else "",
         "## Times\n\nA ratio is how many times as long the peer takes as Headstart does. CPU seconds of the job, after "
-        "imports (single files: the wall); medians over the runs.\n\n" + times(document),
+        "imports (single files: the wall; where it is said, of whole processes); medians over the runs.\n\n"
+        + times(document),
         "## Accuracies\n\nOf the test images, %. No lower: by a one-sided 95% test at "
         f"{MARGIN * 100:g} point over the seeds; each has its own training images.\n\n" + accuracies(document),
         "## By itself\n\n" + absolute(document),
@@ -36,7 +37,9 @@ def _conditions(document: dict[str, Any]) -> str:
         f"of 10 classes x {sizes['train']} training and x {sizes['test']} test images, characters of real fonts that "
         f"are drawn anew from their names. W: {document['pretraining_epochs']} epochs on the source by Headstart, the "
         "same file for all. Each contender in a process of its own, in turn; up to "
-        f"{document['repeats']} rounds, each with another seed, processes over a CPU minute once.{_busy(document)}"
+        f"{document['repeats']} rounds, each with another seed, processes over a CPU minute once. Products are of "
+        f"{document['precision']} in Headstart's training and features, as `precision: auto` has it here, and of "
+        f"float32 in its predictions; peers' are of float32, as they are by default.{_busy(document)}"
     )
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from benchmarks.speed.child import Spec
 from benchmarks.speed.data import DONE, write_data
-from benchmarks.speed.jobs import OURS, RARELY, SHORT, STARTS, Extent, Job
+from benchmarks.speed.jobs import OURS, RARELY, RECIPE, SHORT, STARTS, Extent, Job
 from benchmarks.speed.measure import Measured, run_command, run_side
 from benchmarks.speed.pipeline import run_pipeline
+from headstart.storage.publish import digest
 
 OUR_SIDE = "benchmarks.speed.ours"
 DATA, PREPARED, SCRATCH, RUNS = "data", "prepared", "scratch", "runs.jsonl"
@@ -21,7 +22,10 @@ DATA, PREPARED, SCRATCH, RUNS = "data", "prepared", "scratch", "runs.jsonl"
 
 @dataclass(frozen=True)
 class Run:
-    """One process of the bench. target: empty where the job has none. repeat: which round, and the seed."""
+    """One process of the bench. target: empty where the job has none. repeat: which round, and the seed.
+
+    of: digest of what was asked of it; a run of anything else is as if it were not there.
+    """
 
     job: str
     target: str
@@ -31,6 +35,7 @@ class Run:
     wall: float
     peak_mb: float
     figures: dict[str, Any]
+    of: str = ""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -79,13 +84,14 @@ def run_all(
 
     jobs, contenders: only these.
     """
-    cpu = {(*run.place, run.repeat): run.cpu for run in read_runs(folder)}
+    cpu = {(*run.place, run.repeat): run.cpu for run in read_runs(folder, extent)}
     for job, repeat, target, contender in _order(extent):
         place = (job.name, target, contender)
         is_long = cpu.get((*place, 0), 0.0) > SHORT
         if job.name not in jobs or contender not in contenders or (*place, repeat) in cpu or is_long:
             continue
-        run = Run(*place, repeat, **asdict(_run(folder, spec, sides, job, target, contender, repeat)))
+        measured = _run(folder, spec, sides, job, target, contender, repeat)
+        run = Run(*place, repeat, **asdict(measured), of=asked(job, extent))
         cpu[(*place, repeat)] = run.cpu
         with (folder / RUNS).open("a") as file:
             file.write(json.dumps(asdict(run)) + "\n")
@@ -101,11 +107,19 @@ def _order(extent: Extent) -> Iterator[tuple[Job, int, str, str]]:
                     yield job, repeat, target, contender
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """What was run so far."""
+def read_runs(folder: Path, extent: Extent) -> list[Run]:
+    """What was run so far of these jobs, as they are now."""
     if not (folder / RUNS).is_file():
         return []
-    return [Run(**json.loads(line)) for line in (folder / RUNS).read_text().splitlines()]
+    wanted = {job.name: asked(job, extent) for job in extent.jobs}
+    runs = [Run(**json.loads(line)) for line in (folder / RUNS).read_text().splitlines()]
+    return [run for run in runs if run.of == wanted.get(run.job)]
+
+
+def asked(job: Job, extent: Extent) -> str:
+    """Digest of a job, of the data that it is done on, and of Headstart's recipe. Code and versions are not in it."""
+    what = asdict(job) | {"peers": None, "targets": None, "rounds": None}
+    return digest([what, asdict(extent.sizes) | {"seeds": None}, extent.pretraining_epochs, asdict(RECIPE)])
 
 
 def _run(folder: Path, spec: Spec, sides: Sides, job: Job, target: str, contender: str, repeat: int) -> Measured:

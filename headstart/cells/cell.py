@@ -20,7 +20,7 @@ from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, TEST, UNLABELLED, Pack
 from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
-from headstart.storage.publish import verify_once
+from headstart.storage.publish import read_manifest, verify_once
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import block_flops, work_of
 from headstart.training.policy import Work
@@ -182,7 +182,7 @@ class Cell:
 
     def has_features(self, name: str) -> bool:
         """Whether extract kept a file of the target's; activations that take too much are not kept."""
-        return (Path(self.job.features) / name).is_file()
+        return name in read_manifest(Path(self.job.features))
 
     @property
     def work(self) -> Work:

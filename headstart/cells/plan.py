@@ -131,11 +131,12 @@ def _speed(settings: Settings, *, device: str) -> Speed:
     from headstart.features.extract import check_boundary
     from headstart.training.accelerator import Accelerator
     from headstart.training.checkpoint import Checkpoints
+    from headstart.training.flops import work_of
     from headstart.training.loop import Plan as Training
     from headstart.training.loop import predict, train
     from headstart.training.rows import ImageRows, Normalisation
 
-    accelerator = Accelerator(device)
+    accelerator = Accelerator(device, precision=settings.precision)
     accelerator.start()
     channels, side = settings.data.channels, settings.data.image_size
     check_image_size(settings.backbone, channels=channels, image_size=side)
@@ -143,6 +144,7 @@ def _speed(settings: Settings, *, device: str) -> Speed:
     check_boundary(settings.recipe("frozen_blocks").fixed_blocks, network)
     noise = np.random.default_rng(0).integers(0, 256, (64, channels, side, side), dtype=np.uint8)
     rows = ImageRows(noise, Normalisation((0.5,) * channels, (0.25,) * channels))
+    work = work_of(settings.backbone, channels=channels, image_size=side)
     ends: list[float] = []
 
     def observe(step: int, loss: float) -> dict[str, torch.Tensor]:
@@ -153,7 +155,7 @@ def _speed(settings: Settings, *, device: str) -> Speed:
         network,
         rows,
         torch.arange(len(rows)) % 10,
-        plan=Training(TIMED + 1, 32, 1e-3, 0.0, 0.0, marks=tuple(range(1, TIMED + 2))),
+        plan=Training(TIMED + 1, 32, 1e-3, 0.0, 0.0, marks=tuple(range(1, TIMED + 2)), work=work),
         seed=0,
         accelerator=accelerator,
         checkpoints=Checkpoints(Path(), every=math.inf),

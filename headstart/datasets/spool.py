@@ -32,7 +32,8 @@ class Spool:
         found = np.empty((len(rows), *self._shape), np.uint8)
         self._file.flush()
         for place in np.argsort(rows):  # in the order of the disk
-            os.preadv(self._file.fileno(), [found[place].data], int(rows[place]) * self._bytes)
+            if os.preadv(self._file.fileno(), [found[place].data], int(rows[place]) * self._bytes) != self._bytes:
+                raise OSError(f"the decoded pixels of row {rows[place]} could not be read back whole")
         return found
 
     def close(self) -> None:

@@ -5,7 +5,9 @@ extract wrote none (for another number of fixed blocks, or because they take mor
 computed here, once a cell; and where that is too much for memory too, batch by batch.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,15 +22,17 @@ from headstart.training.flops import forward_flops
 from headstart.training.rows import ActivationRows, Rows
 
 BATCH = 256
-IN_MEMORY = 4e9  # bytes of activations that a cell keeps at most
+IN_MEMORY = 2e9  # bytes of activations that a cell keeps at most; cells run side by side, one a core
 
 
 def fit(cell: Cell) -> Fitted:
     """Trains from the boundary on; the fixed blocks, BatchNorm statistics included, stay W's to the bit."""
     card = cell.source_card
     boundary = cell.recipe.fixed_blocks
-    is_written = boundary == cell.job.boundary and cell.has_features(BOUNDARY)
-    rows = _read if is_written else _computed
+    if boundary == cell.job.boundary and cell.has_features(BOUNDARY):
+        rows: Callable[..., Rows] = _read
+    else:
+        rows = partial(_computed, keep=_fits(cell))
     inputs = Inputs(
         train=rows(cell, cell.train_rows, augmented=cell.recipe.augment),
         validation=rows(cell, cell.validation_rows),
@@ -62,14 +66,24 @@ def _read(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> Activatio
 
 
 @torch.no_grad()
-def _computed(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> ActivationRows | BoundaryRows:
+def _fits(cell: Cell) -> bool:
+    """Whether the activations of all its rows, and of the views of those that it is trained on, may be kept."""
+    run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
+    images = cell.image_rows(cell.train_rows[:1], cell.source_card.normalisation)
+    views = cell.job.views if cell.recipe.augment else 0
+    count = len(cell.train_rows) * (1 + views) + len(cell.validation_rows) + len(cell.test_rows)
+    return run(images.plain(torch.arange(1))).nbytes * count <= IN_MEMORY
+
+
+def _computed(
+    cell: Cell, rows: np.ndarray, *, augmented: bool = False, keep: bool = True
+) -> ActivationRows | BoundaryRows:
     if not len(rows):  # not every backbone takes an empty batch
         return ActivationRows(np.zeros((0, 1), np.float32), np.zeros((0, 1, 1), np.float32))
     run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
     images = cell.image_rows(rows, cell.source_card.normalisation)
     parts = torch.split(torch.arange(len(rows)), BATCH)
-    each = run(images.plain(parts[0][:1])).nbytes
-    if each * len(rows) * (1 + cell.job.views * augmented) > IN_MEMORY:
+    if not keep:
         return BoundaryRows(replace(images, augmented=augmented), run)
     plain = np.concatenate([run(images.plain(part)) for part in parts])
     if not augmented:

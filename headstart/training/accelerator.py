@@ -63,8 +63,9 @@ class Accelerator:
         if self.device.startswith("cuda"):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.backends.cudnn.benchmark = False
-            if properties_of(self.device).capability >= BFLOAT16 and self.precision == "auto":
-                torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions are by default
+            rounds = properties_of(self.device).capability >= BFLOAT16 and self.precision == "auto"
+            torch.set_float32_matmul_precision("high" if rounds else "highest")  # TF32, or not
+            torch.backends.cudnn.allow_tf32 = rounds
             if self.cache:
                 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", self.cache)
         torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms says the same, and imports for 3 s
@@ -101,7 +102,8 @@ class Accelerator:
         """A network in evaluation mode as it runs fastest on the device, and the block that it is run in.
 
         BatchNorm is folded; on a CPU that gains by it, products are of bfloat16. fold: False leaves BatchNorm where
-        nothing is rounded: activations are then the network's own to the bit. The one given stays as it is.
+        nothing is rounded: it is then the network itself, in evaluation mode on the device, and activations are its own
+        to the bit.
         """
         rounds = self.precision == "auto" and pays_in_bfloat16(properties_of(self.device), work)
         network = self.prepare(folded(network) if fold or rounds else network.eval())

@@ -105,7 +105,7 @@ def train(
     network.train()
     together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
     images = rows.nbytes if isinstance(rows, ImageRows) else 0
-    policy = accelerator.policy(steps=plan.steps - state.step, image_bytes=images, thaws=plan.thaw > 0, work=plan.work)
+    policy = accelerator.policy(steps=plan.steps, image_bytes=images, thaws=plan.thaw > 0, work=plan.work)
     if policy.on_device and isinstance(rows, ImageRows):
         rows = placed(rows, accelerator.device, resident=policy.resident)
     run = accelerator.compiled(network.run, policy)

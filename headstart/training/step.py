@@ -162,7 +162,7 @@ def _more_pieces(step: Step, pieces: int) -> int:
             "data.image_size, or a device with more memory"
         )
     if step.accelerator.world > 1:
-        raise OutOfMemoryError(f"{device} has too little memory for {size} rows of a step at a time")
+        raise OutOfMemoryError(f"{device} has too little memory for {size} rows of a step at a time", 2 * pieces)
     log.warning(
         "%s has too little memory for %d rows at a time: each step is done in %d pieces from here on%s",
         device,

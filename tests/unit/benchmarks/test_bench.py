@@ -228,7 +228,9 @@ def test_a_stopped_bench_goes_on_and_long_processes_run_once(tmp_path, monkeypat
     assert go(1) == first
     assert go(1) == []
     assert go(2) == [(target, OURS, 1) for target in TARGETS]
-    assert len(read_runs(tmp_path)) == 6
+    assert len(read_runs(tmp_path, WHOLE)) == 6
+    other = replace(WHOLE, sizes=replace(WHOLE.sizes, train=20))
+    assert read_runs(tmp_path, other) == []  # a run of other data is as if it were not there
 
 
 def test_a_peers_sweep_is_a_process_a_cell_and_ours_is_one(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The page of cells an hour: its ratios are to one local process, and what it has been measured on is in it."""
 
+from benchmarks.ray.__main__ import _local
 from benchmarks.ray.page import draw, page
 
 DOCUMENT = {
@@ -47,3 +48,9 @@ def test_it_is_drawn_twice_as_the_same_picture(tmp_path):
         draw(DOCUMENT, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert (tmp_path / "one.png").stat().st_size > 5000
+
+
+def test_local_processes_start_as_a_runs_workers_do():
+    """The measurement itself needs a cluster; this is the part of it that needs none."""
+    with _local(1) as run:
+        assert run([]) == []

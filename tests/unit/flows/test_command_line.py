@@ -1,5 +1,6 @@
 """The `headstart` command without a server: exit codes, messages, flags that become settings."""
 
+import gc
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.cli import run_command
+from flows.commands import _put_back
 from flows.overrides import apply_overrides, parse_overrides
 from headstart.errors import SettingsError, UserError
 from headstart.settings import Settings, load, write_default
@@ -250,3 +252,24 @@ def test_settings_that_an_older_file_lacks_are_written_where_dvc_reads_them(work
     assert "coral" not in written["strategies"]
     assert load(workspace.params) == apply_overrides(workspace, {})
     assert capsys.readouterr().out == ""  # once
+
+
+@pytest.mark.parametrize("on_error", [True, False])
+def test_what_flags_write_stays_unless_the_block_ends_with_an_error_or_was_a_look(workspace, on_error, capsys):
+    before = workspace.params.read_text()
+
+    def write(error: Exception | None = None) -> None:
+        apply_overrides(workspace, parse_overrides(["--seed", "7"]))
+        assert workspace.params.read_text() != before
+        if error:
+            raise error
+
+    with _put_back(workspace, on_error=on_error):
+        write()
+    gc.collect()
+    assert (workspace.params.read_text() != before) is on_error
+    workspace.params.write_text(before)
+    with pytest.raises(RuntimeError, match="in the block"), _put_back(workspace, on_error=on_error):
+        write(RuntimeError("in the block"))
+    assert workspace.params.read_text() == before
+    assert "params.yaml is as it was" in capsys.readouterr().out

@@ -69,6 +69,14 @@ def test_several_devices_are_refused_where_a_network_cannot_be_shared_out(
         check_foreseen(Workspace(domain.root), asked, ())
 
 
+def test_devices_are_looked_at_before_the_data_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.plan.available", lambda: (Device("cpu", 0, "Some CPU"),))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    asked = settings("shapes", "sketches").model_copy(update={"devices": 2, "backbone": "resnet8"})
+    with pytest.raises(SettingsError, match="devices is 2, and the backbone has BatchNorm"):
+        check_foreseen(Workspace(tmp_path), asked, ())
+
+
 @pytest.mark.parametrize("steps", [(), STALE])
 @pytest.mark.parametrize("given", TAKEN)
 def test_what_a_run_takes_is_taken(domain, given, steps):

@@ -1,5 +1,6 @@
 """frozen_blocks: what extract did not write is computed in the cell, and comes to the same."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 from headstart.cells.cell import Cell
 from headstart.cells.run import read_summary, run_cell
 from headstart.cells.ways import Way, way_jobs
+from headstart.errors import IntegrityError
 from headstart.features.boundary import BoundaryRows
-from headstart.features.files import BOUNDARY
+from headstart.features.files import BOUNDARY, POOLED
+from headstart.storage.publish import publishing
 from headstart.strategies import frozen_blocks
 from headstart.strategies.frozen_blocks import _computed, _read, fit
 from headstart.training.accelerator import Accelerator
@@ -68,7 +71,8 @@ def test_a_refit_on_all_rows_predicts_none(domain, tmp_path):
 
 def test_without_kept_activations_a_cell_computes_its_own(domain, tmp_path):
     features = tmp_path / "features"
-    features.mkdir()
+    with publishing(features) as draft:
+        (draft / POOLED).write_bytes(b"")
     given = cell(domain, features=str(features))
     assert not given.has_features(BOUNDARY)
     kept = [snapshot.test for snapshot in fit(cell(domain)).snapshots]
@@ -82,11 +86,11 @@ def test_what_is_too_much_for_memory_is_computed_batch_by_batch(domain, monkeypa
     given = cell(domain, **changes)
     plain = _computed(given, given.test_rows)
     monkeypatch.setattr(frozen_blocks, "IN_MEMORY", 0)
-    rows = _computed(given, given.test_rows)
+    rows = _computed(given, given.test_rows, keep=False)
     assert isinstance(rows, BoundaryRows)
     every = torch.arange(len(rows))
     assert torch.allclose(rows.plain(every), plain.plain(every), atol=1e-5)
-    augmented = _computed(given, given.train_rows, augmented=True)
+    augmented = _computed(given, given.train_rows, augmented=True, keep=False)
     draw = [augmented.batch(torch.arange(4), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert torch.equal(draw[0], draw[1])
     assert not torch.equal(draw[0], draw[2])
@@ -97,3 +101,11 @@ def test_what_is_too_much_for_memory_is_computed_batch_by_batch(domain, monkeypa
     expected = forward_flops(given.flops, examples=looked, stop=recipe.fixed_blocks)
     trained = training_flops(given.flops, examples=looked // len(recipe.learning_rates), boundary=recipe.fixed_blocks)
     assert fitted.compute == pytest.approx(expected + trained)
+
+
+def test_a_kept_file_that_is_gone_is_an_error_and_not_another_result(domain, tmp_path):
+    features = tmp_path / "features"
+    shutil.copytree(domain.places.features, features)
+    (features / BOUNDARY).unlink()
+    with pytest.raises(IntegrityError, match=BOUNDARY):
+        fit(cell(domain, features=str(features)))

@@ -199,3 +199,33 @@ def test_float32_is_float32_on_a_gpu_too():
 )
 def test_which_networks_gain_follows_from_their_arithmetic(name, side, wins):
     assert pays_in_bfloat16(ABLE, work_of(name, channels=3, image_size=side)) is wins
+
+
+@pytest.mark.parametrize(
+    ("precision", "products", "convolutions"), [("auto", "high", True), ("float32", "highest", False)]
+)
+def test_tf32_is_set_either_way_for_products_and_convolutions(monkeypatch, precision, products, convolutions):
+    from headstart.training import accelerator as module
+
+    monkeypatch.setattr(module, "properties_of", lambda device: A100)
+    for holder, name in ((torch.backends.cudnn, "allow_tf32"), (torch.backends.cudnn, "benchmark")):
+        monkeypatch.setattr(holder, name, not convolutions)
+    before = torch.get_float32_matmul_precision()
+    try:
+        Accelerator("cuda:0", precision=precision).start()
+        assert torch.get_float32_matmul_precision() == products
+        assert torch.backends.cudnn.allow_tf32 is convolutions
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_how_a_training_is_run_does_not_follow_from_where_it_was_resumed(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(Accelerator, "policy", lambda self, **given: asked.append(given["steps"]) or Policy())
+    whole = plan()
+    for _ in range(2):
+        checkpoints = Checkpoints(tmp_path, every=0)
+        train(network(), images(), LABELS, plan=whole, seed=0, accelerator=Accelerator(), checkpoints=checkpoints,
+              observe=record)  # fmt: skip
+    assert any(tmp_path.iterdir())
+    assert asked == [whole.steps, whole.steps]
