@@ -47,7 +47,8 @@ def fit(net: nn.Module, batches, *, rate: float, epochs: int, fixed: tuple[str, 
 
 
 def hold(net: nn.Module, names: tuple[str, ...]) -> None:
-    freeze(net, list(names))
+    if names:  # of no names it freezes everything
+        freeze(net, list(names))
 
 
 PEER = Peer(probe_rate=1e-2, tune_rate=1e-3, source_rate=1e-3, fit=fit, new=new, load=load, from_w=from_w, hold=hold)
