@@ -36,7 +36,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
     axes.set_yticks(range(len(rows)), [_label(row) for row in reversed(rows)])
-    axes.set_xlabel("times as long as Headstart, one thread; marks: to reach (black: the best peer)")
+    axes.set_xlabel("times as long as Headstart, one thread\nmarks: to reach (black: the best peer)")
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
     axes.legend(handles, list(COLOURS), loc="lower right", fontsize="small")
     figure.tight_layout()
