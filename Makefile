@@ -65,7 +65,7 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fastai, timm, Lightning and others (under an hour)
+bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fastai, timm, Lightning and others (about an hour)
 	@$(BIN)/python -m benchmarks
 
 bench-quick: $(STAMP) $(PEERS_STAMP) ## a small version of it, which writes no results (under five minutes)
