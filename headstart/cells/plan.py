@@ -32,11 +32,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a training step of 32 rows and of predicting a row, and the network's parameters."""
+    """Seconds of a training step of 32 rows and of predicting a row, and the network's parameters.
+
+    activation: bytes of a row at the boundary that frozen_blocks starts from.
+    """
 
     step: float
     prediction: float
     parameters: int
+    activation: int = 0
 
 
 def plan(
@@ -57,7 +61,7 @@ def plan(
     Raises:
         SettingsError: more blocks are to be fixed than the backbone has.
     """
-    speed = _speed(settings, device=device)
+    speed = measure_speed(settings, device=device)
     return estimate(
         settings,
         speed,
@@ -100,8 +104,11 @@ def estimate(
     pixels = settings.data.image_size**2 * settings.data.channels
     snapshots = (SNAPSHOTS - 1) * trainings * sum(entrances[name] for name in trained)
     predicted = test_rows / parts * (cells + snapshots)
-    extracted = sum(source_rows) + len(source_rows) * target_rows * (1 + settings.extract.views)
-    disk = extracted * pixels
+    views = target_rows * (1 + settings.extract.views)
+    extracted = sum(source_rows) + len(source_rows) * views
+    kept = views * speed.activation
+    kept *= kept <= settings.extract.activations_gb * 1e9
+    disk = (sum(source_rows) + target_rows) * pixels + len(source_rows) * kept
     remedies = most_remedies(settings)
     remedy_steps = (trainings + refits) * sum(settings.recipe(name).work for name in remedies)
     return Plan(
@@ -114,16 +121,11 @@ def estimate(
 
 
 def measure_speed(settings: Settings, *, device: str) -> Speed:
-    """Times a few training steps of this backbone on this device.
+    """Trains this backbone for a few steps on noise, as a cell does it, and predicts with it.
 
     Raises:
         SettingsError: more blocks are to be fixed than the backbone has.
     """
-    return _speed(settings, device=device)
-
-
-def _speed(settings: Settings, *, device: str) -> Speed:
-    """Trains this backbone for a few steps on noise, as a cell does it, and predicts with it."""
     import numpy as np
     import torch
 
@@ -141,7 +143,8 @@ def _speed(settings: Settings, *, device: str) -> Speed:
     channels, side = settings.data.channels, settings.data.image_size
     check_image_size(settings.backbone, channels=channels, image_size=side)
     network = build(settings.backbone, channels=channels, classes=10)
-    check_boundary(settings.recipe("frozen_blocks").fixed_blocks, network)
+    boundary = settings.recipe("frozen_blocks").fixed_blocks
+    check_boundary(boundary, network)
     noise = np.random.default_rng(0).integers(0, 256, (64, channels, side, side), dtype=np.uint8)
     rows = ImageRows(noise, Normalisation((0.5,) * channels, (0.25,) * channels))
     work = work_of(settings.backbone, channels=channels, image_size=side)
@@ -162,10 +165,13 @@ def _speed(settings: Settings, *, device: str) -> Speed:
         observe=observe,
     )
     steps = sorted(after - before for before, after in zip(ends, ends[1:], strict=False))
+    with torch.no_grad():
+        activation = network.run(accelerator.place(rows.plain(torch.arange(1))), 0, boundary)
     start = time.perf_counter()
     predict(network, rows, accelerator=accelerator)
     return Speed(
         step=steps[TIMED // 2],
         prediction=(time.perf_counter() - start) / len(rows),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        activation=activation.numel() * BYTES_PER_PARAMETER,
     )

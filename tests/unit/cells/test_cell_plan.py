@@ -10,8 +10,8 @@ from headstart.settings import validate
 
 @pytest.fixture
 def timed(monkeypatch):
-    """A step of 32 images takes 0.01 s, a prediction no time, and a network has 1,000 parameters."""
-    monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.01, 0.0, 1000))
+    """A step of 32 images takes 0.01 s, a prediction no time; 1,000 parameters, 500 bytes of activations a row."""
+    monkeypatch.setattr(module, "measure_speed", lambda settings, device: Speed(0.01, 0.0, 1000, activation=500))
 
 
 def ask(workers: int = 1, source_rows: tuple[int, ...] = (5000,), **values):
@@ -32,7 +32,13 @@ def test_the_embedded_default(timed):
     # steps of a seed: 600 scratch, 200 frozen, 200 full, 100 lp_ft, 300 half, at most 300 equal,
     # 2 x (600 + 200) on the curve; pretraining: 8 epochs of 78 batches of 64
     assert found.seconds == pytest.approx(0.01 * (5 * (600 + 200 + 200 + 100 + 300 + 300 + 1600) + 8 * 78 * 2))
-    assert found.disk == (5000 + 1797 * 9) * 28 * 28 + 60 * 4000
+    # packs; activations of each target row and of 8 views of it; weights of each cell
+    assert found.disk == (5000 + 1797) * 28 * 28 + 1797 * 9 * 500 + 60 * 4000
+
+
+def test_activations_that_are_not_kept_take_no_disk(timed):
+    kept, not_kept = (ask(extract={"activations_gb": gb}).disk for gb in (1797 * 9 * 500 / 1e9, 0.008))
+    assert kept - not_kept == 1797 * 9 * 500
 
 
 def test_each_source_is_pretrained_on_and_entered_from_and_the_control_is_trained_once(timed):
@@ -76,11 +82,11 @@ def test_without_a_curve_there_are_fewer(timed):
 def test_a_step_is_timed_on_the_networks_own_backbone():
     found = ask(backbone="resnet8")
     assert 0.1 < found.seconds < 5000
-    assert found.disk > (5000 + 1797 * 9) * 784
+    assert found.disk > 1797 * 9 * 16 * 14 * 14 * 4  # float32 maps after the first two blocks
 
 
 def test_predictions_and_extraction_count_too(monkeypatch):
-    monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.0, 0.001, 1000))
+    monkeypatch.setattr(module, "measure_speed", lambda settings, device: Speed(0.0, 0.001, 1000))
     # 60 cells predict the test rows once, the 20 headline cells that train three times more
     assert ask().seconds == pytest.approx(0.001 * (700 * (60 + 3 * 20) + 5000 + 1797 * 9))
 
@@ -103,7 +109,7 @@ def test_each_fold_is_a_training_and_each_strategy_one_more(timed):
 
 
 def test_each_fold_predicts_its_own_rows_alone(monkeypatch):
-    monkeypatch.setattr(module, "_speed", lambda settings, device: Speed(0.0, 1.0, 0))
+    monkeypatch.setattr(module, "measure_speed", lambda settings, device: Speed(0.0, 1.0, 0))
     settings = validate({"finetune": {"curve_budgets": [], "strategies": ["scratch", "linear_probe"]}}, where="test")
     sizes = {"source_rows": [0], "target_rows": 60, "test_rows": 60, "workers": 1, "device": "cpu"}
     # 60 rows a seed: 4 cells, and 3 more looks at scratch; the two that are delivered are counted as a fold each
