@@ -5,14 +5,13 @@ of all jobs, shown and kept beside the runs. What was run stays in the folder, s
 """
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.marked import with_part
+from benchmarks.marked import write_pages
 from benchmarks.speed.document import document
 from benchmarks.speed.jobs import QUICK, STARTS, WHOLE, Extent
 from benchmarks.speed.page import COMMAND, page, summary
@@ -22,7 +21,7 @@ from headstart.storage.publish import write_json, write_text
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-RESULTS, PAGE, PICTURE = HERE / "results.json", HERE / "results.md", HERE / "results.png"
+RESULTS = HERE / "results.json"
 
 
 def main() -> None:
@@ -78,10 +77,7 @@ def _show(folder: Path, found: dict[str, Any]) -> None:
 
 def write_tables() -> None:
     """results.md, its picture and the README's part, from results.json."""
-    found = json.loads(RESULTS.read_text())
-    draw(found, PICTURE)
-    write_text(PAGE, page(found, picture=PICTURE.name))
-    write_text(README, with_part(README.read_text(), COMMAND, summary(found)))
+    write_pages(RESULTS, README, command=COMMAND, page=page, summary=summary, draw=draw)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,19 @@ is shown. What was run stays in the folder (3.3 GB), so that a stopped bench goe
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from benchmarks.marked import with_part
+from benchmarks.marked import write_pages
 from benchmarks.scale.document import document
 from benchmarks.scale.page import COMMAND, page, summary
 from benchmarks.scale.picture import draw
 from benchmarks.scale.points import QUICK, WHOLE
 from benchmarks.scale.runs import RUNS, read_runs, run_all
-from headstart.storage.publish import write_json, write_text
+from headstart.storage.publish import write_json
 
 HERE = Path(__file__).parents[1]
 README = HERE.parent / "README.md"
-RESULTS, PAGE, PICTURE = HERE / "scale.json", HERE / "scale.md", HERE / "scale.png"
+RESULTS = HERE / "scale.json"
 
 
 def main() -> None:
@@ -47,10 +46,7 @@ def main() -> None:
 
 def write_tables() -> None:
     """scale.md, its picture and the README's part, from scale.json."""
-    found = json.loads(RESULTS.read_text())
-    draw(found, PICTURE)
-    write_text(PAGE, page(found, picture=PICTURE.name))
-    write_text(README, with_part(README.read_text(), COMMAND, summary(found)))
+    write_pages(RESULTS, README, command=COMMAND, page=page, summary=summary, draw=draw)
 
 
 if __name__ == "__main__":

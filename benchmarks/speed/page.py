@@ -1,8 +1,8 @@
 """benchmarks/results.md: the tables of results.json in words, and the part of the README that quotes it."""
 
-from collections.abc import Iterable
 from typing import Any
 
+from benchmarks.marked import table
 from benchmarks.speed.jobs import BEST, MARGIN, OURS
 
 COMMAND = "make bench"
@@ -70,7 +70,7 @@ def times(document: dict[str, Any]) -> str:
         ]
         for row in document["measures"]
     ]
-    return _table(("job", "Headstart", "peers (ratio)", "to reach", "reached"), rows)
+    return table(("job", "Headstart", "peers (ratio)", "to reach", "reached"), rows)
 
 
 def accuracies(document: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def accuracies(document: dict[str, Any]) -> str:
             rows.append(
                 [_title(row), name, f"{own['mean'] * 100:.1f}", str(own["seeds"]), _told(told) if told else "-"]
             )
-    return _table(("job", "contender", "accuracy", "seeds", "Headstart's is no lower"), rows)
+    return table(("job", "contender", "accuracy", "seeds", "Headstart's is no lower"), rows)
 
 
 def absolute(document: dict[str, Any]) -> str:
@@ -95,7 +95,7 @@ def absolute(document: dict[str, Any]) -> str:
         ]
         for row in document["absolute"]
     ]
-    return _table(("what", "found", "to reach", "reached"), rows)
+    return table(("what", "found", "to reach", "reached"), rows)
 
 
 def _limit(row: dict[str, Any]) -> str:
@@ -116,7 +116,7 @@ def processes(document: dict[str, Any]) -> str:
         ]
         for row in document["processes"]
     ]
-    return _table(("job", "contender", "CPU, s", "wall, s", "peak memory, MB", "runs"), rows)
+    return table(("job", "contender", "CPU, s", "wall, s", "peak memory, MB", "runs"), rows)
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -134,7 +134,7 @@ def summary(document: dict[str, Any]) -> str:
     ]
     head = ("job, one thread", "Headstart", *names, "target reached")
     return (
-        _table(head, rows)
+        table(head, rows)
         + "\n\nHow many times as long each peer takes, CPU time of the job (files alone: the wall); accuracies in "
         "brackets, over the seeds that each ran. benchmarks/results.md has what was to be reached, whether an accuracy "
         f"counts as no lower, and the whole processes.{_busy(document)}"
@@ -169,9 +169,3 @@ def _told(told: dict[str, Any]) -> str:
 
 def _versions(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

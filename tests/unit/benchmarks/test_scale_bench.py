@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.marked import begin, end, table
-from benchmarks.scale.__main__ import PAGE, PICTURE, README, RESULTS
+from benchmarks.scale.__main__ import README, RESULTS
 from benchmarks.scale.data import CHARACTERS, dataset, render
 from benchmarks.scale.document import document
 from benchmarks.scale.fit import exponent
@@ -162,6 +162,8 @@ def test_tables_are_markdown():
 
 def test_the_pages_are_made_from_the_results():
     found = json.loads(RESULTS.read_text())
-    assert PAGE.read_text() == page(found, picture=PICTURE.name), "run `python -m benchmarks.scale --table`"
+    assert RESULTS.with_suffix(".md").read_text() == page(found, picture="scale.png"), (
+        "run `python -m benchmarks.scale --table`"
+    )
     assert f"{begin(COMMAND)}\n\n{summary(found)}\n\n{end(COMMAND)}" in README.read_text()
-    assert PICTURE.is_file()
+    assert RESULTS.with_suffix(".png").is_file()
