@@ -12,32 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from eager_steps import Start, checkpoints, starting
 
 pytestmark = pytest.mark.scenario
 
-# `python -m tasks` with a checkpoint after every step, and time to be killed at. Ranks import this file too.
-EAGER = """
-import sys
-import time
-
-from headstart.training.checkpoint import Checkpoints
-
-Checkpoints.__init__.__kwdefaults__["every"] = 0.0
-save = Checkpoints.save
-
-
-def save_and_wait(self, *given):
-    save(self, *given)
-    time.sleep(0.1)
-
-
-Checkpoints.save = save_and_wait
-
-if __name__ == "__main__":
-    from tasks.__main__ import main
-
-    sys.exit(main(sys.argv[1:]))
-"""
 W = Path("models/source/shapes")
 TARGET = Path("models/target/full")
 
@@ -63,34 +41,9 @@ def shared(make_project):
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts a step in a process of its own; it dies with the test."""
-    program = tmp_path / "eager.py"
-    program.write_text(EAGER)
-    started = []
-
-    def start(project, *step: str) -> "subprocess.Popen[str]":
-        started.append(
-            subprocess.Popen(
-                [sys.executable, str(program), *step],
-                cwd=project.root,
-                env=project.env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def checkpoints(project, pattern: str) -> list[str]:
-    found = (project.root / ".headstart" / "cells").glob(f"{pattern}/step-*/manifest.json")
-    return sorted(path.parent.name for path in found)
+def start(tmp_path: Path) -> Iterator[Start]:
+    with starting(tmp_path) as found:
+        yield found
 
 
 def kill_a_rank(process: "subprocess.Popen[str]", when: Callable[[], bool]) -> tuple[str, float]:

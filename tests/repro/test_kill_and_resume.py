@@ -1,66 +1,21 @@
 """kill -9 in the middle of pretrain and of finetune: the next run goes on, and ends with the bytes of a whole one."""
 
 import hashlib
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from eager_steps import Start, checkpoints, starting
 
 pytestmark = pytest.mark.scenario
 
-# `python -m tasks` with a checkpoint after every training step, and time to be killed at. The workers import this file
-# too. When checkpoints are written has no influence on the bytes.
-EAGER = """
-import sys
-import time
-
-from headstart.training.checkpoint import Checkpoints
-
-Checkpoints.__init__.__kwdefaults__["every"] = 0.0
-save = Checkpoints.save
-
-
-def save_and_wait(self, *given):
-    save(self, *given)
-    time.sleep(0.1)
-
-
-Checkpoints.save = save_and_wait
-
-if __name__ == "__main__":
-    from tasks.__main__ import main
-
-    sys.exit(main(sys.argv[1:]))
-"""
-
 
 @pytest.fixture
-def start(tmp_path: Path):
-    """Starts a step in a process of its own; it dies with the test."""
-    program = tmp_path / "eager.py"
-    program.write_text(EAGER)
-    started = []
-
-    def start(project, *step: str) -> "subprocess.Popen[bytes]":
-        started.append(
-            subprocess.Popen(
-                [sys.executable, str(program), *step],
-                cwd=project.root,
-                env=project.env,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+def start(tmp_path: Path) -> Iterator[Start]:
+    with starting(tmp_path) as found:
+        yield found
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
@@ -72,12 +27,6 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
 
 def digests(folder: Path, *names: str) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-
-
-def checkpoints(project, pattern: str) -> list[str]:
-    """Names of the whole checkpoints of the trainings that match."""
-    found = (project.root / ".headstart" / "cells").glob(f"{pattern}/step-*/manifest.json")
-    return sorted(path.parent.name for path in found)
 
 
 def finished_cells(project) -> dict[str, float]:
