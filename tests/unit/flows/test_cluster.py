@@ -71,8 +71,12 @@ def test_an_address_that_never_answers_is_given_up_in_time(monkeypatch):
             knocking.close()
 
 
-def test_this_machines_own_cluster_needs_no_address():
-    _check_reached(LOCAL)
+def test_this_machines_own_cluster_needs_no_address(monkeypatch):
+    """It is started by the run: there is nothing to knock at yet."""
+    knocked = []
+    monkeypatch.setattr(cluster.socket, "create_connection", lambda *given, **more: knocked.append(given))
+    assert _check_reached(LOCAL) is None
+    assert knocked == []
 
 
 def test_the_environment_gives_the_address_where_no_flag_does(workspace, with_ray, monkeypatch, capsys):
