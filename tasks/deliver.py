@@ -28,7 +28,7 @@ def deliver(
 def _speed(context: Context, delivered: Job) -> Speed:
     """Of the delivered weights, loaded as `headstart predict` loads them, on rows that no label is needed of."""
     assert context.device is not None
-    accelerator = Accelerator(context.device.torch_name)
+    accelerator = Accelerator(context.device.torch_name, precision=context.settings.precision)
     accelerator.start()  # one thread
     pack = Pack(context.workspace.pack(context.settings.target.data))
     return measure_speed(load(delivered.directory, accelerator=accelerator), pack.images[pack.rows(POOL)[:BATCH]])

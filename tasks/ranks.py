@@ -30,10 +30,10 @@ SETTLE = 1.0  # seconds after a first failure in which its cause may still show:
 log = logging.getLogger("headstart")
 
 Tell = Callable[[Any], None]
-Work = Callable[[Accelerator, Tell], None]
+RankWork = Callable[[Accelerator, Tell], None]
 
 
-def run_ranks(work: Work, devices: Sequence[str], precision: Precision = "auto") -> Iterator[Any]:
+def run_ranks(work: RankWork, devices: Sequence[str], precision: Precision = "auto") -> Iterator[Any]:
     """Runs `work` in one process for each device, and yields what the first one tells, as it comes.
 
     work: a picklable function of a started accelerator and of `tell`, which does nothing in the other ranks. Where it
@@ -58,7 +58,7 @@ def run_ranks(work: Work, devices: Sequence[str], precision: Precision = "auto")
             log.warning("%s: all processes go on from the last checkpoint, each step in %d pieces", error, pieces)
 
 
-def _run_once(work: Work, devices: Sequence[str], precision: Precision, pieces: int) -> Iterator[Any]:
+def _run_once(work: RankWork, devices: Sequence[str], precision: Precision, pieces: int) -> Iterator[Any]:
     context = multiprocessing.get_context("spawn")
     ranks: list[BaseProcess] = []
     ends: list[Connection] = []
@@ -135,7 +135,7 @@ def _cause(failures: Sequence[BaseException]) -> BaseException:
     return next((failure for failure in failures if isinstance(failure, HeadstartError)), failures[0])
 
 
-def _rank(work: Work, accelerator: Accelerator, end: Connection, parent: int) -> None:
+def _rank(work: RankWork, accelerator: Accelerator, end: Connection, parent: int) -> None:
     begin(parent)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # as in the command itself

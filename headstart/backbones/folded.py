@@ -1,6 +1,6 @@
 """A network for prediction alone: each BatchNorm that follows a convolution is folded into it, which saves its pass.
 
-Scores agree with the plain network's to rounding (tests/unit/features/test_folded.py states how closely).
+Scores agree with the plain network's to rounding (tests/unit/backbones/test_folded.py states how closely).
 """
 
 from copy import deepcopy

@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import NextRows, Plan, predict, train
 from headstart.training.order import Windows, make_windows
-from headstart.training.rows import ImageRows, Images, Normalisation
+from headstart.training.rows import ImageRows, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 from headstart.training.weights import WeightsCard, write_weights
@@ -58,8 +57,7 @@ def pretrain(
     objective = objective.fitted(labels)
     held = ImageRows(pack.images, normalisation, places=validation)
     held_labels = objective.targets(pack, validation)
-    work = work_of(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
-    plan = replace(_plan(len(training), settings), work=work)
+    plan = _plan(pack, len(training), settings, backbone)
     torch.manual_seed(seed_of(seed, "pretrain"))
     network = build(backbone, channels=pack.card.channels, classes=objective.outputs)
 
@@ -74,10 +72,10 @@ def pretrain(
     windows = _windows(pack, training, plan, settings, seed_of(seed, "pretrain"))
     if accelerator.leads:
         logger.info("pretrain: %s", _in_words(pack, training, settings, windows))
-    with _reading(pack, training, windows) as (images, places, order):
+    with _reading(pack, training, windows, normalisation, augmented=settings.augment) as (rows, order):
         state = train(
             network,
-            ImageRows(images, normalisation, settings.augment, places),
+            rows,
             labels,
             plan=plan,
             seed=seed_of(seed, "pretrain"),
@@ -88,12 +86,11 @@ def pretrain(
             order=order,
         )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
-    if not accelerator.leads:
-        return card
-    with publishing(directory) as draft:
-        write_weights(draft, card, network.state_dict())
-        _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
-    checkpoints.clear()
+    if accelerator.leads:
+        with publishing(directory) as draft:
+            write_weights(draft, card, network.state_dict())
+            _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
+        checkpoints.clear()
     return card
 
 
@@ -118,14 +115,14 @@ def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, orde
 
 @contextmanager
 def _reading(
-    pack: Pack, training: np.ndarray, windows: Windows | None
-) -> Iterator[tuple[Images, np.ndarray | None, NextRows | None]]:
-    """Images, which of them are trained on (None: all), and in which order (None: the loop's own)."""
+    pack: Pack, training: np.ndarray, windows: Windows | None, normalisation: Normalisation, *, augmented: bool
+) -> Iterator[tuple[ImageRows, NextRows | None]]:
+    """The rows that are trained on, and in which order (None: the loop's own)."""
     if windows is None:
-        yield pack.images, training, None
+        yield ImageRows(pack.images, normalisation, augmented, training), None
         return
     with streaming(pack.images, training, windows) as stream:
-        yield stream, None, stream.at
+        yield ImageRows(stream, normalisation, augmented), stream.at
 
 
 def _card(
@@ -162,7 +159,7 @@ def _hold_out(
     return rows[~held], rows[held]
 
 
-def _plan(count: int, settings: PretrainSettings) -> Plan:
+def _plan(pack: Pack, count: int, settings: PretrainSettings, backbone: str) -> Plan:
     size = min(settings.batch_size, count)
     each = count // size
     return Plan(
@@ -172,6 +169,7 @@ def _plan(count: int, settings: PretrainSettings) -> Plan:
         weight_decay=settings.weight_decay,
         warmup=settings.warmup,
         marks=tuple(each * epoch for epoch in range(1, settings.epochs + 1)),
+        work=work_of(backbone, channels=pack.card.channels, image_size=pack.card.image_size),
     )
 
 
