@@ -70,7 +70,7 @@ class Run:
 
         self._refuse_edits()
         changed = self.versioning.changed()
-        context = self._context(available()[0], lambda values, step: None)
+        context = self._context(available()[:1], lambda values, step: None)
         jobs = [job for name in strategies if f"finetune@{name}" in changed for job in jobs_of(context, name)]
         run_cells(context, jobs)
         return f"{len(jobs)} cells of {len(strategies)} strategies are finished"
