@@ -70,7 +70,7 @@ def pretrain(
         return {f"{epoch:04d}": torch.tensor([mean_loss, score], dtype=torch.float64)}
 
     windows = _windows(pack, training, plan, settings, seed_of(seed, "pretrain"))
-    if accelerator.leads:
+    if windows and accelerator.leads:
         logger.info("pretrain: %s", _in_words(pack, training, settings, windows))
     with _reading(pack, training, windows, normalisation, augmented=settings.augment) as (rows, order):
         state = train(
@@ -102,14 +102,12 @@ def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSet
     return make_windows(len(training), row_bytes=each, batch=plan.batch_size, memory=memory, seed=seed)
 
 
-def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows | None) -> str:
+def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows) -> str:
     each = pack.images.row_bytes
-    size = f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
-    if order is None:
-        return f"{size}: all rows are shuffled each epoch"
     return (
-        f"{size}: they are read in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among "
-        f"{order.blocks} of them at a time"
+        f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}: they are read "
+        f"in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among {order.blocks} of them at "
+        "a time"
     )
 
 
