@@ -104,10 +104,10 @@ def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSet
 
 def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows) -> str:
     each = pack.images.row_bytes
+    size = f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
     return (
-        f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}: they are read "
-        f"in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among {order.blocks} of them at "
-        "a time"
+        f"{size}: they are read in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among "
+        f"{order.blocks} of them at a time"
     )
 
 
