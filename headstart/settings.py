@@ -4,6 +4,7 @@ Code owns types, ranges, texts and first defaults; params.yaml is generated from
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,12 @@ def load(path: Path) -> Settings:
     Raises:
         SettingsError: the file is missing or not YAML, or a key, type or range in it is wrong (all are listed).
     """
-    return validate(read(path), where=path.name)
+    return _validated(_text(path), path)
+
+
+@lru_cache(maxsize=1)  # a run looks many times whether the file was edited; to parse it takes 0.1 s
+def _validated(text: str, path: Path) -> Settings:
+    return validate(_document(text, path), where=path.name)
 
 
 def read(path: Path) -> CommentedMap:
@@ -147,13 +153,24 @@ def read(path: Path) -> CommentedMap:
     Raises:
         SettingsError: the file is missing, not YAML, or not a mapping.
     """
+    return _document(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
-        document = YAML().load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(f"{path} is missing; `headstart run --preset default` writes it anew") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}") from None
+
+
+def _document(text: str, path: Path) -> CommentedMap:
+    try:
+        document = YAML().load(text)
+    except YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, CommentedMap):
         raise SettingsError(f"{path} must be a mapping of sections; `headstart run --preset default` writes it anew")

@@ -59,7 +59,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_params(root: Path, **scales: int) -> None:
+def write_params(root: Path, **scales: int | str) -> None:
     (root / "params.yaml").write_text(json.dumps({"items": sorted(scales), "scale": scales, "depth": 2}))
 
 
@@ -412,3 +412,22 @@ def test_names_do_not_depend_on_the_current_directory(root, monkeypatch):
     monkeypatch.chdir(root / "input")
     assert sorted(Versioning(root).stages()) == ["read", "write@a", "write@b", "write@c"]
     assert Versioning(root).changed() == ["write@a", "write@b", "write@c", "read"]
+
+
+def test_dvc_lock_has_the_bytes_that_dvc_writes(root):
+    """Settings that YAML may quote among them."""
+    from dvc.repo import Repo, lock_repo
+
+    versioning = Versioning(root)
+    write_params(root, a="12e4", b="yes: no", c=1)
+    for name in ("a", "b", "c"):
+        versioning.ensure(f"write@{name}", writer(root, name, name))
+    ours = (root / "dvc.lock").read_bytes()
+    (root / "dvc.lock").unlink()
+    repo = Repo(str(root))
+    with lock_repo(repo):
+        for name in ("a", "b", "c"):
+            stage = repo.stage.load_one(path=str(root / "dvc.yaml"), name=f"write@{name}")
+            stage.save()
+            stage.dump(update_pipeline=False)
+    assert (root / "dvc.lock").read_bytes() == ours
