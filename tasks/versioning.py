@@ -8,11 +8,12 @@ import hashlib
 import logging
 import os
 import shutil
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,7 +111,6 @@ class Versioning:
                 raise HeadstartError(
                     f"{', '.join(edited)} was edited since this run began. Run again, with it as it is"
                 )
-            stage.save_deps()
             before = self._inputs(stage)
         run()
         with quiet(), self._locked():
@@ -151,6 +151,7 @@ class Versioning:
         from dvc.exceptions import DvcException
 
         self._reload()
+        _try_reflinks_once(Path(self._repo.cache.local.path))
         self._data.pop(path, None)
         path.parent.mkdir(parents=True, exist_ok=True)
         place_file = _link if self._may_link(path.parent) else _copy
@@ -209,6 +210,7 @@ class Versioning:
 
     def _record(self, stage: "PipelineStage") -> None:
         """Writes what the step read and made to DVC's cache and dvc.lock."""
+        _try_reflinks_once(Path(self._repo.cache.local.path))
         stage.save()
         stage.commit()
         if _is_step(stage):
@@ -219,7 +221,7 @@ class Versioning:
             self._data.pop(Path(out.fs_path), None)
 
     def _write_lock(self, stage: "PipelineStage") -> None:
-        """dvc.lock with the step as it is now: the bytes that DVC writes, whole or not at all, and in a fifth of the time.
+        """dvc.lock with the step as it is now: the bytes that DVC writes, whole or not at all, in a fifth of its time.
 
         DVC parses and writes it by ruamel.yaml's round trip, which took half of what passes between two steps; nobody
         writes comments into dvc.lock.
@@ -261,7 +263,7 @@ class Versioning:
             )
 
     def _inputs(self, stage: "PipelineStage") -> dict[str, Any]:
-        """What a step reads, by name: digests of files, values of settings. Expects save_deps() to have been called."""
+        """What a step reads, by name: digests of files, values of settings; as found by save_deps() or restore()."""
         found: dict[str, Any] = {}
         for dep in stage.deps:
             if _is_params(dep):
@@ -298,6 +300,29 @@ class Versioning:
             raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
         except DvcException as error:
             raise UserError(f"DVC cannot go on: {error}; `dvc status` may say more") from error
+
+
+@cache
+def _try_reflinks_once(folder: Path) -> None:
+    """Where the file system has no reflinks, DVC is told so.
+
+    It would find out for each file that it copies, by making an empty one and removing it: two fifths of the time that
+    5,000 small files took into the cache (measured on ext4 with dvc-objects 5.2.0).
+    """
+    from dvc_objects.fs import system
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".reflink-") as scratch:
+        first, second = Path(scratch, "first"), Path(scratch, "second")
+        first.write_bytes(b"?")
+        try:
+            system.reflink(str(first), str(second))
+        except OSError as error:
+            system.reflink = partial(_refuse, error.errno)
+
+
+def _refuse(code: int, origin: str, path: str) -> None:
+    raise OSError(code, os.strerror(code), path)
 
 
 def _link(origin: Path, path: Path) -> None:

@@ -1,6 +1,8 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
-from collections.abc import Iterator, Sequence
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -12,12 +14,13 @@ from headstart.settings import Settings, knobs
 from tasks import workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
-from tasks.step import STEPS, Context, Machines, Outcome, figures
+from tasks.step import STEPS, Context, Machines, Outcome, Step, figures
 from tasks.tracking import Tracking, open_tracking
 from tasks.versioning import Result, versioning_of
 from tasks.workspace import Workspace
 
 PATIENCE = 3600.0  # seconds that a step waits for a device
+MANY = 200  # modules
 
 
 class Run:
@@ -102,8 +105,9 @@ class Run:
             device = devices[0] if devices else None
             stack.enter_context(self.tracking.system_metrics(run_id))
             metrics = self.tracking.metrics(run_id)
+            perform = _imported(step)
             with measure(device) as usage:
-                outcome = step.load()(self._context(devices, metrics.add), *([item] if item else []))
+                outcome = perform(self._context(devices, metrics.add), *([item] if item else []))
             metrics.flush()
             self._record(run_id, outcome, device)
             self.tracking.log_metrics(
@@ -165,6 +169,19 @@ class Run:
                 self._record(own, part, device)
 
 
+def _imported(step: Step) -> Callable[..., Outcome]:
+    """The step's function.
+
+    What many modules bring with them is out of the garbage collector's sight from then on: to look through it took half
+    a second, several times a run.
+    """
+    before = len(sys.modules)
+    perform = step.load()
+    if len(sys.modules) - before > MANY:
+        gc.freeze()
+    return perform
+
+
 @contextmanager
 def open_run(workspace: Workspace, settings: Settings, key: str, *, machines: Machines | None = None) -> Iterator[Run]:
     """Opens a run of the pipeline; its MLflow parent ends with the block.
@@ -177,6 +194,7 @@ def open_run(workspace: Workspace, settings: Settings, key: str, *, machines: Ma
     name = f"{', '.join(settings.source.data)} -> {settings.target.data}"
     parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
     with tracking.ending(parent), Bars() as bars:
+        gc.freeze()  # as in _imported
         try:
             yield Run(workspace, settings, tracking, parent, bars, machines)
         finally:

@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 
 from headstart.backbones.folded import folded
 from headstart.backbones.network import Network, restore
-from headstart.prediction.packed import can_pack, packed
 from headstart.errors import DataError
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of
+from headstart.prediction.packed import can_pack, packed
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
