@@ -24,8 +24,9 @@ RESULTS = HERE / "recipe.json"
 TRAINED, SCORED = (SEEDS, SEEDS + 1), (SEEDS + 2, SEEDS + 3)
 EACH = 40  # images a class and seed
 TRIED = [
-    Recipe(epochs=epochs, learning_rate=rate, batch_size=size, views=views)
-    for epochs, rate, size, views in product((5, 7, 10), (2e-3, 4e-3, 8e-3), (32, 64), (4,))
+    Recipe(epochs=epochs, learning_rate=rate, batch_size=size, views=4, label_smoothing=smoothing)
+    for rates, smoothings in (((2e-3, 4e-3, 8e-3), (0.0,)), ((4e-3,), (0.1, 0.2)))
+    for epochs, rate, size, smoothing in product((7, 10), rates, (32, 64), smoothings)
 ]
 
 

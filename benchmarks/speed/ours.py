@@ -165,6 +165,7 @@ def frozen(spec: Spec, recipe: Recipe = RECIPE) -> Figures:
             "steps": max(4, epochs * (len(files_below(spec.train, 10**6)) // recipe.batch_size)),
             "learning_rates": [recipe.learning_rate],
             "batch_size": recipe.batch_size,
+            "label_smoothing": recipe.label_smoothing,
         }
         job = replace(_job(spec, "frozen_blocks", settings_of(spec.side, frozen=own)), views=recipe.views)
         run_cell(job, accelerator)

@@ -181,7 +181,7 @@ def _trial(
         accelerator=cell.accelerator,
         checkpoints=Checkpoints(cell.job.directory.with_name(f"{cell.job.key}.rate-{rate:g}")),
         observe=observe,
-        objective=cell.objective,
+        objective=cell.objective.smoothed(recipe.label_smoothing),
         term=term(network) if term else None,
     )
     return _read_trial(cell, rate, network, state, plan)

@@ -53,6 +53,10 @@ class Attributes:
         columns = targets.double().unbind(1)
         return Attributes(tuple(_fitted(own, column) for own, column in zip(self.attributes, columns, strict=True)))
 
+    def smoothed(self, share: float) -> "Attributes":
+        """Itself: each attribute has a loss of its own."""
+        return self
+
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean over the attributes that a row of the batch has: (batch, outputs), (batch, attributes) -> scalar.
 

@@ -1,7 +1,7 @@
 """Classification: loss, probabilities, ridge targets, class means and calibration, in one place for every strategy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +21,9 @@ UNSEEN = 0.01  # vote of a class that none of the neighbours has
 TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
-def loss(scores: Tensor, labels: Tensor) -> Tensor:
+def loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy: scores (batch, classes), labels (batch,) int64 -> scalar."""
-    return functional.cross_entropy(scores, labels)
+    return functional.cross_entropy(scores, labels, label_smoothing=smoothing)
 
 
 def probabilities(scores: Tensor) -> Tensor:
@@ -84,6 +84,7 @@ class Classification:
     """The objective of class labels: see objective.py for what each part is."""
 
     classes: tuple[str, ...]
+    smoothing: float = 0.0
 
     kind: Kind = CLASS
     prototype_kind: str = "means"
@@ -114,8 +115,11 @@ class Classification:
         """Itself: classes have no scale."""
         return self
 
+    def smoothed(self, share: float) -> "Classification":
+        return replace(self, smoothing=share)
+
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        return loss(scores, targets)
+        return loss(scores, targets, self.smoothing)
 
     def consistency(self, scores: Tensor, believed: Tensor, *, threshold: float) -> Tensor:
         """Cross-entropy against the class that is believed, of the rows where it is believed enough; over all rows."""

@@ -42,6 +42,10 @@ class SourceObjective(Protocol):
         """The same with its scale taken from the training rows' targets."""
         ...
 
+    def smoothed(self, share: float) -> Self:
+        """The same, whose loss gives so large a share of each label to all classes alike; itself without classes."""
+        ...
+
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """What a training makes small: a scalar."""
         ...

@@ -58,6 +58,10 @@ class Regression:
         values = targets.double()
         return replace(self, mean=float(values.mean()), std=float(values.std(correction=0)) or 1.0)
 
+    def smoothed(self, share: float) -> "Regression":
+        """Itself: values have no classes."""
+        return self
+
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error of standardised values: scores (batch, 1), targets (batch,) -> scalar."""
         return functional.mse_loss(scores[:, 0], self._standardised(targets))

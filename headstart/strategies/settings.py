@@ -78,6 +78,9 @@ class TuneRecipe(Recipe):
     learning_rates: tuple[Rate, ...] = Field((0.01,), min_length=1)
     """peak rates to try, the best on validation is kept; scratch must try at least as many as the others"""
 
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """share of a label that all classes get alike (Szegedy 2016, 1512.00567); values have nothing to smooth"""
+
     @property
     def work(self) -> float:
         """How long a cell takes, in steps of labelled rows alone: each rate is a training of its own."""

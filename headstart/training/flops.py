@@ -1,6 +1,7 @@
 """Arithmetic of a network, counted once on meta tensors: the unit in which compute is compared."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -13,28 +14,42 @@ from headstart.training.policy import Work
 BACKWARD = 2  # the backward pass of a trained layer costs twice its forward pass
 
 
-@cache
 def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) -> tuple[float, ...]:
     """Forward FLOPs of one image, block by block; the head's are in the last."""
+    outline = _outline(backbone, channels=channels, image_size=image_size)
+    return (*outline.blocks[:-1], outline.blocks[-1] + 2.0 * outline.feature_dim * classes)
+
+
+def work_of(backbone: str, *, channels: int, image_size: int) -> Work:
+    """What a network asks for on one image, with a head of one output."""
+    outline = _outline(backbone, channels=channels, image_size=image_size)
+    blocks = block_flops(backbone, channels=channels, image_size=image_size, classes=1)
+    return Work(flops=sum(blocks), weights=outline.weights, grouped=outline.grouped)
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """A network without values. blocks: FLOPs of each. weights: with a head of one output."""
+
+    blocks: tuple[float, ...]
+    feature_dim: int
+    weights: int
+    grouped: bool
+
+
+@cache
+def _outline(backbone: str, *, channels: int, image_size: int) -> _Outline:
     with torch.device("meta"):
-        network = build(backbone, channels=channels, classes=classes).eval()
+        network = build(backbone, channels=channels, classes=1).eval()
         activations = torch.empty(1, channels, image_size, image_size)
         counts = []
         for number in range(len(network.blocks)):
             with FlopCounterMode(display=False) as counter:
                 activations = network.run(activations, number, number + 1)
             counts.append(float(counter.get_total_flops()))
-    counts[-1] += 2.0 * network.feature_dim * classes
-    return tuple(counts)
-
-
-@cache
-def work_of(backbone: str, *, channels: int, image_size: int) -> Work:
-    """What a network asks for on one image, its head aside."""
-    with torch.device("meta"):
-        network = build(backbone, channels=channels, classes=1)
-    return Work(
-        flops=sum(block_flops(backbone, channels=channels, image_size=image_size, classes=1)),
+    return _Outline(
+        blocks=tuple(counts),
+        feature_dim=network.feature_dim,
         weights=sum(parameter.numel() for parameter in network.parameters()),
         grouped=any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in network.modules()),
     )

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neighbors import NearestCentroid
+from torch.nn.functional import one_hot
 
 from headstart.objectives import classification
-from headstart.objectives.classification import TEMPERATURES
+from headstart.objectives.classification import TEMPERATURES, Classification, loss
 
 RNG = np.random.default_rng(0)
 LABELS = torch.from_numpy(np.arange(30) % 3)
@@ -85,3 +88,18 @@ def test_rows_that_are_all_right_do_not_ask_for_certainty(rows, next_is_right):
     sure = float(torch.softmax(scores / found, 1).max())
     ratio = np.log(sure / (1 - sure)) / np.log(next_is_right / (1 - next_is_right))
     assert 2**-0.25 < ratio < 2**0.25  # as near as the grid has it
+
+
+@given(st.integers(0, 2**31), st.floats(0, 0.9))
+def test_a_smoothed_label_is_that_much_of_each_class(seed, share):
+    draw = torch.Generator().manual_seed(seed)
+    scores, labels = torch.randn(7, 4, generator=draw), torch.randint(4, (7,), generator=draw)
+    wanted = (1 - share) * one_hot(labels, 4).double() + share / 4
+    by_hand = -(wanted * scores.double().log_softmax(1)).sum(1).mean()
+    found = Classification(tuple("abcd")).smoothed(share).loss(scores, labels)
+    assert float(found) == pytest.approx(float(by_hand), abs=1e-5)
+
+
+def test_what_is_not_smoothed_is_scikit_learns_loss_still():
+    scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
+    assert torch.equal(Classification(tuple("abc")).smoothed(0).loss(scores, labels), loss(scores, labels))
