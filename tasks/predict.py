@@ -78,7 +78,7 @@ def _folder(model: str) -> Iterator[Path]:
             + "; give a model's directory, or cd into the project"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        yield open_tracking(workspace.state).fetch_model(model, Path(scratch))
+        yield open_tracking(workspace.state).models.fetch(model, Path(scratch))
 
 
 def _check_folder(path: Path) -> None:

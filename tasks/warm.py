@@ -215,12 +215,12 @@ def register_model(run: Run, step: str) -> str | None:
 
     name = f"headstart-{run.settings.target.data}"
     result = run.results[step].digest
-    if run.tracking.is_registered(name, result):
+    if run.tracking.models.is_registered(name, result):
         return None
     directory = run.workspace.delivered
     card = read_card(directory)
     pack = Pack(run.workspace.pack(run.settings.target.data))
-    number = run.tracking.register(
+    number = run.tracking.models.register(
         run.parent,
         directory,
         name=name,
