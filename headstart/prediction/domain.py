@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from headstart.errors import IntegrityError
 from headstart.storage.publish import read_manifest, write_json, write_manifest
 from headstart.training.accelerator import Accelerator
 
@@ -30,6 +31,7 @@ MOST_ROWS = 400  # labelled rows that are kept: the time that a distance takes g
 MOST_OTHERS = 1000  # rows that the threshold is taken from
 TENSORS = "domain.safetensors"
 NUMBERS = "domain.json"
+_NUMBERS = ("beside", "threshold", "rate", "calibrated_on")
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,25 @@ def write_domain(directory: Path, domain: Domain) -> None:
     """Adds a domain to a published folder of weights; without its manifest's last word it is not there."""
     tensors = {name: getattr(domain, name) for name in ("centre", "directions", "scales", "rows")}
     save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, directory / TENSORS)
-    names = ("beside", "threshold", "rate", "calibrated_on")
-    write_json(directory / NUMBERS, {name: getattr(domain, name) for name in names} | {"labelled": len(domain.rows)})
+    numbers = {name: getattr(domain, name) for name in _NUMBERS}
+    write_json(directory / NUMBERS, numbers | {"labelled": len(domain.rows)})
     write_manifest(directory)
 
 
 def read_domain(directory: Path) -> Domain | None:
-    """The domain of a folder of weights that was verified; None where it has none, as older ones and sources."""
+    """The domain of a folder of weights that was verified; None where it has none, as older ones and sources.
+
+    Raises:
+        IntegrityError: it is one of another version.
+    """
     if not {TENSORS, NUMBERS} <= read_manifest(directory).keys():
         return None
-    numbers = json.loads((directory / NUMBERS).read_text())
-    numbers.pop("labelled")
-    tensors: dict[str, Any] = load_file(directory / TENSORS)
-    return Domain(**tensors, **numbers)
+    try:
+        numbers = json.loads((directory / NUMBERS).read_text())
+        tensors: dict[str, Any] = load_file(directory / TENSORS)
+        return Domain(**tensors, **{name: numbers[name] for name in _NUMBERS})
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{directory / NUMBERS} is not a domain that this version reads: {error!r}") from None
 
 
 def _shrinkage(rows: Tensor) -> float:

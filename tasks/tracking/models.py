@@ -4,7 +4,8 @@ import importlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,15 +82,77 @@ class RegisteredModels:
             UserError: there is no such model, version or alias; those that there are are named.
             HeadstartError: MLflow does not answer.
         """
-        try:
+        with self.answering():
             return self._fetch(name, scratch)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Within the block, an MLflow that does not answer is one clear error.
+
+        Raises:
+            HeadstartError: MLflow does not answer.
+        """
+        try:
+            yield
         except Exception as error:
             if isinstance(error, HeadstartError) or not means_away(error, self._tracking.uri):
                 raise
             raise HeadstartError(
                 f"MLflow at {self._tracking.uri} does not answer ({str(error).splitlines()[0][:200]}); give the "
-                "model's directory"
+                "model's directory, or try again"
             ) from None
+
+    def read(self, ask: Callable[[], None]) -> None:
+        """Does what asks MLflow; where it is away, nothing, as everywhere in a run."""
+        self._tracking._read(ask, default=None)
+
+    def resolve(self, name: str) -> str:
+        """The version's number of a name as `fetch` takes it.
+
+        Raises:
+            UserError: there is no such model, version or alias; those that there are are named.
+        """
+        return str(self._model_version(name).version)
+
+    def full_name(self, name: str) -> str:
+        """Such as headstart-digits/3.
+
+        Raises:
+            UserError: as `resolve`.
+        """
+        with self.answering():
+            version = self._model_version(name)
+            return f"{version.name}/{version.version}"
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """The versions of a registered model by their aliases."""
+        return {alias: str(version) for alias, version in self._client.get_registered_model(name).aliases.items()}
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Moves an alias to a version, wherever it was."""
+        self._client.set_registered_model_alias(name, alias, version)
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Tags of the registered model itself."""
+        return dict(self._client.get_registered_model(name).tags)
+
+    def set_tag(self, name: str, key: str, value: str) -> None:
+        """Sets a tag of the registered model itself."""
+        self._client.set_registered_model_tag(name, key, value)
+
+    def describe(self, name: str, version: str, *, text: str = "", tags: Mapping[str, str] | None = None) -> None:
+        """Gives a version its description, where there is one, and tags."""
+        if text:
+            self._client.update_model_version(name, version, description=text)
+        for key, value in _card_tags(tags or {}).items():
+            self._client.set_model_version_tag(name, version, key, value)
+
+    def artifacts_of(self, name: str, path: str, scratch: Path) -> Path | None:
+        """An artifact folder of the run that a version came from, copied to `scratch`; None where it has none."""
+        run_id = self._model_version(name).run_id
+        if not run_id or not any(item.path == path for item in self._client.list_artifacts(run_id)):
+            return None
+        return Path(self._client.download_artifacts(run_id, path, str(scratch)))
 
     def _register(self, run_id: str, name: str, model: dict[str, Any], card: Mapping[str, Any]) -> str:
         client = self._client

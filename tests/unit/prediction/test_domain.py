@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from headstart.cells.run import run_cell
 from headstart.datasets.pack import POOL
+from headstart.errors import IntegrityError
 from headstart.prediction import load
 from headstart.prediction.domain import MOST_ROWS, conformal, fit_domain, read_domain, some, write_domain
-from headstart.storage.publish import verify
+from headstart.storage.publish import verify, write_manifest
 from headstart.training.accelerator import Accelerator
 
 
@@ -128,12 +129,14 @@ def test_a_domain_goes_with_the_weights_and_adds_two_columns(folder, domain):
 
 
 def test_a_domain_that_was_changed_is_refused(folder, domain):
-    from headstart.errors import IntegrityError
-
     images = domain.pack.images[:20]
     model = load(folder)
     write_domain(folder, fit_domain(model.vectors(images[:10]), model.vectors(images[10:])))
     path = folder / "domain.json"
     path.write_text(path.read_text().replace('"labelled": 10', '"labelled": 99'))
     with pytest.raises(IntegrityError, match=r"domain\.json is not the file that was published"):
+        load(folder)
+    path.write_text('{"beside": 1.0}')
+    write_manifest(folder)
+    with pytest.raises(IntegrityError, match=r"domain\.json is not a domain that this version reads: .*threshold"):
         load(folder)
