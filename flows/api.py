@@ -35,7 +35,8 @@ MOST_WAITING = 1024  # images in the queue, from which on a request is told to c
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
 <style>body{{font:1rem/1.5 sans-serif;max-width:45rem;margin:2rem auto;padding:0 1rem}}pre{{overflow:auto}}</style>
 <h1>{name}</h1><p>POST /predict takes images as <code>files</code>;
-<a href="openapi.json">openapi.json</a> describes it, <a href="health">health</a> and <a href="metrics">metrics</a> say how it does.</p>
+<a href="openapi.json">openapi.json</a> describes it,
+<a href="health">health</a> and <a href="metrics">metrics</a> say how it does.</p>
 <pre>curl -F files=@image.png {url}predict</pre>
 <form action="predict" method="post" enctype="multipart/form-data"><label>Images
 <input type="file" name="files" multiple required></label> <button>Predict</button></form></html>"""

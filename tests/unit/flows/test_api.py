@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -292,10 +293,8 @@ def test_many_at_once_on_a_real_server_and_a_clean_end(delivered, images, tmp_pa
                 assert row["prediction"] == alone[number % 6]["prediction"]
                 assert row["distance"] == pytest.approx(alone[number % 6]["distance"], abs=1e-3)
             metrics = client.get("metrics").text
-        batches = float(
-            next(line for line in metrics.splitlines() if line.startswith("headstart_batch_images_count")).split()[1]
-        )
-        assert batches < 6 + 96, "requests at once went through together"
+        (batches,) = re.findall(r"^headstart_batch_images_count (\S+)$", metrics, re.MULTILINE)
+        assert float(batches) < 6 + 96, "requests at once went through together"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 143
@@ -331,7 +330,8 @@ def test_a_port_that_is_taken_exits_with_2(delivered, tmp_path, monkeypatch, cap
 
 
 def test_fastapi_is_imported_on_use():
-    code = "import sys, flows.api, flows.cli, flows.commands; print([n for n in ('fastapi', 'uvicorn', 'torch') if n in sys.modules])"
+    names = "('fastapi', 'uvicorn', 'torch')"
+    code = f"import sys, flows.api, flows.cli, flows.commands; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
