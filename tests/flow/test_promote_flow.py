@@ -38,7 +38,7 @@ with start_prefect(workspace.state) as server:
     promote(approval="ask", patience=60)
     with get_client(sync_client=True) as client:
         (artifact,) = client.read_artifacts()
-        (run,) = client.read_flow_runs()
+        (run,) = [run for run in client.read_flow_runs() if run.parameters.get("approval") == "ask"]
 print(sorted(asked[0]), run.state.type.value)
 print(artifact.data)
 print(models.aliases(name)["champion"])
