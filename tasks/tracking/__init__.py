@@ -1,0 +1,18 @@
+"""The seam to MLflow, the only package that knows it: runs, the store that they lie in, and registered models."""
+
+from tasks.tracking.models import LOADER, RegisteredModels
+from tasks.tracking.runs import Metrics, Tracking, open_tracking
+from tasks.tracking.store import ENVIRONMENT, has_store, ignore_known_warnings, store_uri, ui_command
+
+__all__ = [
+    "ENVIRONMENT",
+    "LOADER",
+    "Metrics",
+    "RegisteredModels",
+    "Tracking",
+    "has_store",
+    "ignore_known_warnings",
+    "open_tracking",
+    "store_uri",
+    "ui_command",
+]
