@@ -69,6 +69,8 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
             batch_size=options.batch_size,
             force=options.force,
         )
+    if options.command == "serve":
+        return commands.serve(port=options.port, mlflow_port=options.mlflow_port)
     return commands.ui(port=options.port)
 
 
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
     status.add_argument("--json", action="store_true", help="as an object")
+    _add_serve(commands)
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)
     return parser
@@ -187,6 +190,17 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument("--force", action="store_true", help="overwrite FILE")
     predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
     predict.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+
+
+def _add_serve(commands: Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="Prefect's UI with a form and schedules for runs, a worker that runs them, and MLflow's pages",
+        description="Starts all of it on loopback, and stops all of it at Ctrl-C. Where it is up already, it says where "
+        "and exits with 0.",
+    )
+    serve.add_argument("--port", type=int, default=4200, help="of Prefect's UI and API (4200)")
+    serve.add_argument("--mlflow-port", type=int, default=5000, help="of MLflow's pages (5000)")
 
 
 def _settings_help() -> str:

@@ -91,8 +91,9 @@ def _looked(workspace: Workspace, flags: list[str], sources: str | None, step: s
             with _prefect(workspace):
                 from flows.explore import explore as explore_target
                 from flows.rank_sources import rank_sources
+                from flows.subflow import call
 
-                {"rank": rank_sources, "explore": explore_target}[step](settings)
+                call({"rank": rank_sources, "explore": explore_target}[step], settings)
         yield settings
 
 
@@ -217,6 +218,13 @@ def ui(*, port: int) -> int:
     return subprocess.run(ui_command(workspace.state, port), check=False).returncode
 
 
+def serve(*, port: int, mlflow_port: int) -> int:
+    """Serves Prefect's UI, a worker and MLflow's pages on loopback until Ctrl-C."""
+    from flows.service import serve as serve_project
+
+    return serve_project(here(), port=port, mlflow_port=mlflow_port)
+
+
 def predict(model: str, given: str, out: str | None, *, device: str, batch_size: int, force: bool) -> int:
     """Predicts new images with a delivered model; says on stderr what could not be read."""
     from tasks.predict import predict as predict_images
@@ -238,10 +246,11 @@ def predict(model: str, given: str, out: str | None, *, device: str, batch_size:
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with _prefect(workspace):
         from flows.cluster import machines, task_runner
+        from flows.subflow import call
         from flows.transfer import transfer
 
         flow = transfer.with_options(task_runner=task_runner()) if machines.get() else transfer
-        registered = flow(settings)
+        registered = call(flow, settings)
     if registered:
         show(f"registered with MLflow: {registered}")
     return _closing_words(workspace)

@@ -243,6 +243,11 @@ class Tracking:
         base = self.uri.rstrip("/") if _is_server(self.uri) else f"http://127.0.0.1:{port}"
         return f"{base}/#/experiments/{self._own_experiment()}/runs?workflowType=machine_learning"
 
+    def run_url(self, site: str, run: str, *, artifact: str = "") -> str:
+        """A run's page, or that of one of its artifacts. site: where MLflow's pages are served."""
+        page = f"{site}/#/experiments/{self._own_experiment()}/runs/{self._resolve(run)}"
+        return f"{page}/artifacts/{artifact}" if artifact else page
+
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def _start(self, handle: str, *, tags: Mapping[str, str] | None, params: Mapping[str, Any] | None) -> str:

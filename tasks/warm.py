@@ -43,6 +43,7 @@ class Run:
         self.bars = bars
         self.machines = machines
         self.results: dict[str, Result] = {}
+        self.makers: dict[str, str] = {}  # MLflow runs that made the results, as far as they are tracked
         self._children: dict[str, str] = {}
 
     def step(self, name: str, item: str = "") -> str:
@@ -57,9 +58,11 @@ class Run:
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
         if result.outcome == "ran":
-            self.tracking.record_result(self._children[full_name], result.digest)
+            self.makers[full_name] = self._children[full_name]
+            self.tracking.record_result(self.makers[full_name], result.digest)
             return said[0]
-        self.tracking.link_skipped(self.parent, full_name, result.digest)
+        if maker := self.tracking.link_skipped(self.parent, full_name, result.digest):
+            self.makers[full_name] = maker
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
 
     def fan_out(self, strategies: Sequence[str]) -> str:
