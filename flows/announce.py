@@ -117,7 +117,7 @@ def comparison_rows(path: Path, metric: str) -> list[dict[str, Any]]:
     wanted = table[(table["split"] == "test") & (table["metric"] == metric)]
     summed = wanted.groupby(["strategy", "label_budget"], sort=False)["value"].agg(["mean", "std", "count"])
     return [
-        {"strategy": strategy, "labels a class": int(budget), f"test {metric}": _amount(mean, std), "seeds": int(count)}
+        {"strategy": strategy, "labels": int(budget), f"test {metric}": _amount(mean, std), "seeds": int(count)}
         for (strategy, budget), (mean, std, count) in zip(summed.index, summed.to_numpy(), strict=True)
     ]
 

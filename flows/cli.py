@@ -196,8 +196,8 @@ def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="Prefect's UI with a form and schedules for runs, a worker that runs them, and MLflow's pages",
-        description="Starts all of it on loopback, and stops all of it at Ctrl-C. Where it is up already, it says where "
-        "and exits with 0.",
+        description="Starts all of it on loopback, and stops all of it at Ctrl-C. Where it is up already, it says "
+        "where and exits with 0.",
     )
     serve.add_argument("--port", type=int, default=4200, help="of Prefect's UI and API (4200)")
     serve.add_argument("--mlflow-port", type=int, default=5000, help="of MLflow's pages (5000)")

@@ -1,4 +1,4 @@
-"""The form of Prefect's UI: choices from the registries, ranges from the settings, what params.yaml says in the fields."""
+"""The form of Prefect's UI: choices of the registries, ranges of the settings, values of params.yaml."""
 
 import pytest
 from prefect.utilities.callables import parameter_schema
