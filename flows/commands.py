@@ -244,9 +244,13 @@ def reproduce(run: str, *, tolerance: float) -> int:
     from tasks.reproduce import lines
     from tasks.reproduce import reproduce as make_again
 
-    found = make_again(here(), run, tolerance=tolerance, on_line=lambda line: sys.stderr.write(f"{line}\n"))
+    found = make_again(here(), run, tolerance=tolerance, on_line=_to_stderr)
     show(*lines(found))
     return 0 if found.same else 1
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:

@@ -12,15 +12,14 @@ from tasks.reproduce import TOLERANCE, lines, verdict_line
 from tasks.reproduce import reproduce as make_again
 from tasks.workspace import here
 
+RunName = Annotated[str, Field(description="The first characters of an MLflow run's id, an experiment, or latest")]
+Tolerance = Annotated[float, Field(ge=0, lt=1, description="Of a mean test score, where it is not the same CPU")]
+
 
 @flow(name="reproduce", flow_run_name="reproduce {run}", persist_result=False)
 def reproduce(
-    run: Annotated[
-        str, Field(description="The first characters of an MLflow run's id, an experiment, or latest")
-    ] = "latest",
-    tolerance: Annotated[
-        float, Field(ge=0, lt=1, description="Share of a mean test score, off the same CPU")
-    ] = TOLERANCE,
+    run: RunName = "latest",
+    tolerance: Tolerance = TOLERANCE,
 ) -> str:
     """All steps of a run once more, in a worktree at its revision with its settings; fails where results differ.
 

@@ -112,8 +112,8 @@ def _chosen(runs: list[tuple[Tracking, Pipeline]], text: str) -> tuple[Tracking,
         raise UserError(f"{text} is the beginning of several runs: {', '.join(run.run_id for _, run in found)}")
     known = [run.run_id[:8] for _, run in runs if LOCK in run.tags]
     raise UserError(
-        f"there is no run {text!r} that left a result; give `latest`, the name of an experiment (`dvc exp list`), or "
-        f"the first {FEWEST} or more characters of an MLflow run's id: {', '.join(known[:SHOWN]) or 'there is none yet'}"
+        f"no run {text!r} left a result here; give `latest`, the name of an experiment (`dvc exp list`), or the first "
+        f"{FEWEST} or more characters of an MLflow run's id: {', '.join(known[:SHOWN]) or 'none is there yet'}"
     )
 
 

@@ -15,7 +15,6 @@ from headstart.storage.publish import write_text
 from tasks import record, worktrees
 from tasks.children import run_child
 from tasks.devices import available
-from tasks.record import Recipe
 from tasks.versioning import Versioning
 from tasks.workspace import Workspace
 
@@ -71,7 +70,7 @@ def reproduce(
     `dvc repro` runs them, every one: neither DVC's run-cache nor finished cells of other runs are used, and nothing is
     written there. What was opened of the test labels is counted as the same look.
 
-    run: as `record.find` takes it. tolerance: of scores, where a GPU, or another kind of device, computes now or did then.
+    run: as `record.find` takes it. tolerance: of mean scores, where a GPU or another CPU computes now or did then.
 
     Raises:
         UserError: there is no such run, or it cannot be made again.
@@ -97,9 +96,7 @@ def reproduce(
             name=recipe.name,
             rows=tuple(_row(worktree.root, step, files) for step, files in recorded.items()),
             exact=device.kind == "cpu" and recipe.device in ("", now),
-            scores=_difference(scores, worktree.root / COMPARISON, json.loads(verdict)["metric"])
-            if scores and verdict
-            else None,
+            scores=_difference(scores, verdict, worktree.root / COMPARISON) if scores and verdict else None,
             tolerance=tolerance,
             device=now if recipe.device in ("", now) else f"{recipe.device} then, {now} now",
         )
@@ -124,8 +121,9 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _difference(recorded: str, path: Path, metric: str) -> float:
+def _difference(recorded: str, verdict: str, path: Path) -> float:
     """The largest relative difference of an entrant's mean score; infinite where they are not the same entrants."""
+    metric = json.loads(verdict)["metric"]
     then, now = (_means(source, metric) for source in (StringIO(recorded), path))
     if not then.index.equals(now.index):
         return float("inf")

@@ -172,7 +172,7 @@ class Versioning:
 
     @contextmanager
     def _alone(self, name: str, inputs: Mapping[str, Any]) -> Iterator[bool]:
-        """Holds the step with these inputs, also against worktrees that share the cache; yields whether it had to wait."""
+        """Holds the step with these inputs against worktrees that share the cache; yields whether it had to wait."""
         from filelock import FileLock, Timeout
 
         key = hashlib.sha256(json.dumps([name, inputs], sort_keys=True, default=str).encode()).hexdigest()

@@ -82,7 +82,7 @@ def sweep(main: Workspace) -> list[str]:
 
 
 def _equipped(main: Workspace, folder: Path) -> Workspace:
-    """The project in the new worktree, with DVC's cache and its data. The project may be a part of what git versions."""
+    """The project in the new worktree, with DVC's cache and its data. It may be a part of what git versions."""
     root = folder / main.root.resolve().relative_to(top_level(main.root).resolve())
     _ignore(root / ".headstart")
     share_cache(main.root, root)
@@ -102,7 +102,7 @@ def _claim(folder: Path) -> None:
 
 
 def _ignore(folder: Path) -> None:
-    """Keeps a folder out of git whatever the project's .gitignore says: to git a worktree in it is another repository."""
+    """Keeps a folder out of git whatever the project's .gitignore says; a worktree would be a repository in it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
 
