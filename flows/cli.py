@@ -71,6 +71,8 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         )
     if options.command == "serve":
         return commands.serve(port=options.port, mlflow_port=options.mlflow_port)
+    if options.command == "reproduce":
+        return commands.reproduce(options.run, tolerance=options.tolerance)
     return commands.ui(port=options.port)
 
 
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict):
+    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_reproduce):
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
@@ -201,6 +203,27 @@ def _add_serve(commands: Commands) -> None:
     )
     serve.add_argument("--port", type=int, default=4200, help="of Prefect's UI and API (4200)")
     serve.add_argument("--mlflow-port", type=int, default=5000, help="of MLflow's pages (5000)")
+
+
+def _add_reproduce(commands: Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="run a recorded run again at its revision, and compare what it makes file by file",
+        description="Makes a worktree at the run's revision with its settings, and has `dvc repro` run every step "
+        "there anew. On the CPU that the run was made on, models, predictions and verdict must be the same bytes; "
+        "elsewhere mean test scores must agree within a tolerance. Exits with 0 where they do, 1 where not. The "
+        "checkout stays as it is.",
+    )
+    reproduce.add_argument(
+        "run", help="the first characters of an MLflow run's id, the name of an experiment (dvc exp list), or latest"
+    )
+    reproduce.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.03,
+        metavar="SHARE",
+        help="of a mean test score, where it is not the same CPU (0.03)",
+    )
 
 
 def _settings_help() -> str:

@@ -19,7 +19,9 @@ from headstart.errors import SettingsError, UserError
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
 from headstart.storage.publish import write_text
-from tasks.workspace import Workspace, here
+from tasks.workspace import EXPERIMENT, Workspace, here
+
+NOTHING_CHANGED = "nothing changed since the last run"
 
 
 def run(
@@ -48,12 +50,14 @@ def run(
             from tasks.versioning import versioning_of
 
             affected = versioning_of(workspace.root).affected()
+            if affected and EXPERIMENT in os.environ:  # a fresh worktree: DVC's run-cache may have all of it
+                affected = versioning_of(workspace.root).restore()
             if affected:
                 from flows.plan import check_foreseen  # takes 0.9 s, which a run with nothing to do does without
 
                 check_foreseen(workspace, settings, affected)
         if not affected:
-            show("nothing changed since the last run")
+            show(NOTHING_CHANGED)
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
 
@@ -243,6 +247,20 @@ def predict(model: str, given: str, out: str | None, *, device: str, batch_size:
     return 0
 
 
+def reproduce(run: str, *, tolerance: float) -> int:
+    """Makes a recorded run again and prints the comparison; 0 where it came to the same, 1 where not."""
+    from tasks.reproduce import lines
+    from tasks.reproduce import reproduce as make_again
+
+    found = make_again(here(), run, tolerance=tolerance, on_line=_to_stderr)
+    show(*lines(found))
+    return 0 if found.same else 1
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with _prefect(workspace):
         from flows.cluster import machines, task_runner
@@ -280,7 +298,7 @@ def _prefect(workspace: Workspace) -> Iterator[None]:
         show(f"{dataset} was edited: {dataset}.dvc now names its new version")
     found = machines.get()
     host = found.address if found and found.address else LOOPBACK
-    with start_prefect(workspace.state, host) as server, log_to_terminal():
+    with start_prefect(workspace.own, host) as server, log_to_terminal():
         import flows.steps  # noqa: F401  (Prefect and what steps need come in while the server starts)
 
         opening = Thread(target=_open_early, args=(workspace,), daemon=True)

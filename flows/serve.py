@@ -109,18 +109,6 @@ def predict(model: str = "", data: str = "data/new", out: str = "predictions.csv
     return lines.failed(code) if code else Completed(message=lines.last)
 
 
-@flow(name="reproduce", flow_run_name="reproduce {run}", persist_result=False)
-def reproduce(run: str) -> State[Any]:
-    """Makes a run again from what is recorded of it, and compares the two file by file.
-
-    Args:
-        run: An experiment's name (`dvc exp list`) or a revision of git.
-    """
-    lines = _Lines()
-    code = _headstart(here(), ["reproduce", "--", run], lines)
-    return lines.failed(code) if code else Completed(message=lines.last)
-
-
 class _Lines:
     """What a process printed, also into the flow run's log."""
 

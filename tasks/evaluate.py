@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 
 from headstart.cells.effective import settings_for
 from headstart.cells.job import PREDICTIONS
@@ -90,12 +91,15 @@ def count_opening(path: Path, dataset: str, predicted: str) -> int:
     Each look makes them staler. The same predictions again (a rerun, a repair) are the same look: `predicted` is their
     digest.
     """
-    looks: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
-    seen = looks.setdefault(dataset, [])
-    if predicted not in seen:
-        seen.append(predicted)
-        write_json(path, looks)
-    return seen.index(predicted) + 1
+    lock = path.parent / "locks" / "opened.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):  # runs in worktrees count in the same file
+        looks: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
+        seen = looks.setdefault(dataset, [])
+        if predicted not in seen:
+            seen.append(predicted)
+            write_json(path, looks)
+        return seen.index(predicted) + 1
 
 
 def _write(workspace: Workspace, evaluation: Evaluation, cells: pd.DataFrame) -> None:

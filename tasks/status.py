@@ -77,7 +77,7 @@ def _steps(workspace: Workspace) -> Mapping[str, str] | None:
 
 def running(workspace: Workspace) -> Running | None:
     """Read from what the holder wrote: to try the lock would be to hold it, and a run that starts now would fail."""
-    held = _json(workspace.state / "locks" / "workspace.json")
+    held = _json(workspace.own / "locks" / "workspace.json")
     try:
         process = psutil.Process(held["pid"])
         if abs(process.create_time() - held["started"]) > 1:

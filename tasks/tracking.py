@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,16 @@ AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
 LOADER = "headstart.prediction"  # the module by which a registered model is loaded
 MODEL_NAME = re.compile(r"(?P<name>[^/@]+)(/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))?")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline run as it stands in the store. status: RUNNING, FINISHED, FAILED or KILLED."""
+
+    run_id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
 
 
 class Tracking:
@@ -237,6 +248,29 @@ class Tracking:
             raise HeadstartError(
                 f"MLflow at {self.uri} does not answer ({str(error).splitlines()[0][:200]}); give the model's directory"
             ) from None
+
+    def pipelines(self) -> list["Pipeline"]:
+        """All pipeline runs, newest first.
+
+        Raises:
+            HeadstartError: MLflow does not answer.
+        """
+        found = self._read(lambda: self._search({"headstart.kind": "pipeline"}), default=None)
+        if found is None:
+            raise HeadstartError(f"MLflow at {self.uri} does not answer; try again when it does")
+        return [Pipeline(run.info.run_id, run.info.run_name, run.info.status, dict(run.data.tags)) for run in found]
+
+    def artifact_text(self, run_id: str, path: str) -> str | None:
+        """What a text file among a run's artifacts says; None where it has no such file."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
+            try:
+                place = download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch, tracking_uri=self.uri)
+            except (MlflowException, OSError):
+                return None
+            return Path(place).read_text(encoding="utf-8")
 
     def experiment_url(self, port: int) -> str:
         """The experiment's page; plain addresses open MLflow's GenAI mode, which has no place for training runs."""

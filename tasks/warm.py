@@ -11,7 +11,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
-from tasks import workers
+from tasks import record, workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
 from tasks.step import STEPS, Context, Machines, Outcome, Step, figures
@@ -89,6 +89,8 @@ class Run:
         verdict = self.workspace.read_verdict()
         self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
         self.tracking.log_metrics(self.parent, figures(verdict))
+        self.tracking.set_tags(self.parent, record.at_end(self.workspace))
+        self.tracking.log_artifacts(self.parent, self.workspace.root / "dvc.lock", record.FOLDER)
         selection = read_selection(self.workspace.selection)
         step = f"finetune@{selection['strategy']}"
         return register_model(self, "remedy" if selection["delivered"].startswith("models/remedies") else step)
@@ -195,7 +197,9 @@ def open_run(workspace: Workspace, settings: Settings, key: str, *, machines: Ma
     tracking = open_tracking(workspace.state)
     tracking.close_orphans()
     name = f"{', '.join(settings.source.data)} -> {settings.target.data}"
-    parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
+    tags = record.at_start(workspace)
+    parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name, tags=tags)
+    tracking.log_artifacts(parent, workspace.params, record.FOLDER)
     with tracking.ending(parent), Bars() as bars:
         gc.freeze()  # as in _imported
         try:
