@@ -3,7 +3,6 @@
 What trains works in a checkout of its own, so that neither the user's files nor another run get in its way.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed, State
-from tasks.children import run_child
 
 from flows.announce import announce_kept, show_ranking
 from flows.console import log, say
@@ -21,6 +19,7 @@ from flows.overrides import as_text, overridden
 from flows.subflow import linked
 from headstart.errors import HeadstartError
 from tasks import worktrees
+from tasks.children import run_child
 from tasks.workspace import Workspace, here
 
 TransferSettings: Any = make_form(project())
@@ -113,7 +112,6 @@ class _Lines:
     """What a process printed, also into the flow run's log."""
 
     def __init__(self) -> None:
-        log.setLevel(logging.INFO)  # Prefect keeps what is logged, and sets no level itself
         self.heard: list[str] = []
 
     def hear(self, line: str) -> None:
@@ -142,6 +140,5 @@ def _headstart(workspace: Workspace, words: Sequence[str], lines: _Lines) -> int
 
 def _refused(text: str) -> State[Any]:
     """A failure in one line, without a stack: there is something for the user to mend."""
-    log.setLevel(logging.INFO)
     log.error("%s", text)
     return Failed(message=text)
