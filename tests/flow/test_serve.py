@@ -169,7 +169,7 @@ def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(servin
 def test_settings_that_do_not_fit_together_fail_at_once_in_one_line(serving):
     run = serving.ended(serving.start({"settings": {"strategies": ["full"]}}), 60)
     assert run["state_type"] == "FAILED"
-    assert run["state"]["message"].startswith("flags: settings: finetune.strategies must include scratch")
+    assert run["state"]["message"].startswith("finetune.strategies must include scratch")
     assert serving.below(run["id"]) == []
 
 
