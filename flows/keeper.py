@@ -1,7 +1,7 @@
 """The process of `headstart serve` that tells Prefect what can be run here, says when all answers, and watches data.
 
-`python -m flows.keeper PID PREFECT MLFLOW`, in the project. `--tidy STATE` makes MLflow's database where there is none,
-closes the runs in it whose process was killed, and ends.
+`python -m flows.keeper PID PREFECT MLFLOW [--shared]`, in the project. `--tidy STATE` makes MLflow's database where there
+is none, closes the runs in it whose process was killed, and ends.
 """
 
 import hashlib
@@ -31,10 +31,11 @@ TIDY = "--tidy"
 DATASET_CHANGED = "headstart.dataset.changed"
 
 
-def keep(pid: int, prefect: str, mlflow: str) -> None:
+def keep(pid: int, prefect: str, mlflow: str, shared: str = "") -> None:
     """Deploys, prints where everything is, and stays to watch until it is told to end.
 
-    pid: of `headstart serve`. prefect, mlflow: addresses of the two sites.
+    pid: of `headstart serve`. prefect, mlflow: addresses of the two sites. shared: set where Prefect's server is not
+    ours alone, and may have runs of other machines.
     """
     workspace = here()
     started = psutil.Process(pid).create_time()
@@ -45,7 +46,8 @@ def keep(pid: int, prefect: str, mlflow: str) -> None:
 
     deploy(workspace.root)
     apply()
-    for name in close_orphans(workspace, datetime.fromtimestamp(started, UTC)):
+    orphans = [] if shared else close_orphans(workspace, datetime.fromtimestamp(started, UTC))
+    for name in orphans:
         show(f"closed: {name}, whose process is gone")
     wait_for(f"{mlflow}/health")
     tidying.wait()

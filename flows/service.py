@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from flows.console import show
 from flows.ports import check_ports
 from flows.server import LOOPBACK, OWNER, TEMPORARY_URL, server_command, set_up
 from headstart.errors import BusyError, HeadstartError
+from tasks.children import end_marked
 from tasks.tracking import has_store, store_uri, ui_command
 from tasks.workspace import Workspace
 
@@ -38,6 +39,7 @@ LOG = "serve.log"
 STOPPED = (130, 143)
 RUNS_SECONDS = 30.0  # that runs have to end in
 SERVERS_SECONDS = 10.0
+START_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
@@ -67,7 +69,7 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
     with _alone(state) as alone:
         if not alone:
             return _say_it_is_up(state)
-        sweep(state)
+        end_marked(MARK, str(state.resolve()))  # what is left of a `headstart serve` that was killed
         address = _address(state, port, mlflow_port)
         own = {"--port": (port, address.own_prefect), "--mlflow-port": (mlflow_port, address.own_mlflow)}
         check_ports({flag: number for flag, (number, is_ours) in own.items() if is_ours})
@@ -83,7 +85,7 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
                 manager.loop()
             finally:
                 served.forget(state)
-                sweep(state)
+                end_marked(MARK, str(state.resolve()))
     if manager.returncode not in STOPPED:
         raise HeadstartError(f"{manager.failed} ended by itself, so all of it was stopped; {log} says why")
     show("stopped")
@@ -143,6 +145,7 @@ def _commands(workspace: Workspace, address: Address, mlflow_port: int) -> dict[
     if address.own_mlflow:
         commands[MLFLOW] = ui_command(workspace.state, mlflow_port)
     commands[KEEPER] = [*python, "flows.keeper", str(os.getpid()), address.prefect, address.mlflow]
+    commands[KEEPER] += ["--shared"] if not address.own_prefect else []
     commands[WORKER] = [*python, "flows.after", f"{address.api}/work_pools/{POOL}", *worker]
     return commands
 
@@ -209,15 +212,14 @@ class InOrder(Manager):
             Thread(target=self._end_in_order, daemon=True).start()
 
     def _end_in_order(self) -> None:
+        _wait_until(self._all_started, START_SECONDS)  # a Ctrl-C may come before the last one has a number
         pids = {name: process["pid"] for name, process in self._processes.items() if "pid" in process}
         _end_runs(pids.get(WORKER))
         for names in ((WORKER, KEEPER), (PREFECT, MLFLOW)):
             groups = [pids[name] for name in names if name in pids]
             for group in groups:
                 self._procmgr.terminate(group)
-            end = time.monotonic() + SERVERS_SECONDS
-            while any(map(_is_there, groups)) and time.monotonic() < end:
-                time.sleep(POLL_SECONDS)
+            _wait_until(lambda groups=groups: not any(map(_is_there, groups)), SERVERS_SECONDS)
             for group in filter(_is_there, groups):
                 self._procmgr.kill(group)
 
@@ -233,6 +235,12 @@ def _end_runs(worker: int | None) -> None:
         psutil.wait_procs(runs, timeout=RUNS_SECONDS)
 
 
+def _wait_until(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+
+
 def _is_there(group: int) -> bool:
     """Whether a process group has members still."""
     try:
@@ -240,21 +248,3 @@ def _is_there(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def sweep(state: Path) -> list[int]:
-    """Ends what a `headstart serve` of this project left behind, as after a kill -9; returns the process ids.
-
-    Only while serving is held: then no other one is at work.
-    """
-    mark, left = str(state.resolve()), []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                process.terminate()
-                left.append(process)
-        except psutil.Error:
-            continue
-    for process in psutil.wait_procs(left, timeout=SERVERS_SECONDS)[1]:
-        process.kill()
-    return [process.pid for process in left]
