@@ -1,7 +1,7 @@
 """The process of `headstart serve` that tells Prefect what can be run here, says when all answers, and watches data.
 
-`python -m flows.keeper PID PREFECT MLFLOW [--shared]`, in the project. `--tidy STATE` makes MLflow's database where there
-is none, closes the runs in it whose process was killed, and ends.
+`python -m flows.keeper PID PREFECT MLFLOW [--shared]`, in the project. `--tidy STATE` makes MLflow's database where
+there is none, closes the runs in it whose process was killed, and ends.
 """
 
 import hashlib
