@@ -27,6 +27,9 @@ def run_command(arguments: list[str]) -> int:
     options, rest = parser.parse_known_args(arguments)
     words = _stopped(options.command)
     signal.signal(signal.SIGTERM, partial(_stop, words))
+    if options.command == "predict":
+        _share_names(parser, options, rest)
+        rest = []
     if rest and options.command not in ("run", "check", "rank", "explore"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
@@ -60,6 +63,10 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         return commands.devices()
     if options.command == "status":
         return commands.status(as_json=options.json)
+    if options.command == "predict" and options.new_only:
+        return commands.predict_new(
+            options.model, options.input, options.out, device=options.device, batch_size=options.batch_size
+        )
     if options.command == "predict":
         return commands.predict(
             options.model,
@@ -73,6 +80,10 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         return commands.serve(port=options.port, mlflow_port=options.mlflow_port)
     if options.command == "reproduce":
         return commands.reproduce(options.run, tolerance=options.tolerance)
+    if options.command == "promote":
+        return commands.promote(options.version, approved=options.approve)
+    if options.command == "rollback":
+        return commands.rollback()
     return commands.ui(port=options.port)
 
 
@@ -82,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_reproduce):
+    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce):
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
@@ -185,11 +196,23 @@ def _add_predict(commands: Commands) -> None:
         "probability.<class> for each class. What cannot be read is listed in FILE's .rejected.csv.",
     )
     predict.add_argument(
-        "model", help="a model's directory (models/target/full), models:/NAME/VERSION, models:/NAME@ALIAS, or NAME"
+        "names",
+        nargs="+",
+        metavar="[MODEL] INPUT",
+        help="INPUT: an image, a folder of images, or a .csv or .parquet table with a column `path`. MODEL: as --model",
     )
-    predict.add_argument("input", help="an image, a folder of images, or a .csv or .parquet table with a column `path`")
+    predict.add_argument(
+        "--model",
+        help="champion or challenger of the project's registered model, a model's directory (models/target/full), "
+        "models:/NAME/VERSION, models:/NAME@ALIAS, or NAME",
+    )
     predict.add_argument("--out", metavar="FILE", help="a .csv or .parquet file; without it CSV is printed")
     predict.add_argument("--force", action="store_true", help="overwrite FILE")
+    predict.add_argument(
+        "--new-only",
+        action="store_true",
+        help="predict only what FILE, a folder of parts by date, does not know yet, and add it there",
+    )
     predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
     predict.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
 
@@ -224,6 +247,34 @@ def _add_reproduce(commands: Commands) -> None:
         metavar="SHARE",
         help="of a mean test score, where it is not the same CPU (0.03)",
     )
+
+
+def _share_names(parser: argparse.ArgumentParser, options: argparse.Namespace, rest: list[str]) -> None:
+    """Makes options.model and options.input of what was given without a flag: [MODEL] INPUT, options between them."""
+    unknown = [text for text in rest if text.startswith("-") and text != "-"]
+    names = [*options.names, *rest]
+    if unknown:
+        parser.error(f"unknown arguments: {' '.join(unknown)}")
+    if len(names) != (1 if options.model else 2):
+        parser.error(
+            f"predict takes one INPUT beside --model, or MODEL INPUT; {len(names)} names are given: {' '.join(names)}"
+        )
+    if options.new_only and not options.out:
+        parser.error("--new-only needs --out FOLDER, which predictions are added to")
+    options.input = names[-1]
+    options.model = options.model or names[0]
+
+
+def _add_promote(commands: Commands) -> None:
+    promote = commands.add_parser(
+        "promote",
+        help="make a registered model the champion, where it is better",
+        description="Compares a version of the project's registered model with the champion, on the rows that both "
+        "predicted, and makes it the champion where it is better. `headstart run` does it with each new version.",
+    )
+    promote.add_argument("version", nargs="?", default="", help="its number; the challenger by default")
+    promote.add_argument("--approve", action="store_true", help="make it the champion whatever the comparison says")
+    commands.add_parser("rollback", help="make the champion before the present one champion again")
 
 
 def _settings_help() -> str:

@@ -261,6 +261,38 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+def predict_new(model: str, given: str, out: str, *, device: str, batch_size: int | None) -> int:
+    """Adds predictions of what is new to a folder of parts; says on stderr what could not be read."""
+    from tasks.predict import predict_new as add_predictions
+
+    target = Path(out).expanduser()
+    counts, already = add_predictions(model, Path(given).expanduser(), target, device=device, batch_size=batch_size)
+    if counts.rejected:
+        shown = "; ".join(f"{path}: {reason}" for path, reason in counts.first_rejected)
+        sys.stderr.write(f"{counts.rejected:,} of {counts.predicted + counts.rejected:,} cannot be read: {shown}\n")
+    show(f"{counts.predicted:,} new predictions: {target} ({already:,} inputs were known already)")
+    return 0
+
+
+def promote(version: str, *, approved: bool) -> int:
+    """Says which version is champion, after a comparison or a person's approval."""
+    from tasks.promote import promote as decide
+
+    decision = decide(here(), version, approved=approved)
+    show(f"champion: {decision.words}")
+    if not decision.moved and not approved:
+        show("to move it all the same: headstart promote [VERSION] --approve")
+    return 0
+
+
+def rollback() -> int:
+    """Makes the champion before the present one champion again."""
+    from tasks.promote import rollback as go_back
+
+    show(f"champion: {go_back(here()).words}")
+    return 0
+
+
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with _prefect(workspace):
         from flows.cluster import machines, task_runner

@@ -90,24 +90,6 @@ def rank_sources(
     return Completed(message=best.removeprefix("1. "))
 
 
-@flow(name="predict", flow_run_name="predict {data}", persist_result=False)
-def predict(model: str = "", data: str = "data/new", out: str = "predictions.csv") -> State[Any]:
-    """Predicts images with a delivered model.
-
-    Args:
-        model: A registered model (headstart-digits, models:/headstart-digits/1) or a folder; by default the target's.
-        data: An image, a folder of images, or a table with a column `path`; relative to the project.
-        out: The .csv or .parquet file to write; it is written anew.
-    """
-    workspace, lines = here(), _Lines()
-    try:
-        name = model or f"headstart-{workspace.settings().target.data}"
-        code = _headstart(workspace, ["predict", "--out", out, "--force", "--", name, data], lines)
-    except HeadstartError as error:
-        return _refused(str(error))
-    return lines.failed(code) if code else Completed(message=lines.last)
-
-
 class _Lines:
     """What a process printed, also into the flow run's log."""
 

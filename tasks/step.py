@@ -57,7 +57,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step has to say when it is done; tasks/tracking.py records it.
+    """What a step has to say when it is done; tasks/tracking records it.
 
     line: one sentence for the log. params, metrics: final values. artifacts: files and folders to keep.
     datasets: names of the packs that it read. parts: what is worth a run of its own in the tracker, by name.

@@ -2,9 +2,11 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from headstart.cells.results import read_selection
@@ -14,7 +16,7 @@ from headstart.settings import Settings, knobs
 from tasks import record, workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
-from tasks.step import STEPS, Context, Machines, Outcome, Step, figures
+from tasks.step import STEPS, Context, Machines, Outcome, Step, figures, log
 from tasks.tracking import Tracking, open_tracking
 from tasks.versioning import Result, versioning_of
 from tasks.workspace import Workspace
@@ -219,15 +221,16 @@ def register_model(run: Run, step: str) -> str | None:
 
     from headstart.datasets.pack import Pack
     from headstart.training.weights import read_card
+    from tasks.promote import model_name
 
-    name = f"headstart-{run.settings.target.data}"
+    name = model_name(run.settings.target.data)
     result = run.results[step].digest
-    if run.tracking.is_registered(name, result):
+    if run.tracking.models.is_registered(name, result):
         return None
     directory = run.workspace.delivered
     card = read_card(directory)
     pack = Pack(run.workspace.pack(run.settings.target.data))
-    number = run.tracking.register(
+    number = run.tracking.models.register(
         run.parent,
         directory,
         name=name,
@@ -236,7 +239,35 @@ def register_model(run: Run, step: str) -> str | None:
         card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)}
         | {"headstart.result": result},
     )
-    return f"{name}, version {number}" if number else None
+    if number is None:
+        return None
+    run.tracking.models.read(lambda: _announce(run, name, number))
+    return f"{name}, version {number}"
+
+
+def _announce(run: Run, name: str, number: str) -> None:
+    """Gives the new version its card and its alias, and says who is champion now."""
+    from tasks.promote import SCORED, challenge, write_scored
+
+    models, verdict = run.tracking.models, run.workspace.read_verdict()
+    models.describe(name, number, text=_description(run, verdict), tags={"headstart.verdict": verdict["sentence"]})
+    with tempfile.TemporaryDirectory() as scratch:
+        write_scored(run.workspace, Path(scratch))
+        run.tracking.log_artifacts(run.parent, Path(scratch), SCORED)
+    log.info("champion: %s", challenge(models, run.workspace, name, number).words)
+
+
+def _description(run: Run, verdict: Mapping[str, Any]) -> str:
+    """A version's page: what it is, the verdict on it, and how to predict with it."""
+    from headstart.training.weights import read_card
+
+    card = read_card(run.workspace.delivered)
+    target, sources = run.settings.target.data, ", ".join(run.settings.source.data)
+    labels = f"{card.label_budget} labels" if card.label_budget else card.trained_on
+    return (
+        f"**{verdict['sentence']}**\n\n{card.strategy} of {card.backbone}, from {sources} to {target}, with {labels} "
+        f"(seed {card.seed}).\n\n`headstart predict --model champion IMAGES --out predictions.parquet`"
+    )
 
 
 def _packages(backbone: str) -> tuple[str, ...]:

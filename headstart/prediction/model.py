@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,23 +17,39 @@ from headstart.errors import DataError
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of
+from headstart.prediction.domain import Domain, read_domain
 from headstart.prediction.packed import can_pack, packed
 from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
+
+Score = Callable[[Tensor], Tensor]  # (rows, d) pooled features -> (rows, outputs)
 
 BATCH = 256  # images that go through the network at a time
 BATCH_ON_CPU = 64  # a tenth faster there: the maps stay in its cache
 
 
 class Model:
-    """Predicts with delivered weights; the normalisation, image size and classes are those of its card."""
+    """Predicts with delivered weights; the normalisation, image size and classes are those of its card.
 
-    def __init__(self, card: WeightsCard, score: Callable[[Tensor], Tensor], accelerator: Accelerator, batch_size: int):
+    domain: what rows are said to be far from; None where the weights came without one.
+    """
+
+    def __init__(
+        self,
+        card: WeightsCard,
+        network: Network,
+        score: Score,
+        accelerator: Accelerator,
+        batch_size: int,
+        domain: Domain | None = None,
+    ):
         self.card = card
+        self.domain = domain
         self.objective = source_objective_of(card)
+        self.batch_size = batch_size
+        self._network = network
         self._score = score
         self._accelerator = accelerator
-        self.batch_size = batch_size
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(rows, channels, height, width) uint8 -> (rows, classes).
@@ -45,29 +61,48 @@ class Model:
         if not self.card.classes:
             what = "attributes" if self.card.attributes else "a value, which has no probabilities"
             raise DataError(f"this model predicts {what}; call predict instead")
-        return self._outputs(images).numpy()
+        return self._outputs(images)[0].numpy()
 
     def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
         """One row an image: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
 
+        Where the model has a domain, two columns more: distance, to the nearest row that it was fitted to, and
+        out_of_domain, whether that is beyond 1, the threshold.
+
         Raises:
             DataError: another number of channels or another size than the model was trained on.
         """
-        return self.objective.frame(self._outputs(images))
+        outputs, vectors = self._outputs(images)
+        table = self.objective.frame(outputs)
+        if self.domain is None:
+            return table
+        distances = self.domain.distances(vectors).cpu().numpy()
+        beside = pd.DataFrame({"distance": distances, "out_of_domain": distances > 1})
+        return pd.concat([table, beside], axis=1)  # half the time that columns take one by one
+
+    def vectors(self, images: NDArray[np.uint8]) -> Tensor:
+        """(rows, channels, height, width) uint8 -> (rows, d): the pooled features that a domain is of."""
+        return self._outputs(images)[1].cpu()
 
     @torch.inference_mode()
-    def _outputs(self, images: NDArray[np.uint8]) -> Tensor:
-        """(rows, channels, height, width) uint8 -> (rows, classes), or (rows, 1) of values."""
+    def _outputs(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """(rows, channels, height, width) uint8 -> (rows, classes), or (rows, 1) of values; and (rows, d) features."""
         wanted = (self.card.channels, self.card.image_size, self.card.image_size)
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise DataError(
                 f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
             )
-        parts = [
-            self.objective.predict(self._score(self.card.normalisation.apply(self._place(part)))).cpu()
-            for part in np.array_split(images, max(1, -(-len(images) // self.batch_size)))
-        ]
-        return torch.cat(parts)
+        outputs, vectors = [], []
+        for part in np.array_split(images, max(1, -(-len(images) // self.batch_size))):
+            vectors.append(self._pooled(self.card.normalisation.apply(self._place(part))))
+            outputs.append(self.objective.predict(self._score(vectors[-1])).cpu())
+        return torch.cat(outputs), torch.cat(vectors)
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        """(rows, d): the last block's vector, followed by those of blocks before where the model reads them."""
+        levels = max(1, self.card.levels)
+        boundary = max(0, len(self._network.blocks) - levels)
+        return pooled(self._network, self._network.run(images, 0, boundary), boundary=boundary, levels=levels)
 
     def _place(self, images: NDArray[np.uint8]) -> Tensor:
         return self._accelerator.place(torch.from_numpy(images.copy()))
@@ -110,11 +145,10 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
     network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
     network = _for_prediction(network, card, where)
-    if card.kind == "network":
-        return Model(card, network, where, size)
-    score = {"probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
     head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-    return Model(card, score(network, head, card), where, size)
+    score = {"network": _head, "probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
+    domain = read_domain(directory)
+    return Model(card, network, score(network, head, card), where, size, domain and domain.on(where))
 
 
 def _for_prediction(network: Network, card: WeightsCard, where: Accelerator) -> Network:
@@ -125,26 +159,25 @@ def _for_prediction(network: Network, card: WeightsCard, where: Accelerator) -> 
     return packed(network, where.place(torch.zeros(1, card.channels, card.image_size, card.image_size)))
 
 
-def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+def _head(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Score:
+    return lambda vectors: cast(Tensor, network.head(vectors[:, : network.feature_dim]))
+
+
+def _probe(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Score:
     weight, bias = tensors["probe.weight"], tensors["probe.bias"]
-    return lambda images: pooled(network, images, boundary=0, levels=card.levels) @ weight.T + bias
+    return lambda vectors: vectors @ weight.T + bias
 
 
-def _means(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+def _means(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Score:
     objective, kept = objective_of(card), _under(f"{card.kind}.", tensors)
-    vectors = _centred(network, card, kept.pop("centre"))
-    return lambda images: objective.from_prototypes(vectors(images), kept)
+    centre = kept.pop("centre")
+    return lambda vectors: objective.from_prototypes(normalize(vectors - centre, dim=1), kept)
 
 
-def _neighbours(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Callable[[Tensor], Tensor]:
+def _neighbours(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Score:
     objective, kept = objective_of(card), _under(f"{card.kind}.", tensors)
-    vectors = _centred(network, card, kept.pop("centre"))
-    return lambda images: neighbours.score(vectors(images), kept, objective.from_votes)
-
-
-def _centred(network: Network, card: WeightsCard, centre: Tensor) -> Callable[[Tensor], Tensor]:
-    """Images as vectors of unit length, centred as the labelled rows were."""
-    return lambda images: normalize(pooled(network, images, boundary=0, levels=card.levels) - centre, dim=1)
+    centre = kept.pop("centre")
+    return lambda vectors: neighbours.score(normalize(vectors - centre, dim=1), kept, objective.from_votes)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

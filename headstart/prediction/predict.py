@@ -1,7 +1,7 @@
 """Prediction of many images: decoded in workers, predicted in batches, written as they come, in the order given."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from itertools import islice
@@ -44,28 +44,46 @@ def predict(
         DataError: none can be read, or `out` cannot be written; nothing is written then.
         HeadstartError: a worker died, most likely for lack of memory.
     """
-    predicted, done = 0, 0
-    rejected: list[tuple[str, str]] = []
-    count_rejected = 0
-    with sinks(out) as (predictions, refused):
-        for batch in _batches(_decoded(model, inputs, workers), batch_size):
-            good = [(name, item.pixels) for name, item in batch if item.pixels is not None]
-            bad = [(name, item.reason) for name, item in batch if item.pixels is None]
-            if good:
-                table = model.predict(np.stack([pixels for _, pixels in good]))
-                table.insert(0, "path", [name for name, _ in good])
+    predicted, rejected = 0, 0
+    first: list[tuple[str, str]] = []
+    with sinks(out) as (predictions, refusals):
+        for table, refused in answers(model, inputs, workers, batch_size):
+            if len(table):
                 predictions.write(table)
-            if bad and refused is not None:
-                refused.write(pd.DataFrame(bad, columns=["path", "reason"]))
-            predicted, count_rejected, done = predicted + len(good), count_rejected + len(bad), done + len(batch)
-            rejected += bad[: SHOWN - len(rejected)]
-            progress(done, inputs.count)
+            if len(refused) and refusals is not None:
+                refusals.write(refused)
+            predicted, rejected = predicted + len(table), rejected + len(refused)
+            first += list(refused.itertuples(index=False, name=None))[: SHOWN - len(first)]
+            progress(predicted + rejected, inputs.count)
         if not predicted:
             raise DataError(
                 f"none of {inputs.count:,} images can be read: "
-                f"{'; '.join(f'{name}: {reason}' for name, reason in rejected)}; nothing is written"
+                f"{'; '.join(f'{name}: {reason}' for name, reason in first)}; nothing is written"
             )
-    return Counts(predicted, count_rejected, tuple(rejected))
+    return Counts(predicted, rejected, tuple(first))
+
+
+def answers(
+    model: Model, inputs: Inputs, workers: Executor, batch_size: int
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Batch by batch, in order: a row an image that was predicted, and (path, reason) of those that cannot be read.
+
+    Raises:
+        HeadstartError: a worker died, most likely for lack of memory.
+    """
+    for batch in _batches(_decoded(model, inputs, workers), batch_size):
+        yield answer(model, batch)
+
+
+def answer(model: Model, batch: Sequence[tuple[str, Decoded]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The same of named images that are decoded already."""
+    good = [(name, item.pixels) for name, item in batch if item.pixels is not None]
+    bad = [(name, item.reason) for name, item in batch if item.pixels is None]
+    table = pd.DataFrame({"path": []})
+    if good:
+        table = model.predict(np.stack([pixels for _, pixels in good]))
+        table.insert(0, "path", [name for name, _ in good])
+    return table, pd.DataFrame(bad, columns=["path", "reason"])
 
 
 def _decoded(model: Model, inputs: Inputs, workers: Executor) -> Iterator[tuple[str, Decoded]]:

@@ -43,6 +43,7 @@ class Strategy(Entry):
     needs_shared: whether the source's targets must mean the same as the target's, for one class at least.
     needs_attributes: whether the source's rows must have attributes in place of classes or values.
     needs_unseen: whether it does without the labels of some classes, which must be described.
+    learns_unlabelled: whether it is fitted to rows of the target without their labels, too.
     """
 
     family: str
@@ -54,6 +55,7 @@ class Strategy(Entry):
     needs_shared: bool = False
     needs_attributes: bool = False
     needs_unseen: bool = False
+    learns_unlabelled: bool = False
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -168,6 +170,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             FixMatchRecipe,
             ("weights",),
+            learns_unlabelled=True,
         ),
         Strategy(
             "rotation",
@@ -177,6 +180,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             "transfer",
             RotationRecipe,
             ("weights",),
+            learns_unlabelled=True,
         ),
         Strategy(
             "joint_attributes",
@@ -187,6 +191,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             JointAttributesRecipe,
             ("weights", "rows"),
             needs_attributes=True,
+            learns_unlabelled=True,
         ),
         Strategy(
             "nearest_mean",
@@ -226,6 +231,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             CoralRecipe,
             ("pooled", "weights", "rows"),
             needs_shared=True,
+            learns_unlabelled=True,
         ),
         Strategy(
             "eszsl",

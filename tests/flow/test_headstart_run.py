@@ -46,7 +46,7 @@ def client_of():
         def open_store(project):
             from mlflow.tracking import MlflowClient
 
-            tracking._ignore_known_warnings()
+            tracking.ignore_known_warnings()
             return MlflowClient(f"sqlite:///{project.root}/.headstart/mlflow.db")
 
         yield open_store

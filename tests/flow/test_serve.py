@@ -221,7 +221,7 @@ def test_a_cancelled_run_leaves_nothing_at_work(serving):
     assert [below["state_type"] for below in serving.below(run)] == ["CANCELLED"]
     assert [line for line in processes_of(serving.project) if "flows.cli run" in line] == []
     assert "free" in serving.project.headstart("devices").stdout
-    assert list((serving.project.root / ".headstart" / "worktrees").glob("*")) == []
+    assert list((serving.project.root / ".headstart" / "worktrees").glob("[!.]*")) == []
 
 
 def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(serving):
@@ -236,4 +236,4 @@ def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(servi
     assert processes_of(project) == []
     assert open_runs(project) == []
     assert not (project.root / ".headstart" / "serve.json").exists()
-    assert list((project.root / ".headstart" / "worktrees").glob("*")) == []
+    assert list((project.root / ".headstart" / "worktrees").glob("[!.]*")) == []

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import UserError
-from tasks import tracking as module
-from tasks.tracking import Tracking, open_tracking, store_uri, ui_command
+from tasks.tracking import ENVIRONMENT, Tracking, open_tracking, runs, sent, store_uri, ui_command
 
 ROOT = Path(__file__).parents[2]
 LOADER = """
@@ -42,7 +41,7 @@ def _load_pyfunc(path):
 def environment():
     """MLflow's own variables are as they were once this file is through."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *module.ENVIRONMENT):
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *ENVIRONMENT):
             patch.setenv(name, "")
             patch.delenv(name)
         yield
@@ -428,7 +427,7 @@ def model_dir(tmp_path, monkeypatch) -> Path:
 
 
 def register(tracking: Tracking, run_id: str, model_dir: Path, name: str, example: np.ndarray) -> str | None:
-    return tracking.register(
+    return tracking.models.register(
         run_id,
         model_dir,
         name=name,
@@ -465,7 +464,7 @@ def test_a_result_counts_as_registered_while_it_is_the_newest_version(tracking, 
     example = np.ones((2, 8, 8, 3), "uint8")
 
     def add(result: str) -> None:
-        tracking.register(
+        tracking.models.register(
             tracking.start_pipeline(result),
             model_dir,
             name="turns",
@@ -475,12 +474,12 @@ def test_a_result_counts_as_registered_while_it_is_the_newest_version(tracking, 
             loader_module="standin_loader",
         )
 
-    assert not tracking.is_registered("turns", "first")
+    assert not tracking.models.is_registered("turns", "first")
     add("first")
-    assert tracking.is_registered("turns", "first")
+    assert tracking.models.is_registered("turns", "first")
     add("second")
-    assert tracking.is_registered("turns", "second")
-    assert not tracking.is_registered("turns", "first")
+    assert tracking.models.is_registered("turns", "second")
+    assert not tracking.models.is_registered("turns", "first")
 
 
 def test_registering_makes_no_other_run_and_again_no_other_version(tracking, parent, model_dir):
@@ -585,7 +584,7 @@ def test_a_run_goes_on_while_the_server_is_away_and_loses_nothing(
     line, tracking, tmp_path, key, monkeypatch, caplog, capfd
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{line.port}")
-    monkeypatch.setattr(module, "AWAY_SECONDS", 3600)
+    monkeypatch.setattr(runs, "AWAY_SECONDS", 3600)
     (tmp_path / "weights.bin").write_bytes(b"w")
     remote = open_tracking(tmp_path / "state")
     parent = remote.start_pipeline(key)
@@ -632,7 +631,7 @@ def test_a_run_goes_on_while_the_server_is_away_and_loses_nothing(
 
 def test_a_run_finds_the_server_back_by_itself(line, tracking, tmp_path, key, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{line.port}")
-    monkeypatch.setattr(module, "AWAY_SECONDS", 0)
+    monkeypatch.setattr(runs, "AWAY_SECONDS", 0)
     remote = open_tracking(tmp_path)
     line.cut()
     parent = remote.start_pipeline(key)
@@ -654,18 +653,18 @@ def test_what_waits_stays_whole_when_the_server_goes_away_again(tracking, tmp_pa
 
     other = Tracking(tracking._client, uri=tracking.uri, state=tmp_path, experiment="headstart")
     other._spool([{"operation": "tags", "run": parent, "payload": {f"n{number}": "x"}} for number in range(5)])
-    send = module.OPERATIONS["tags"]
+    send = sent.OPERATIONS["tags"]
 
     def twice(client, run_id, payload):
         if "n2" in payload:
             raise requests.ConnectionError("gone")
         send(client, run_id, payload)
 
-    monkeypatch.setitem(module.OPERATIONS, "tags", twice)
+    monkeypatch.setitem(sent.OPERATIONS, "tags", twice)
     other.set_tags(parent, {"n5": "x"})
     waiting = [json.loads(text)["payload"] for text in other._spool_path().read_text().splitlines()]
     assert waiting == [{f"n{number}": "x"} for number in range(2, 6)]
-    monkeypatch.setitem(module.OPERATIONS, "tags", send)
+    monkeypatch.setitem(sent.OPERATIONS, "tags", send)
     other._away_until = 0
     other.set_tags(parent, {"n6": "x"})
     assert {f"n{number}" for number in range(7)} <= set(run_of(tracking, parent).data.tags)

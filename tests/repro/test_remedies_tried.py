@@ -65,7 +65,7 @@ def test_each_round_is_a_run_below_the_steps_in_mlflow(short):
             patch.setenv(name, value)
         from mlflow.tracking import MlflowClient
 
-        tracking._ignore_known_warnings()
+        tracking.ignore_known_warnings()
         client = MlflowClient(f"sqlite:///{project.root}/.headstart/mlflow.db")
         runs = client.search_runs([client.get_experiment_by_name("headstart").experiment_id])
     by_name = {run.info.run_name: run for run in runs}

@@ -1,0 +1,37 @@
+"""The flow that predicts: the champion on what is new in a folder or a table, on a schedule or by hand."""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from flows.console import say
+from tasks.predict import predict_new
+from tasks.workspace import here
+
+PATIENCE = 3600.0  # seconds that it waits for a GPU that a run holds: nobody is there to choose another device
+
+
+def _run_name() -> str:
+    return f"{flow_run.parameters['model']} on {Path(flow_run.parameters['input']).name}"
+
+
+@flow(name="predict", flow_run_name=_run_name, persist_result=False)
+def predict(input: str, out: str, model: str = "champion") -> None:
+    """Predicts the images that are new since the last time, and adds them to a folder of predictions by date.
+
+    Args:
+        input: what is predicted: a folder of images, or a .csv or .parquet table whose column `path` names them.
+            Relative paths are those of the project.
+        out: the folder that predictions are added to; it is made where it is not there.
+        model: champion, challenger, a model's directory, or a name of MLflow's registry.
+    """
+    root = here().root
+    given, target = root / Path(input).expanduser(), root / Path(out).expanduser()
+    counts, already = predict_new(model, given, target, patience=PATIENCE)
+    line = f"{counts.predicted:,} new predictions, {counts.rejected:,} rejected, {already:,} known already: {target}"
+    say(line)
+    refused = "".join(f"| {path} | {reason} |\n" for path, reason in counts.first_rejected)
+    table = f"\n\n| cannot be read | why |\n|---|---|\n{refused}" if refused else ""
+    create_markdown_artifact(f"{line}{table}", key="predictions", description="what the flow predict added")

@@ -1,0 +1,111 @@
+"""Is a new model better than the one in use? A paired comparison on the same rows, by the verdict's own interval."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from headstart.errors import DataError
+from headstart.evaluation.contrasts import Contrast, contrast
+from headstart.evaluation.decision import Word, decide
+from headstart.evaluation.intervals import Floats
+from headstart.evaluation.measures import Measure
+from headstart.evaluation.settings import EvaluationSettings
+from headstart.storage.publish import digest
+
+COLUMNS = ["id", "group", "truth", "seed", "prediction"]
+BETTER: Word = "helped"  # the word of the verdict's rule for the first of two, which is the challenger here
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """word: of the verdict's rule, for the challenger. sentence: the difference with its interval, and the rows."""
+
+    word: Word
+    sentence: str
+
+    @property
+    def is_better(self) -> bool:
+        return self.word == BETTER
+
+
+def rows_digest(table: pd.DataFrame) -> str:
+    """Digest of which rows were scored, with their truth and their units; models come into it nowhere.
+
+    table: COLUMNS, a row for each seed's prediction of each row.
+    """
+    rows = table[["id", "group", "truth"]].drop_duplicates().astype(str).sort_values(["id", "truth"])
+    return digest(rows.to_numpy().tolist())
+
+
+def compare(
+    challenger: pd.DataFrame,
+    champion: pd.DataFrame,
+    *,
+    measure: Measure,
+    settings: EvaluationSettings,
+    overlap: float = 0.0,
+    without: Collection[str] = (),
+) -> Comparison:
+    """Compares two models' predictions of the same rows; positive means that the challenger is better.
+
+    challenger, champion: COLUMNS. Of one seed each, they are these two models; of several, the seeds that both have.
+    overlap: share of labelled rows that two seeds have in common. without: ids that are left out.
+
+    Raises:
+        DataError: they have no row in common.
+    """
+    ours, theirs = (table[~table["id"].isin(list(without))] for table in (challenger, champion))
+    ids = sorted(set(ours["id"]) & set(theirs["id"]))
+    if not ids:
+        raise DataError("the two models predicted no row that is the same; evaluate both on the same rows")
+    about = ours.drop_duplicates("id").set_index("id").loc[ids]
+    seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
+    single = ours["seed"].nunique() == theirs["seed"].nunique() == 1
+    pairs = [(ours, theirs)]
+    if not single:
+        pairs = [tuple(table[table["seed"] == seed] for table in (ours, theirs)) for seed in seeds]
+    classes = sorted({*ours["truth"].astype(str), *ours["prediction"].astype(str), *theirs["prediction"].astype(str)})
+    truth = measure.read(about["truth"], classes, "truth")
+
+    def scores(tables: list[pd.DataFrame]) -> Floats:
+        predicted = (table.set_index("id").loc[ids, "prediction"] for table in tables)
+        return np.stack([measure.row_scores(truth, measure.read(own, classes, "predictions")) for own in predicted])
+
+    measured = contrast(
+        scores([own for own, _ in pairs]),
+        scores([other for _, other in pairs]),
+        units=np.unique(about["group"].astype(str).to_numpy(dtype=object), return_inverse=True)[1],
+        overlap=None if single else overlap,
+        confidence=settings.confidence,
+        measure=measure,
+    )
+    ruling = decide(
+        measured.interval,
+        p_holm=measured.p_value,
+        confidence=settings.confidence,
+        margin=measure.margin(settings),
+        units=measured.units,
+        disagreeing_units=measured.flips.disagreeing_units,
+    )
+    return Comparison(ruling.verdict, _sentence(ruling.verdict, measured, measure, settings))
+
+
+WORDS: dict[Word, str] = {
+    "helped": "better",
+    "hurt": "worse",
+    "equivalent": "no different",
+    "not settled": "not settled which is better",
+}
+
+
+def _sentence(word: Word, measured: Contrast, measure: Measure, settings: EvaluationSettings) -> str:
+    interval, noun = measured.interval, "group" if measured.grouped else "row"
+    bounds = f"{measure.signed(interval.low)}..{measure.signed(interval.high)}"
+    within = f" within {measure.size(measure.margin(settings))}" if word == "equivalent" else ""
+    what = "these two models" if measured.seeds == 1 else f"{measured.seeds} seeds each"
+    return (
+        f"{WORDS[word]}{within}: {measure.amount(interval.estimate)} ({settings.confidence:.0%} CI {bounds}; {what}, "
+        f"{measured.units:,} {noun}s that both predicted)"
+    )
