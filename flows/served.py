@@ -1,12 +1,13 @@
 """What `headstart serve` has started in this project, as a file says; other commands find its server by it."""
 
+import base64
 import json
 import os
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
 
@@ -53,9 +54,12 @@ def find(state: Path) -> Served | None:
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered with 200; no proxy comes between."""
+    """Whether a GET is answered with 200; no proxy comes between. Prefect's own server is told its password."""
+    api, password = (os.environ.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"))
+    basic = f"Basic {base64.b64encode(password.encode()).decode()}"
+    request = Request(url, headers={"Authorization": basic} if password and api and url.startswith(api) else {})
     try:
-        with build_opener(ProxyHandler({})).open(url, timeout=SECONDS) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
             return bool(answer.status == 200)
     except (URLError, HTTPException, OSError):
         return False

@@ -152,20 +152,22 @@ def _commands(workspace: Workspace, address: Address, mlflow_port: int) -> dict[
 
 def _environment(state: Path, address: Address) -> dict[str, str]:
     """What every process is told. The page of the UI is on our port, and asks its own server alone."""
-    own = {
-        "PREFECT_API_URL": address.api,
+    defaults = {
         "PREFECT_UI_ENABLED": "true",
         "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.prefect,
         "HEADSTART_ROOT": str(state.parent.resolve()),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PREFECT_WORKER_QUERY_SECONDS": "2",  # a click is answered soon; by default it takes up to 10
         "PYTHONUNBUFFERED": "1",
+    }
+    ours = {
+        "PREFECT_API_URL": address.api,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         served.PAGES: address.mlflow,
         MARK: str(state.resolve()),
     }
     kept = {name: value for name, value in os.environ.items() if name not in (OWNER, TEMPORARY_URL)}
-    return own | kept | {"PREFECT_API_URL": address.api, "PATH": own["PATH"]}
+    return defaults | kept | ours
 
 
 class _Printer:
