@@ -61,7 +61,7 @@ def commit_of(root: Path, revision: str) -> str:
         pass
     if revision == "HEAD":
         raise UserError(
-            f"{root} has no commit yet; run `git add -A && git commit` there, for a run takes its code from it"
+            f"{root} has no commit yet, and a run takes its code from one; run `git add -A && git commit` there"
         )
     raise UserError(f"git knows no revision {revision!r} here; give a branch, a tag or a commit (`git log --oneline`)")
 
