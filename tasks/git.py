@@ -91,5 +91,7 @@ def commit_tree(root: Path, tree: str, *, parent: str, message: str) -> str:
 def edited(root: Path, paths: tuple[str, ...]) -> list[str]:
     """Files below these paths that no commit has as they are now: changed, removed or untracked ones."""
     there = [path for path in paths if (root / path).exists()]
+    if not there:
+        return []
     lines = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--no-renames", "--", *there).split("\0")
     return sorted(line[3:] for line in lines if line)

@@ -166,6 +166,11 @@ def test_it_records_what_it_takes_to_make_it_again(first_run):
     assert recipe.params == workspace.params.read_text()
     assert recipe.lock == (project.root / "dvc.lock").read_text()
     assert recipe.name.endswith("(shapes -> sketches)")
+    done = project.headstart("reproduce", "nightly", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "error: no run 'nightly' left a result here; give `latest`, the name of an experiment"
+    )
 
 
 def test_mlflow_has_what_each_step_measured(first_run, client_of):
