@@ -22,7 +22,7 @@ def test_the_same_bytes_are_said_in_a_line():
     assert lines(found) == [
         "step           recorded  now",
         "pretrain@pets  aaaaaaaa  aaaaaaaa  same",
-        "run 1234 is reproduced, byte for byte on cpu AMD EPYC x2: all 1 steps compared are the same",
+        "run 1234 is reproduced, byte for byte on cpu AMD EPYC x2: all 1 steps are the same",
     ]
 
 
