@@ -12,18 +12,22 @@ from tasks.reproduce import TOLERANCE, lines, verdict_line
 from tasks.reproduce import reproduce as make_again
 from tasks.workspace import here
 
-RunName = Annotated[str, Field(description="The first characters of an MLflow run's id, an experiment, or latest")]
-Tolerance = Annotated[float, Field(ge=0, lt=1, description="Of a mean test score, where it is not the same CPU")]
+Tolerance = Annotated[float, Field(ge=0, lt=1)]
 
 
 @flow(name="reproduce", flow_run_name="reproduce {run}", persist_result=False)
 def reproduce(
-    run: RunName = "latest",
+    run: str = "latest",
     tolerance: Tolerance = TOLERANCE,
 ) -> str:
     """All steps of a run once more, in a worktree at its revision with its settings; fails where results differ.
 
-    Returns the sentence.
+    Args:
+        run: The first characters of an MLflow run's id, the name of an experiment, or latest.
+        tolerance: Share of a mean test score that may differ where it is not the same CPU.
+
+    Returns:
+        The sentence.
     """
     found = make_again(here(), run, tolerance=tolerance, on_line=say)
     say(*lines(found))

@@ -61,7 +61,7 @@ def commit_of(root: Path, revision: str) -> str:
         pass
     if revision == "HEAD":
         raise UserError(
-            f"{root} has no commit yet; run `git add -A && git commit` there, for a run takes its code from it"
+            f"{root} has no commit yet, and a run takes its code from one; run `git add -A && git commit` there"
         )
     raise UserError(f"git knows no revision {revision!r} here; give a branch, a tag or a commit (`git log --oneline`)")
 
@@ -91,5 +91,7 @@ def commit_tree(root: Path, tree: str, *, parent: str, message: str) -> str:
 def edited(root: Path, paths: tuple[str, ...]) -> list[str]:
     """Files below these paths that no commit has as they are now: changed, removed or untracked ones."""
     there = [path for path in paths if (root / path).exists()]
+    if not there:
+        return []
     lines = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--no-renames", "--", *there).split("\0")
     return sorted(line[3:] for line in lines if line)

@@ -91,6 +91,14 @@ class Workspace:
     def verdict(self) -> Path:
         return self.reports / "verdict.json"
 
+    @property
+    def curve(self) -> Path:
+        return self.reports / "curve.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.reports / "metrics.json"
+
     def read_verdict(self) -> dict[str, Any]:
         """verdict.json as evaluate wrote it."""
         document: dict[str, Any] = json.loads(self.verdict.read_text())
