@@ -17,7 +17,7 @@ import pandas as pd
 from headstart.cells.effective import settings_for
 from headstart.cells.results import read_labelled, read_selection
 from headstart.datasets.pack import TEST, Pack, read_pack_card
-from headstart.errors import DataError, UserError
+from headstart.errors import DataError, HeadstartError, UserError
 from headstart.evaluation.measures import measure_of
 from headstart.evaluation.promotion import COLUMNS, Comparison, compare, rows_digest
 from headstart.storage.publish import digest, write_json
@@ -46,11 +46,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Decision:
-    """Who is champion now, whether that is new, and why, in words."""
+    """Who is champion now, whether that is new, and why, in words. challenger: who stays one, "" for none."""
 
     champion: str
     moved: bool
     why: str
+    challenger: str = ""
 
     @property
     def words(self) -> str:
@@ -170,12 +171,13 @@ def _decide(models: RegisteredModels, workspace: Workspace, name: str, version: 
         return Decision(present, moved=False, why="it is the champion already")
     try:
         found = _compare(models, workspace, name, version, present)
-    except DataError as error:
-        return Decision(present, moved=False, why=f"version {version} cannot be compared with it ({error})")
+    except HeadstartError as error:  # such as a champion that is damaged: it is for a person to see to
+        why = f"version {version} cannot be compared with it ({error})"
+        return Decision(present, moved=False, why=why, challenger=version)
     why = f"version {version} is {found.sentence}"
     if found.is_better:
         return _crown(models, name, version, "comparison", why)
-    return Decision(present, moved=False, why=why)
+    return Decision(present, moved=False, why=why, challenger=version)
 
 
 def _compare(models: RegisteredModels, workspace: Workspace, name: str, version: str, present: str) -> Comparison:
