@@ -60,7 +60,8 @@ class Serving:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.served.api + path, data, {"Content-Type": "application/json"}, method=method)
         with urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            text = answer.read()
+            return json.loads(text) if text else None
 
     def start(self, parameters: object, deployment: str = TRANSFER) -> str:
         """Starts a run as the page's button does; returns its id."""
@@ -164,6 +165,29 @@ def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(servin
     with pytest.raises(HTTPError) as refused:
         serving.start({"settings": {"seeds": 0}})
     assert "0 is less than the minimum of 1" in refused.value.read().decode()
+
+
+def test_an_edited_params_yaml_is_in_the_form_and_a_schedule_that_was_switched_on_stays_on(serving):
+    def transfer():
+        return serving.ask("GET", f"/deployments/name/{TRANSFER}")
+
+    def filled_in(labels):
+        form = transfer()["parameter_openapi_schema"]["definitions"]["TransferSettings"]["properties"]
+        return form["labels_per_class"]["default"] == labels
+
+    def switch(on):
+        (schedule,) = transfer()["schedules"]
+        serving.ask("PATCH", f"/deployments/{transfer()['id']}/schedules/{schedule['id']}", {"active": on})
+
+    switch(True)
+    serving.project.set(finetune__label_budget=6)
+    serving.until(lambda: filled_in(6), 60)
+    serving.until(lambda: "the forms are made anew" in serving.log.read_text(), 60)
+    assert [schedule["active"] for schedule in transfer()["schedules"]] == [True]
+    switch(False)
+    serving.project.run("git", "checkout", "params.yaml")
+    serving.until(lambda: filled_in(4), 60)
+    serving.until(lambda: serving.log.read_text().count("the forms are made anew") == 2, 60)
 
 
 def test_settings_that_do_not_fit_together_fail_at_once_in_one_line(serving):
