@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs ui lock clean
+.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -95,6 +95,9 @@ attributes: $(STAMP) ## what a source of attributes is worth, and classes withou
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
 	@$(BIN)/python tools/settings_table.py > docs/settings.md
+
+serve: $(STAMP) ## Prefect's UI with a form and schedules, a worker, and MLflow's pages; Ctrl-C stops all of it
+	@$(BIN)/headstart serve
 
 ui: $(STAMP) ## open MLflow's pages on this project's runs
 	@$(BIN)/headstart ui

@@ -76,6 +76,10 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
             batch_size=options.batch_size,
             force=options.force,
         )
+    if options.command == "serve":
+        return commands.serve(port=options.port, mlflow_port=options.mlflow_port)
+    if options.command == "reproduce":
+        return commands.reproduce(options.run, tolerance=options.tolerance)
     if options.command == "promote":
         return commands.promote(options.version, approved=options.approve)
     if options.command == "rollback":
@@ -100,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_api):
+    adders = (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce, _add_api)
+    for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
@@ -108,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
     status.add_argument("--json", action="store_true", help="as an object")
+    _add_serve(commands)
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)
     return parser
@@ -221,6 +227,38 @@ def _add_predict(commands: Commands) -> None:
     )
     predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
     predict.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+
+
+def _add_serve(commands: Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="Prefect's UI with a form and schedules for runs, a worker that runs them, and MLflow's pages",
+        description="Starts all of it on loopback, and stops all of it at Ctrl-C. Where it is up already, it says "
+        "where and exits with 0.",
+    )
+    serve.add_argument("--port", type=int, default=4200, help="of Prefect's UI and API (4200)")
+    serve.add_argument("--mlflow-port", type=int, default=5000, help="of MLflow's pages (5000)")
+
+
+def _add_reproduce(commands: Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="run a recorded run again at its revision, and compare what it makes file by file",
+        description="Makes a worktree at the run's revision with its settings, and has `dvc repro` run every step "
+        "there anew. On the CPU that the run was made on, models, predictions and verdict must be the same bytes; "
+        "elsewhere mean test scores must agree within a tolerance. Exits with 0 where they do, 1 where not. The "
+        "checkout stays as it is.",
+    )
+    reproduce.add_argument(
+        "run", help="the first characters of an MLflow run's id, the name of an experiment (dvc exp list), or latest"
+    )
+    reproduce.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.03,
+        metavar="SHARE",
+        help="of a mean test score, where it is not the same CPU (0.03)",
+    )
 
 
 def _share_names(parser: argparse.ArgumentParser, options: argparse.Namespace, rest: list[str]) -> None:

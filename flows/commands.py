@@ -19,7 +19,9 @@ from headstart.errors import SettingsError, UserError
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
 from headstart.storage.publish import write_text
-from tasks.workspace import Workspace, here
+from tasks.workspace import EXPERIMENT, Workspace, here
+
+NOTHING_CHANGED = "nothing changed since the last run"
 
 
 def run(
@@ -48,12 +50,14 @@ def run(
             from tasks.versioning import versioning_of
 
             affected = versioning_of(workspace.root).affected()
+            if affected and EXPERIMENT in os.environ:  # a fresh worktree: DVC's run-cache may have all of it
+                affected = versioning_of(workspace.root).restore()
             if affected:
                 from flows.plan import check_foreseen  # takes 0.9 s, which a run with nothing to do does without
 
                 check_foreseen(workspace, settings, affected)
         if not affected:
-            show("nothing changed since the last run")
+            show(NOTHING_CHANGED)
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
 
@@ -91,8 +95,9 @@ def _looked(workspace: Workspace, flags: list[str], sources: str | None, step: s
             with _prefect(workspace):
                 from flows.explore import explore as explore_target
                 from flows.rank_sources import rank_sources
+                from flows.subflow import call
 
-                {"rank": rank_sources, "explore": explore_target}[step](settings)
+                call({"rank": rank_sources, "explore": explore_target}[step], settings)
         yield settings
 
 
@@ -217,6 +222,13 @@ def ui(*, port: int) -> int:
     return subprocess.run(ui_command(workspace.state, port), check=False).returncode
 
 
+def serve(*, port: int, mlflow_port: int) -> int:
+    """Serves Prefect's UI, a worker and MLflow's pages on loopback until Ctrl-C."""
+    from flows.service import serve as serve_project
+
+    return serve_project(here(), port=port, mlflow_port=mlflow_port)
+
+
 def predict(model: str, given: str, out: str | None, *, device: str, batch_size: int, force: bool) -> int:
     """Predicts new images with a delivered model; says on stderr what could not be read."""
     from tasks.predict import predict as predict_images
@@ -233,6 +245,20 @@ def predict(model: str, given: str, out: str | None, *, device: str, batch_size:
         if counts.rejected:
             show(f"{counts.rejected:,} rejected:    {rejected_path(target)}")
     return 0
+
+
+def reproduce(run: str, *, tolerance: float) -> int:
+    """Makes a recorded run again and prints the comparison; 0 where it came to the same, 1 where not."""
+    from tasks.reproduce import lines
+    from tasks.reproduce import reproduce as make_again
+
+    found = make_again(here(), run, tolerance=tolerance, on_line=_to_stderr)
+    show(*lines(found))
+    return 0 if found.same else 1
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def predict_new(model: str, given: str, out: str, *, device: str, batch_size: int | None) -> int:
@@ -270,10 +296,11 @@ def rollback() -> int:
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
     with _prefect(workspace):
         from flows.cluster import machines, task_runner
+        from flows.subflow import call
         from flows.transfer import transfer
 
         flow = transfer.with_options(task_runner=task_runner()) if machines.get() else transfer
-        registered = flow(settings)
+        registered = call(flow, settings)
     if registered:
         show(f"registered with MLflow: {registered}")
     return _closing_words(workspace)
@@ -303,7 +330,7 @@ def _prefect(workspace: Workspace) -> Iterator[None]:
         show(f"{dataset} was edited: {dataset}.dvc now names its new version")
     found = machines.get()
     host = found.address if found and found.address else LOOPBACK
-    with start_prefect(workspace.state, host) as server, log_to_terminal():
+    with start_prefect(workspace.own, host) as server, log_to_terminal():
         import flows.steps  # noqa: F401  (Prefect and what steps need come in while the server starts)
 
         opening = Thread(target=_open_early, args=(workspace,), daemon=True)

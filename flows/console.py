@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger("headstart")
+log.setLevel(logging.INFO)  # Prefect keeps what is logged, and sets no level itself
 
 
 def say(*lines: str) -> None:
@@ -28,7 +29,6 @@ def log_to_terminal() -> Iterator[None]:
     handler = _Terminal()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
     log.propagate = False  # or Prefect's console prints each line once more
     try:
         yield

@@ -123,6 +123,7 @@ def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
         _set(document, name, _value(text, before[name].value))
+    _fetch_what_is_used(document, overrides, before)
     return validate(document, where="flags")
 
 

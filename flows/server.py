@@ -19,8 +19,10 @@ from pathlib import Path
 import psutil
 
 from flows import empty_database
+from flows.served import PAGES, Served, find
 from headstart.errors import HeadstartError
 
+TEMPORARY_URL = "HEADSTART_TEMPORARY_URL"  # the address of a server that ends with its run
 OWNER = "HEADSTART_PID"  # set in a server's environment: the process that started it
 
 DEFAULTS = {
@@ -64,13 +66,10 @@ class Server:
         with socket.socket() as free:
             free.bind((host, 0))
             port = free.getsockname()[1]
-        site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]  # not imported yet
-        application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
-        address = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", "1"]
         path = home / "server.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error", "--lifespan", "on"],
+                server_command(host, port),
                 env=os.environ | TEMPORARY,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -120,6 +119,14 @@ class Server:
             connection.close()
 
 
+def server_command(host: str, port: int) -> list[str]:
+    """The arguments that start Prefect's server; Prefect is not imported here."""
+    site = find_spec("prefect").submodule_search_locations[0]  # type: ignore[union-attr, index]
+    application = ["--app-dir", str(Path(site).parent), "--factory", "prefect.server.api.server:create_app"]
+    address = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", "1"]
+    return [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error", "--lifespan", "on"]
+
+
 def set_up(state: Path) -> None:
     """Prefect's environment, before its first import; what the user set there stands."""
     home = state / "prefect"
@@ -136,21 +143,27 @@ def start_prefect(state: Path, host: str = LOOPBACK) -> Iterator[Server | None]:
 
     host: where it listens; beyond loopback it asks for a password, which the machines get with their cells.
 
-    None where the user has a server (PREFECT_API_URL) or a home with profiles that may name one (PREFECT_HOME).
+    None where the user has a server (PREFECT_API_URL), a home with profiles that may name one (PREFECT_HOME), or
+    `headstart serve` at work in this project: its server shows the run then.
     """
     elsewhere = {"PREFECT_API_URL", "PREFECT_HOME"} & set(os.environ)
     set_up(state)
     sweep_servers(os.environ["PREFECT_HOME"])
+    served = None if elsewhere or host != LOOPBACK else find(state)
+    if served:
+        with _told_of(served):
+            yield None
+        return
     if elsewhere:
         yield None
         return
-    own = ["PREFECT_API_URL"]
+    own = ["PREFECT_API_URL", TEMPORARY_URL]
     if host != LOOPBACK:
         own += PASSWORDS
         password = f"headstart:{secrets.token_urlsafe(24)}"
         os.environ.update(dict.fromkeys(PASSWORDS, password))
     server = Server.start(Path(os.environ["PREFECT_HOME"]), host)
-    os.environ["PREFECT_API_URL"] = server.api_url
+    os.environ["PREFECT_API_URL"] = os.environ[TEMPORARY_URL] = server.api_url
     try:
         yield server
     finally:
@@ -158,6 +171,23 @@ def start_prefect(state: Path, host: str = LOOPBACK) -> Iterator[Server | None]:
         server.stop()
         for name in own:
             del os.environ[name]
+
+
+@contextmanager
+def _told_of(served: Served) -> Iterator[None]:
+    """Prefect and the links to MLflow's pages go to what is served, for the length of the block."""
+    os.environ.update({"PREFECT_API_URL": served.api, PAGES: served.mlflow})
+    try:
+        yield
+    finally:
+        _deliver()
+        for name in ("PREFECT_API_URL", PAGES):
+            del os.environ[name]
+
+
+def is_temporary() -> bool:
+    """Whether the server that runs report to ends with this run, so that nobody will look at its pages."""
+    return os.environ.get(TEMPORARY_URL) == os.environ.get("PREFECT_API_URL")
 
 
 def _deliver() -> None:

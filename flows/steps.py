@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run, task_run
 
+from flows.announce import shown_progress
 from flows.cluster import machines
 from flows.console import say
 from flows.naming import step_name
@@ -24,6 +25,7 @@ def opened(settings: Settings) -> Iterator[Run]:
     """The run of the flow that is at work; its steps are called within the block."""
     with open_run(here(), settings, key=str(flow_run.id), machines=machines.get()) as run:
         _run.set(run)
+        shown_progress(run)
         yield run
 
 

@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.announce import announce
 from flows.console import say
 from flows.plan import plan_lines
 from flows.steps import fan_out, opened, run_name, step
@@ -36,4 +37,6 @@ def transfer(settings: Settings) -> str | None:
         step("select")
         step("evaluate")
         step("report")
-        return run.conclude()
+        registered = run.conclude()
+        announce(run)
+        return registered

@@ -185,7 +185,7 @@ def _relative(job: Job, root: Path) -> Job:
         name: Path(getattr(job, name)).relative_to(root).as_posix() for name in read if _is_there(getattr(job, name))
     }
     empty = dict.fromkeys(PLACES, "")
-    return replace(job, **(empty | below), cells=Path(job.cells).relative_to(root).as_posix())
+    return replace(job, **(empty | below), cells=os.path.relpath(job.cells, root))  # a worktree's cells lie beside it
 
 
 def _is_there(path: str) -> bool:

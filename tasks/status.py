@@ -55,7 +55,7 @@ def status_of(workspace: Workspace) -> Status:
     verdict = _json(workspace.verdict).get("sentence")
     delivered = _json(workspace.selection / "selection.json").get("delivered")
     return Status(
-        running=_running(workspace),
+        running=running(workspace),
         steps=steps,
         verdict=verdict,
         model=delivered,
@@ -75,9 +75,9 @@ def _steps(workspace: Workspace) -> Mapping[str, str] | None:
         return None
 
 
-def _running(workspace: Workspace) -> Running | None:
+def running(workspace: Workspace) -> Running | None:
     """Read from what the holder wrote: to try the lock would be to hold it, and a run that starts now would fail."""
-    held = _json(workspace.state / "locks" / "workspace.json")
+    held = _json(workspace.own / "locks" / "workspace.json")
     try:
         process = psutil.Process(held["pid"])
         if abs(process.create_time() - held["started"]) > 1:

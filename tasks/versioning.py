@@ -5,6 +5,7 @@ DVC's internals, so dvc is pinned exactly and tests/repro/test_versioning.py hol
 """
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -26,6 +27,8 @@ from headstart.storage.publish import write_text
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
+
+log = logging.getLogger("headstart")
 
 FLOORS = ("headstart", "tasks")  # whose code results depend on
 AFTER_CELLS = ("headstart/prediction/", "tasks/deliver.py")  # how fast a delivered model is, is no part of its cell
@@ -112,12 +115,86 @@ class Versioning:
                     f"{', '.join(edited)} was edited since this run began. Run again, with it as it is"
                 )
             before = self._inputs(stage)
-        run()
+        with self._alone(name, before) as waited:
+            if waited and (restored := self._restored_by_now(name)):
+                return restored
+            run()
+            with quiet(), self._locked():
+                stage = self._load(name)
+                self._refuse_edits(stage, before)
+                self._record(stage)
+                return Result("ran", _digest(stage))
+
+    def restore(self) -> list[str]:
+        """Restores whatever DVC's run-cache has for settings, data and code of now; returns what is still to run."""
+        with quiet(), self._locked():
+            self._reload()
+            for stage in [stage for stage in self._repo.index.stages if _is_step(stage)]:
+                if stage.changed() and all(dep.exists for dep in stage.deps if not _is_params(dep)):
+                    stage.remove_outs(ignore_remove=False, force=False)
+                    self._restore(stage)
+        return self.affected()
+
+    def recorded_files(self) -> dict[str, dict[str, str]]:
+        """md5 of each file that each step made, by step and path, as dvc.lock and DVC's cache have it.
+
+        Raises:
+            UserError: dvc.lock lacks a step, or the cache the listing of a folder.
+        """
+        with quiet(), self._locked():
+            self._reload()
+            return {_name(stage): self._listed(stage) for stage in self._repo.index.stages if _is_step(stage)}
+
+    def recorded_text(self, path: str) -> str | None:
+        """What a file said whose md5 is in dvc.lock; None where DVC's cache has it no more."""
+        for out in self._repo.index.outs:
+            if os.path.relpath(out.fs_path, self.root) == path and out.hash_info:
+                cached = Path(out.cache.oid_to_path(out.hash_info.value))
+                return cached.read_text(encoding="utf-8") if cached.is_file() else None
+        return None
+
+    def _listed(self, stage: "PipelineStage") -> dict[str, str]:
+        found: dict[str, str] = {}
+        for out in stage.outs:
+            place = os.path.relpath(out.fs_path, self.root)
+            if not out.hash_info:
+                raise UserError(f"dvc.lock has no record of step {_name(stage)}: that run did not come to its end")
+            if not out.hash_info.isdir:
+                found[place] = str(out.hash_info.value)
+                continue
+            listing = out.get_obj()
+            if listing is None:
+                raise UserError(
+                    f"DVC's cache has no listing of {place} as it was then; fetch it with `dvc fetch`, if it was pushed"
+                )
+            found |= {f"{place}/{'/'.join(key)}": str(info.value) for key, _, info in listing}
+        return found
+
+    @contextmanager
+    def _alone(self, name: str, inputs: Mapping[str, Any]) -> Iterator[bool]:
+        """Holds the step with these inputs against worktrees that share the cache; yields whether it had to wait."""
+        from filelock import FileLock, Timeout
+
+        key = hashlib.sha256(json.dumps([name, inputs], sort_keys=True, default=str).encode()).hexdigest()
+        folder = Path(self._repo.cache.legacy.path) / "at-work"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{key[:3]}.lock")  # never removed, so there are not to be too many of them
+        try:
+            lock.acquire(timeout=0)
+            waited = False
+        except Timeout:
+            log.info("%s: another run is at work on the same; waiting for its result", name)
+            lock.acquire()
+            waited = True
+        try:
+            yield waited
+        finally:
+            lock.release()
+
+    def _restored_by_now(self, name: str) -> Result | None:
         with quiet(), self._locked():
             stage = self._load(name)
-            self._refuse_edits(stage, before)
-            self._record(stage)
-            return Result("ran", _digest(stage))
+            return Result("restored", _digest(stage)) if self._restore(stage) else None
 
     def result(self, name: str) -> Result:
         """The recorded result of a step, as it stands in dvc.lock."""
@@ -348,6 +425,48 @@ def versioning_of(root: Path) -> Versioning:
     return Versioning(root)
 
 
+def share_cache(root: Path, worktree: Path) -> None:
+    """Gives a worktree the DVC cache and the remotes of the checkout `root`, and a scratch place of its own.
+
+    A remote's path in the config is relative to it, so it is named anew. Nothing that git versions is touched.
+    """
+    from dvc.config import Config
+
+    repo = _open(root)
+    cache_folder, folder = str(repo.cache.legacy.path), repo.dvc_dir
+    repo.close()
+    place = Path(os.path.normpath(worktree / os.path.relpath(os.path.realpath(folder), root.resolve())))
+    theirs = Config(folder, validate=False)
+    committed, local = theirs.load_one("repo")["remote"], theirs.load_one("local")
+    names = {*committed, *local["remote"]}
+    remotes = {name: committed.get(name, {}) | local["remote"].get(name, {}) for name in names}
+    with Config(str(place), validate=False).edit("local", validate=False) as ours:
+        ours.update({key: value for key, value in local.items() if value})
+        ours["remote"] = {name: _absolute(remote) for name, remote in remotes.items()}
+        ours["cache"] = dict(local["cache"]) | {"dir": cache_folder, "type": "reflink,hardlink,symlink,copy"}
+        ours["core"] = dict(local["core"]) | {"site_cache_dir": str(place / "tmp" / "site")}
+    (place / "config.local").chmod(0o600)  # it may hold passwords
+
+
+def _absolute(remote: Mapping[str, Any]) -> dict[str, Any]:
+    """DVC marks paths that it read as relative ones, and would write them so."""
+    return {key: str(value) if isinstance(value, str) else value for key, value in remote.items()}
+
+
+def checkout(root: Path) -> None:
+    """Fetches from DVC's cache what dvc.lock and the .dvc files name; what the cache has not is left out."""
+    from dvc.exceptions import DvcException
+
+    repo = _open(root)
+    try:
+        with quiet(logging.ERROR):  # it warns of each step that never ran
+            repo.checkout(force=True, allow_missing=True)
+    except DvcException as error:
+        raise UserError(f"DVC cannot check out {root}: {error}") from error
+    finally:
+        repo.close()
+
+
 def fingerprint(root: Path) -> dict[str, str]:
     """sha256 of every source file of the two lower floors, by path relative to the root."""
     return {
@@ -429,12 +548,14 @@ def _digest(stage: "PipelineStage") -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet(heard: int = logging.WARNING) -> Iterator[None]:
     """DVC's own lines, which would come twice under Prefect, are kept to warnings."""
-    logger = logging.getLogger("dvc")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(heard)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

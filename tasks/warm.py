@@ -13,7 +13,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
-from tasks import workers
+from tasks import record, workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
 from tasks.step import STEPS, Context, Machines, Outcome, Step, figures, log
@@ -45,6 +45,7 @@ class Run:
         self.bars = bars
         self.machines = machines
         self.results: dict[str, Result] = {}
+        self.makers: dict[str, str] = {}  # MLflow runs that made the results, as far as they are tracked
         self._children: dict[str, str] = {}
 
     def step(self, name: str, item: str = "") -> str:
@@ -59,9 +60,11 @@ class Run:
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
         if result.outcome == "ran":
-            self.tracking.record_result(self._children[full_name], result.digest)
+            self.makers[full_name] = self._children[full_name]
+            self.tracking.record_result(self.makers[full_name], result.digest)
             return said[0]
-        self.tracking.link_skipped(self.parent, full_name, result.digest)
+        if maker := self.tracking.link_skipped(self.parent, full_name, result.digest):
+            self.makers[full_name] = maker
         return f"{full_name}: {'nothing changed' if result.outcome == 'unchanged' else 'restored from the cache'}"
 
     def fan_out(self, strategies: Sequence[str]) -> str:
@@ -88,6 +91,8 @@ class Run:
         verdict = self.workspace.read_verdict()
         self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
         self.tracking.log_metrics(self.parent, figures(verdict))
+        self.tracking.set_tags(self.parent, record.at_end(self.workspace))
+        self.tracking.log_artifacts(self.parent, self.workspace.root / "dvc.lock", record.FOLDER)
         selection = read_selection(self.workspace.selection)
         step = f"finetune@{selection['strategy']}"
         return register_model(self, "remedy" if selection["delivered"].startswith("models/remedies") else step)
@@ -194,7 +199,9 @@ def open_run(workspace: Workspace, settings: Settings, key: str, *, machines: Ma
     tracking = open_tracking(workspace.state)
     tracking.close_orphans()
     name = f"{', '.join(settings.source.data)} -> {settings.target.data}"
-    parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name)
+    tags = record.at_start(workspace)
+    parent = tracking.start_pipeline(key, params=settings.model_dump(mode="json"), name=name, tags=tags)
+    tracking.log_artifacts(parent, workspace.params, record.FOLDER)
     with tracking.ending(parent), Bars() as bars:
         gc.freeze()  # as in _imported
         try:

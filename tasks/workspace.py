@@ -19,17 +19,32 @@ from headstart.storage.publish import write_json
 
 log = logging.getLogger("headstart")
 
+STATE = "HEADSTART_STATE"  # in the environment of a worktree's run: the main checkout's state
+CELLS = "HEADSTART_CELLS"  # the same for finished cells, where a run must not find those of others
+
+EXPERIMENT = "HEADSTART_EXPERIMENT"  # the name that the run's result is to have among DVC's experiments
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """A checkout: settings, data, packs, models, features and reports below it; state in .headstart/."""
+    """A checkout: settings, data, packs, models, features and reports below it; state in .headstart/.
+
+    shared: the state of the checkout that this one is a worktree of. cells_of_its_own: where it may not share those.
+    """
 
     root: Path
+    shared: Path | None = None
+    cells_of_its_own: Path | None = None
+
+    @property
+    def own(self) -> Path:
+        """What is this checkout's alone: its lock, and the home of a Prefect server that ends with the run."""
+        return self.root / ".headstart"
 
     @property
     def state(self) -> Path:
-        """Prefect's home, MLflow's database and artifacts, locks, finished cells."""
-        return self.root / ".headstart"
+        """MLflow's database and artifacts, locks of devices, finished cells: also of the worktrees' runs."""
+        return self.shared or self.own
 
     @property
     def params(self) -> Path:
@@ -37,7 +52,7 @@ class Workspace:
 
     @property
     def cells(self) -> Path:
-        return self.state / "cells"
+        return self.cells_of_its_own or self.state / "cells"
 
     @property
     def compiled(self) -> Path:
@@ -75,6 +90,14 @@ class Workspace:
     @property
     def verdict(self) -> Path:
         return self.reports / "verdict.json"
+
+    @property
+    def curve(self) -> Path:
+        return self.reports / "curve.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.reports / "metrics.json"
 
     def read_verdict(self) -> dict[str, Any]:
         """verdict.json as evaluate wrote it."""
@@ -151,7 +174,7 @@ class Workspace:
             BusyError: another run holds it; the message names its process.
         """
         lock = FileLock(self._lock_file("workspace.lock"))
-        holder = self.state / "locks" / "workspace.json"
+        holder = self.own / "locks" / "workspace.json"
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -167,7 +190,7 @@ class Workspace:
             lock.release()
 
     def _lock_file(self, name: str) -> Path:
-        folder = self.state / "locks"
+        folder = self.own / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
@@ -180,8 +203,14 @@ def here() -> Workspace:
     """
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").parent.is_dir():
-            return Workspace(folder)
+            return Workspace(folder, _named(STATE), _named(CELLS))
     raise UserError(f"{os.getcwd()} is not inside a Headstart project (no dvc.yaml here or above); cd into your clone")
+
+
+def _named(variable: str) -> Path | None:
+    """The folder that a variable of the environment names."""
+    text = os.environ.get(variable, "")
+    return Path(text) if text else None
 
 
 def _holder(path: Path) -> str:

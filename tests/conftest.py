@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-CODE = ("headstart", "tasks", "flows", "dvc.yaml", ".dvcignore", ".gitignore")
+CODE = ("headstart", "tasks", "flows", "dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore")
 CLASSES = ("bar", "cross", "disc")
 
 # Every step in seconds: 12-pixel pictures, three classes, two seeds.

@@ -10,13 +10,16 @@ created by) in place of its id; handles are good wherever ids are.
 
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headstart.errors import HeadstartError
 from tasks.tracking.models import RegisteredModels
 from tasks.tracking.process import identity, orphaned, reason_of
 from tasks.tracking.sent import OPERATIONS, TAG_CHARACTERS, flat, name_of, quoted, send_tags
@@ -41,6 +44,16 @@ log = logging.getLogger(__name__)
 METRICS_PER_BATCH = 1000  # MLflow's limit
 AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline run as it stands in the store. status: RUNNING, FINISHED, FAILED or KILLED."""
+
+    run_id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
 
 
 class Tracking:
@@ -160,10 +173,38 @@ class Tracking:
         """
         return self._read(self._close_orphans, default=[])
 
+    def pipelines(self) -> list["Pipeline"]:
+        """All pipeline runs, newest first.
+
+        Raises:
+            HeadstartError: MLflow does not answer.
+        """
+        found = self._read(lambda: self._search({"headstart.kind": "pipeline"}), default=None)
+        if found is None:
+            raise HeadstartError(f"MLflow at {self.uri} does not answer; try again when it does")
+        return [Pipeline(run.info.run_id, run.info.run_name, run.info.status, dict(run.data.tags)) for run in found]
+
+    def artifact_text(self, run_id: str, path: str) -> str | None:
+        """What a text file among a run's artifacts says; None where it has no such file."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
+            try:
+                place = download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch, tracking_uri=self.uri)
+            except (MlflowException, OSError):
+                return None
+            return Path(place).read_text(encoding="utf-8")
+
     def experiment_url(self, port: int) -> str:
         """The experiment's page; plain addresses open MLflow's GenAI mode, which has no place for training runs."""
         base = self.uri.rstrip("/") if is_server(self.uri) else f"http://127.0.0.1:{port}"
         return f"{base}/#/experiments/{self._own_experiment()}/runs?workflowType=machine_learning"
+
+    def run_url(self, site: str, run: str, *, artifact: str = "") -> str:
+        """A run's page, or that of one of its artifacts. site: where MLflow's pages are served."""
+        page = f"{site}/#/experiments/{self._own_experiment()}/runs/{self._resolve(run)}"
+        return f"{page}/artifacts/{artifact}" if artifact else page
 
     # -- runs ----------------------------------------------------------------------------------------------------
 

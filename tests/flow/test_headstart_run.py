@@ -155,6 +155,24 @@ def test_mlflow_has_one_tree_that_is_finished(first_run, client_of):
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+def test_it_records_what_it_takes_to_make_it_again(first_run):
+    from tasks import record
+    from tasks.workspace import Workspace
+
+    project, _ = first_run
+    workspace = Workspace(project.root)
+    recipe = record.find(workspace, "latest")
+    assert recipe.revision == project.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert recipe.params == workspace.params.read_text()
+    assert recipe.lock == (project.root / "dvc.lock").read_text()
+    assert recipe.name.endswith("(shapes -> sketches)")
+    done = project.headstart("reproduce", "nightly", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "error: no run 'nightly' left a result here; give `latest`, the name of an experiment"
+    )
+
+
 def test_mlflow_has_what_each_step_measured(first_run, client_of):
     project, _ = first_run
     runs = {run.info.run_name: run for run in runs_of(client_of(project))}

@@ -1,0 +1,175 @@
+"""The form of Prefect's UI for a run: the settings that a newcomer would turn, and `other` for all the rest.
+
+Types and ranges are the settings models' own, choices are the registries', and what stands in the fields is what
+params.yaml says. Kept short on purpose: a page of 200 fields is no form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+
+from flows.overrides import as_text
+from headstart.backbones.table import BACKBONES
+from headstart.datasets.table import DATASETS
+from headstart.errors import SettingsError, UserError
+from headstart.registry import nearest
+from headstart.settings import Settings, knobs
+from headstart.strategies.table import STRATEGIES
+from tasks.workspace import Workspace, here
+
+
+@dataclass(frozen=True)
+class Line:
+    """A field of the form: its name, the setting behind it, its title, and what it means in plain words."""
+
+    name: str
+    knob: str
+    title: str
+    words: str
+
+
+LINES = (
+    Line("target", "target.data", "Target", "The task that has few labels: the dataset to get a model for."),
+    Line(
+        "sources",
+        "source.data",
+        "Sources",
+        "Where knowledge comes from: a larger, related dataset, or several. A network is pretrained on each.",
+    ),
+    Line("backbone", "backbone", "Backbone", "The network. Small ones are quick; larger ones want larger images."),
+    Line(
+        "strategies",
+        "finetune.strategies",
+        "Strategies",
+        "The ways to transfer that are compared. `scratch`, which learns without the source, must be among them: it is "
+        "what the verdict is measured against. `headstart list strategies` has a line on each.",
+    ),
+    Line(
+        "labels_per_class",
+        "finetune.label_budget",
+        "Labels per class",
+        "How many labelled images of each class a model may see, those for choosing included. The verdict is given "
+        "for this number.",
+    ),
+    Line(
+        "more_labels_per_class",
+        "finetune.curve_budgets",
+        "Further label budgets",
+        "Other numbers of labels per class to try as well, for the curve that says how many labels transfer saves.",
+    ),
+    Line(
+        "seeds",
+        "finetune.seeds",
+        "Seeds",
+        "How often each training is repeated, with other labels and other initial weights. Three rarely settle a few "
+        "points; five mostly do.",
+    ),
+    Line("source_epochs", "pretrain.epochs", "Epochs on the source", "How often pretraining sees each source image."),
+    Line(
+        "rounds",
+        "remedy.max_rounds",
+        "Remedies",
+        "How many further ways are tried, one after the other, where the target falls short. 0: none.",
+    ),
+    Line("image_size", "data.image_size", "Image size", "Side of the square that images are resized to, in pixels."),
+    Line("channels", "data.channels", "Colours", "1 for gray images, 3 for colour."),
+    Line("seed", "seed", "Random seed", "Every random draw follows from it: the same number gives the same result."),
+)
+OTHER = (
+    "Any other setting by its name in docs/settings.md, such as "
+    '{"pretrain.learning_rate": 0.02, "strategies.full.steps": 400}.'
+)
+
+
+class Form(BaseModel):
+    """A filled-in form; its fields are made by make_form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def make_form(workspace: Workspace | None) -> type[Form]:
+    """The form as the project is now: its datasets, and its params.yaml in the fields.
+
+    Where there is no project, or params.yaml is broken, the defaults in code stand in the fields; a run says what is
+    wrong.
+    """
+    try:
+        settings = workspace.settings() if workspace else Settings()
+    except SettingsError:
+        settings = Settings()
+    choices = {
+        "target.data": _datasets(workspace, [settings.target.data]),
+        "source.data": _datasets(workspace, settings.source.data),
+        "backbone": _with(BACKBONES.names(), [settings.backbone]),
+        "finetune.strategies": STRATEGIES.names(),
+    }
+    now = knobs(settings)
+    fields: dict[str, Any] = {}
+    for line in LINES:
+        info = _field(line.knob)
+        kind = _type(info, choices.get(line.knob))
+        value = now[line.knob].value
+        value = list(value) if isinstance(value, tuple) else value
+        fields[line.name] = (kind, Field(value, title=line.title, description=line.words))
+    fields["other"] = (dict[str, Any], Field(default_factory=dict, title="Other settings", description=OTHER))
+    return create_model("TransferSettings", __base__=Form, __doc__="What a run is told.", **fields)
+
+
+def flags_of(form: Form) -> dict[str, str]:
+    """What was filled in, as overrides by dotted name; fields that nobody touched leave the run's own params.yaml.
+
+    Raises:
+        SettingsError: `other` names no setting, or one that is a field of the form.
+    """
+    by_name = {line.name: line.knob for line in LINES}
+    flags = {by_name[name]: getattr(form, name) for name in form.model_fields_set if name in by_name}
+    known = list(knobs(Settings()))
+    other: dict[str, Any] = form.other  # type: ignore[attr-defined]  # as all its fields
+    for name in other:
+        if name not in known:
+            raise SettingsError(f"other: unknown setting {name!r}; {nearest(name, known)}")
+        if name in by_name.values() and name != "backbone":
+            raise SettingsError(f"other: {name} is a field of the form itself; set it there")
+    return {name: as_text(tuple(v) if isinstance(v, list) else v) for name, v in (flags | other).items()}
+
+
+def project() -> Workspace | None:
+    """The project that this process works in, None where it works in none."""
+    try:
+        return here()
+    except UserError:
+        return None
+
+
+def _datasets(workspace: Workspace | None, used: Sequence[str]) -> list[str]:
+    """Built-ins, and what lies below data/; first what is used."""
+    folder = workspace.root / "data" if workspace else None
+    there = [path.stem for path in sorted(folder.glob("*.dvc"))] if folder else []
+    return _with([*used, *there], DATASETS.names())
+
+
+def _with(names: Sequence[str], more: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*names, *more]))
+
+
+def _field(knob: str) -> FieldInfo:
+    """The settings model's own field behind a dotted name."""
+    *sections, name = knob.split(".")
+    model: Any = reduce(lambda owner, section: owner.model_fields[section].annotation, sections, Settings)
+    field: FieldInfo = model.model_fields[name]
+    return field
+
+
+def _type(field: FieldInfo, choices: Sequence[str] | None) -> Any:
+    """Its type with its range; a choice of these names where there are some, a list of them where it is a list."""
+    annotation: Any = field.annotation
+    if choices:
+        choice = Literal[tuple(choices)]
+        annotation = list[choice] if getattr(annotation, "__origin__", None) is tuple else choice  # type: ignore[valid-type]
+    elif getattr(annotation, "__origin__", None) is tuple:
+        annotation = list[annotation.__args__[0]]  # a tuple's schema is one that the UI has no field for
+    return Annotated[(annotation, *field.metadata)] if field.metadata else annotation

@@ -1,0 +1,70 @@
+"""What `headstart serve` has started in this project, as a file says; other commands find its server by it."""
+
+import base64
+import json
+import os
+from dataclasses import asdict, dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import psutil
+
+from headstart.storage.publish import write_json
+
+FILE = "serve.json"
+PAGES = "HEADSTART_MLFLOW_PAGES"  # in the environment of what serve starts: where MLflow's pages are
+SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """The process that serves, when it started (seconds since 1970), Prefect's API, and the two sites."""
+
+    pid: int
+    started: float
+    api: str
+    prefect: str
+    mlflow: str
+
+    def lines(self) -> list[str]:
+        """The addresses, to be printed."""
+        return [f"Prefect: {self.prefect}", f"MLflow:  {self.mlflow}"]
+
+
+def write(state: Path, served: Served) -> None:
+    """Notes that all of it answers."""
+    write_json(state / FILE, asdict(served))
+
+
+def forget(state: Path) -> None:
+    """Removes the note."""
+    (state / FILE).unlink(missing_ok=True)
+
+
+def find(state: Path) -> Served | None:
+    """What is served now; None where nothing is: no note, a process that is gone, or a server that is silent."""
+    try:
+        served = Served(**json.loads((state / FILE).read_text()))
+        alive = abs(psutil.Process(served.pid).create_time() - served.started) < 1
+    except (OSError, ValueError, TypeError, psutil.Error):
+        return None
+    return served if alive and answers(f"{served.api}/health") else None
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200; no proxy comes between. Prefect's own server is told its password."""
+    api, password = (os.environ.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"))
+    basic = f"Basic {base64.b64encode(password.encode()).decode()}"
+    request = Request(url, headers={"Authorization": basic} if password and api and url.startswith(api) else {})
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
+            return bool(answer.status == 200)
+    except (URLError, HTTPException, OSError):
+        return False
+
+
+def pages() -> str:
+    """Where MLflow's pages are served, "" where they are not."""
+    return os.environ.get(PAGES, "")

@@ -1,0 +1,263 @@
+"""`headstart serve` as a user starts it: real servers, a run from its page to its artifacts, cancelled, and stopped."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+
+from flows.served import Served
+
+pytestmark = pytest.mark.scenario
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+TRANSFER = "isolated-transfer/transfer"
+
+
+class Serving:
+    """A `headstart serve` at work in a project, and its API."""
+
+    def __init__(self, project, log: Path):
+        self.project, self.log = project, log
+        self.ports = [free_port(), free_port()]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows.cli", *self.words],
+                cwd=project.root,
+                env=project.env,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.served = Served(**json.loads(self.until(self._note, 240)))
+
+    @property
+    def words(self) -> list[str]:
+        return ["serve", "--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
+
+    def _note(self) -> str:
+        path = self.project.root / ".headstart" / "serve.json"
+        return path.read_text() if path.is_file() else ""
+
+    def until(self, look, seconds: float):
+        """What `look` finds, as soon as that is true; an error with the log after these seconds."""
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.2)
+        return found
+
+    def ask(self, method: str, path: str, body: object = None):
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.served.api + path, data, {"Content-Type": "application/json"}, method=method)
+        with urlopen(request, timeout=60) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
+    def start(self, parameters: object, deployment: str = TRANSFER) -> str:
+        """Starts a run as the page's button does; returns its id."""
+        number = self.ask("GET", f"/deployments/name/{deployment}")["id"]
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return self.ask("POST", f"/deployments/{number}/create_flow_run", body)["id"]
+
+    def ended(self, run: str, seconds: float = 400) -> dict:
+        """A run once it has ended."""
+
+        def look():
+            found = self.ask("GET", f"/flow_runs/{run}")
+            return found if found["state_type"] in FINAL else None
+
+        return self.until(look, seconds)
+
+    def runs(self) -> list[dict]:
+        """All flow runs, oldest first."""
+        return sorted(self.ask("POST", "/flow_runs/filter", {"limit": 100}), key=lambda run: run["created"])
+
+    def below(self, run: str) -> list[dict]:
+        """The subflows of a run."""
+        tasks = [task["id"] for task in self.of("task_runs", run)]
+        return [other for other in self.runs() if other["parent_task_run_id"] in tasks]
+
+    def of(self, what: str, run: str) -> list[dict]:
+        """Artifacts, logs or task runs of a flow run."""
+        where = {"flow_runs": {"id": {"any_": [run]}}} if what == "task_runs" else {}
+        return self.ask("POST", f"/{what}/filter", where or {what: {"flow_run_id": {"any_": [run]}}})
+
+    def stop(self) -> int:
+        """Ctrl-C."""
+        os.kill(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=90)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def processes_of(project) -> list[str]:
+    """The commands of all processes that serving, or a run of it, has started and left."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = process.environ()
+            inside = Path(process.cwd()).is_relative_to(project.root)
+            if process.status() != psutil.STATUS_ZOMBIE and (
+                inside or told.get("HEADSTART_SERVES") == str(project.root / ".headstart")
+            ):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def open_runs(project) -> list[str]:
+    """Names of what stands as running in the databases of Prefect and of MLflow."""
+    names = []
+    for path, table, state in (("prefect/prefect.db", "flow_run", "state_type"), ("mlflow.db", "runs", "status")):
+        with sqlite3.connect(project.root / ".headstart" / path) as database:
+            names += database.execute(f"select name, {state} from {table}").fetchall()
+        database.close()
+    return [name for name, state in names if state in ("RUNNING", "PENDING", "CANCELLING")]
+
+
+@pytest.fixture(scope="module")
+def serving(make_project, tmp_path_factory):
+    project = make_project(**{"finetune.strategies": ["scratch", "linear_probe", "full"], "pretrain.epochs": 2})
+    serving = Serving(project, tmp_path_factory.mktemp("serve") / "log.txt")
+    yield serving
+    if serving.process.poll() is None:
+        serving.stop()
+
+
+def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(serving):
+    lines = [f"Prefect: http://127.0.0.1:{serving.ports[0]}", f"MLflow:  http://127.0.0.1:{serving.ports[1]}"]
+    assert serving.log.read_text().splitlines()[-2:] == lines
+    second = serving.project.headstart(*serving.words)
+    assert second.stdout.splitlines() == [f"it is up already (process {serving.process.pid})", *lines]
+    for site in (serving.served.prefect, serving.served.mlflow):
+        with urlopen(site, timeout=60) as page:
+            assert b"<html" in page.read().lower()
+    listening = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port in serving.ports and not c.raddr}
+    assert listening == {"127.0.0.1"}
+
+
+def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(serving):
+    found = serving.ask("POST", "/deployments/filter", {})
+    assert {one["name"] for one in found} == {"transfer", "beside", "rank-sources", "predict", "reproduce"}
+    transfer = next(one for one in found if one["name"] == "transfer")
+    assert [(one["slug"], one["active"]) for one in transfer["schedules"]] == [("nightly", False)]
+    assert transfer["global_concurrency_limit"]["limit"] == 1
+    assert transfer["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert transfer["entrypoint"] == "flows.serve:transfer"
+    form = transfer["parameter_openapi_schema"]["definitions"]["TransferSettings"]["properties"]
+    assert "resnet18" in form["backbone"]["enum"]
+    assert form["target"]["default"] == "sketches"
+    with pytest.raises(HTTPError) as refused:
+        serving.start({"settings": {"seeds": 0}})
+    assert "0 is less than the minimum of 1" in refused.value.read().decode()
+
+
+def test_an_edited_params_yaml_is_in_the_form_and_a_schedule_that_was_switched_on_stays_on(serving):
+    def transfer():
+        return serving.ask("GET", f"/deployments/name/{TRANSFER}")
+
+    def filled_in(labels):
+        form = transfer()["parameter_openapi_schema"]["definitions"]["TransferSettings"]["properties"]
+        return form["labels_per_class"]["default"] == labels
+
+    def switch(on):
+        (schedule,) = transfer()["schedules"]
+        serving.ask("PATCH", f"/deployments/{transfer()['id']}/schedules/{schedule['id']}", {"active": on})
+
+    switch(True)
+    serving.project.set(finetune__label_budget=6)
+    serving.until(lambda: filled_in(6), 180)
+    serving.until(lambda: "the forms are made anew" in serving.log.read_text(), 180)
+    assert [schedule["active"] for schedule in transfer()["schedules"]] == [True]
+    switch(False)
+    serving.project.run("git", "checkout", "params.yaml")
+    serving.until(lambda: filled_in(4), 180)
+    serving.until(lambda: serving.log.read_text().count("the forms are made anew") == 2, 180)
+
+
+def test_settings_that_do_not_fit_together_fail_at_once_in_one_line(serving):
+    run = serving.ended(serving.start({"settings": {"strategies": ["full"]}}), 180)
+    assert run["state_type"] == "FAILED"
+    assert run["state"]["message"].startswith("finetune.strategies must include scratch")
+    assert serving.below(run["id"]) == []
+
+
+def test_a_run_from_the_page_ends_with_its_verdict_beside_it(serving):
+    before = serving.project.run("git", "status", "--porcelain").stdout
+    run = serving.ended(serving.start({"settings": {"labels_per_class": 5, "other": {"strategies.full.steps": 9}}}))
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert "points over training from scratch" in run["state"]["message"]
+    own = {artifact["key"]: artifact for artifact in serving.of("artifacts", run["id"])}
+    assert run["state"]["message"] in own["verdict"]["data"]
+    rows = (
+        json.loads(own["comparison"]["data"])
+        if isinstance(own["comparison"]["data"], str)
+        else own["comparison"]["data"]
+    )
+    assert {row["strategy"] for row in rows} >= {"scratch", "linear_probe", "full"}
+    for key in ("mlflow-run", "report"):
+        assert f"({serving.served.mlflow}/#/experiments/" in own[key]["data"]
+    words = [line["message"] for line in serving.of("logs", run["id"])]
+    assert any("pretrain epoch 2/2: loss" in line for line in words)
+    (below,) = serving.below(run["id"])
+    assert below["state_type"] == "COMPLETED"
+    assert "finetune full, 5 labels a class, 2 seeds" in " ".join(
+        t["name"] for t in serving.of("task_runs", below["id"])
+    )
+    progress = [one for one in serving.of("artifacts", below["id"]) if one["type"] == "progress"]
+    assert {"pretraining-on-shapes", "full"} <= {one["key"] for one in progress}
+    assert {float(one["data"]) for one in progress} == {100.0}
+    assert serving.project.run("git", "status", "--porcelain").stdout == before, "the checkout is not touched"
+    assert len(serving.project.run("dvc", "exp", "list", "--name-only").stdout.split()) == 1
+
+
+def test_a_run_in_the_checkout_shows_in_the_same_pages(serving):
+    there = {run["id"] for run in serving.runs()}
+    serving.project.headstart("run")
+    (new,) = [run for run in serving.runs() if run["id"] not in there]
+    assert (new["state_type"], new["deployment_id"]) == ("COMPLETED", None)
+
+
+def test_a_cancelled_run_leaves_nothing_at_work(serving):
+    run = serving.start({"settings": {"other": {"strategies.full.steps": 20000}}})
+    serving.until(
+        lambda: any("finetune full" in t["name"] for b in serving.below(run) for t in serving.of("task_runs", b["id"])),
+        120,
+    )
+    serving.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+    assert serving.ended(run, 180)["state_type"] == "CANCELLED"
+    serving.until(lambda: open_runs(serving.project) == [], 30)
+    assert [below["state_type"] for below in serving.below(run)] == ["CANCELLED"]
+    assert [line for line in processes_of(serving.project) if "flows.cli run" in line] == []
+    assert "free" in serving.project.headstart("devices").stdout
+    assert list((serving.project.root / ".headstart" / "worktrees").glob("[!.]*")) == []
+
+
+def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(serving):
+    project, there = serving.project, {run["id"] for run in serving.runs()}
+    next((project.root / "data" / "sketches" / "bar").glob("*.png")).unlink()
+    project.run("dvc", "add", "-q", "data/sketches")
+    new = serving.until(lambda: [run for run in serving.runs() if run["id"] not in there], 180)
+    assert new[0]["parameters"]["uncommitted"] is True
+    serving.until(lambda: serving.below(new[0]["id"]), 180)
+    assert serving.stop() == 130
+    assert serving.log.read_text().splitlines()[-1] == "stopped"
+    assert processes_of(project) == []
+    assert open_runs(project) == []
+    assert not (project.root / ".headstart" / "serve.json").exists()
+    assert list((project.root / ".headstart" / "worktrees").glob("[!.]*")) == []
