@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean test-services
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -48,6 +48,10 @@ test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figur
 
 test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, in an environment of its own (minutes)
 	@$(RAY)/bin/python -m pytest -p no:xdist -m ray tests/cluster
+
+test-services: $(STAMP) ## a run on Prefect and MLflow on PostgreSQL, with passwords, and on S3 (minutes)
+	@.ci/packages '/usr/lib/postgresql/*/bin/initdb:postgresql'
+	@$(BIN)/python -m pytest -p no:xdist -m services tests/services
 
 bench-ray: $(RAY_STAMP) ## cells an hour against workers, by Ray and by local processes (about 15 minutes)
 	@$(RAY)/bin/python -m benchmarks.ray
@@ -105,7 +109,7 @@ ui: $(STAMP) ## open MLflow's pages on this project's runs
 lock: ## make requirements.lock anew from pyproject.toml
 	@rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
 	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
-	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --group dev --editable .
+	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --group dev --editable '.[services]'
 	@$(VENV).lock/bin/python tools/lock.py > requirements.lock
 	@$(VENV).lock/bin/python -m pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[ray]'
 	@$(VENV).lock/bin/python tools/lock.py requirements.lock > requirements-ray.lock
