@@ -1,4 +1,4 @@
-"""A team's services, real ones on this machine: Prefect and MLflow on PostgreSQL, behind passwords; storage that speaks S3."""
+"""A team's services, real ones on this machine: Prefect and MLflow on PostgreSQL, behind passwords; and S3."""
 
 import os
 import shutil
@@ -57,7 +57,9 @@ def _programs() -> Path:
     on_path = shutil.which("initdb")
     found = [Path(on_path).resolve().parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not found:
-        pytest.fail("PostgreSQL is not installed; `make test-services` installs it where it may, else: apt install postgresql")
+        pytest.fail(
+            "PostgreSQL is not installed; `make test-services` installs it where it may, else: apt install postgresql"
+        )
     return found[-1]
 
 
@@ -103,7 +105,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
             if parent.stat().st_uid == 0 and parent != Path("/") and not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o011)
     subprocess.run(
-        [programs / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", words, "-E", "UTF8", "--no-sync"],
+        [programs / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", "--pwfile", words, "-E", "UTF8", "-N"],
         check=True, capture_output=True, user=user, cwd=folder,
     )  # fmt: skip
     port = free_port()
@@ -125,7 +127,6 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that speaks S3, with a bucket."""
-    import boto3
 
     port, log = free_port(), tmp_path_factory.mktemp("storage") / "log"
     with log.open("wb") as file:
@@ -186,7 +187,8 @@ def mlflow_server(
     port, log, users = free_port(), home / "log", home / "users.ini"
     postgres.create("mlflow")
     users.write_text(
-        "[mlflow]\ndefault_permission = READ\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "[mlflow]\ndefault_permission = READ\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         f"database_uri = {postgres.create('mlflow_users')}\nadmin_username = {USER}\nadmin_password = {PASSWORD}\n"
     )
     environment = os.environ | KEYS | {

@@ -33,7 +33,9 @@ def project(make_project, team, storage):
 
 
 def test_prefect_has_the_run_in_postgresql(project, postgres):
-    assert postgres.ask("prefect", "select state_type from flow_run where name = 'shapes to sketches'") == [("COMPLETED",)]
+    assert postgres.ask("prefect", "select state_type from flow_run where name = 'shapes to sketches'") == [
+        ("COMPLETED",)
+    ]
     states = {state for (state,) in postgres.ask("prefect", "select state_type from task_run")}
     assert states == {"COMPLETED"}
     assert not (project.root / ".headstart" / "prefect" / "prefect.db").exists()

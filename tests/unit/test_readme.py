@@ -28,12 +28,15 @@ def test_make_targets_exist() -> None:
     assert named <= targets
 
 
+SERVING = {"ui", "serve", "reproduce", "promote", "rollback", "api"}
+
+
 def test_headstart_commands_parse_and_name_real_settings() -> None:
     commands = re.findall(r"^ {4}headstart ([^#\n\\]+)", README, re.MULTILINE)
     assert len(commands) >= 6
     for command in commands:
         options, rest = _parser().parse_known_args([word for word in command.split() if word != "--help"])
-        assert options.command in {"run", "check", "rank", "explore", "predict", "status", "list", "devices", "ui"}
+        assert options.command in {"run", "check", "rank", "explore", "predict", "status", "list", "devices"} | SERVING
         assert {word.removeprefix("--") for word in rest if word.startswith("--")} <= {*knobs(Settings()), *EXTRAS}
 
 
