@@ -84,6 +84,17 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         return commands.promote(options.version, approved=options.approve)
     if options.command == "rollback":
         return commands.rollback()
+    if options.command == "api":
+        from flows.api import serve
+
+        return serve(
+            options.model,
+            host=options.host,
+            port=options.port,
+            token_file=options.token_file,
+            device=options.device,
+            batch_size=options.batch_size,
+        )
     return commands.ui(port=options.port)
 
 
@@ -93,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce):
+    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce, _add_api):
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
@@ -277,6 +288,26 @@ def _add_promote(commands: Commands) -> None:
     commands.add_parser("rollback", help="make the champion before the present one champion again")
 
 
+def _add_api(commands: Commands) -> None:
+    api = commands.add_parser(
+        "api",
+        help="predict over HTTP, on loopback",
+        description="Serves a model: POST /predict with images as files, GET /health, /metrics and /openapi.json. "
+        "On another host than loopback's, requests need a token.",
+    )
+    api.add_argument("--model", default="champion", help="as predict takes it (champion)")
+    api.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    api.add_argument("--port", type=int, default=8400, help="0: any that is free (8400)")
+    api.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="a file that its owner alone may read, with the token that requests must bear; where --host is not "
+        "loopback's it is .headstart/api-token, which is made where it is not there",
+    )
+    api.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
+    api.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+
+
 def _settings_help() -> str:
     """Every settings flag with its default; only made when help is asked for."""
     if not {"-h", "--help"} & set(sys.argv):
@@ -293,8 +324,8 @@ def _settings_help() -> str:
 
 
 def _stopped(command: str) -> str:
-    kept = "no file is written" if command == "predict" else "finished cells and steps are kept, run again to go on"
-    return f"stopped; {kept}\n"
+    kept = {"predict": "no file is written", "api": "what had come in is answered"}
+    return f"stopped; {kept.get(command, 'finished cells and steps are kept, run again to go on')}\n"
 
 
 def _stop(words: str, number: int, frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from headstart.cells.effective import settings_for
 from headstart.cells.results import read_labelled, read_selection
 from headstart.datasets.pack import TEST, Pack, read_pack_card
-from headstart.errors import DataError, UserError
+from headstart.errors import DataError, HeadstartError, UserError
 from headstart.evaluation.measures import measure_of
 from headstart.evaluation.promotion import COLUMNS, Comparison, compare, rows_digest
 from headstart.storage.publish import digest, write_json
@@ -170,7 +170,7 @@ def _decide(models: RegisteredModels, workspace: Workspace, name: str, version: 
         return Decision(present, moved=False, why="it is the champion already")
     try:
         found = _compare(models, workspace, name, version, present)
-    except DataError as error:
+    except HeadstartError as error:  # such as a champion that is damaged: it is for a person to see to
         return Decision(present, moved=False, why=f"version {version} cannot be compared with it ({error})")
     why = f"version {version} is {found.sentence}"
     if found.is_better:

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pyarrow
@@ -127,3 +129,9 @@ def _decode(files: Files, name: str) -> Decoded:
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"cannot read {error.filename}: {error.strerror}; make the folder readable")
+
+
+def decode_bytes(content: bytes, size: int, channels: int) -> Decoded:
+    """Decodes a file's bytes as ingest does; runs in a worker process."""
+    # Pillow opens either. The function's own file is left as it is, for finished cells are known by its digest.
+    return decode(cast(Path, BytesIO(content)), size=size, channels=channels)

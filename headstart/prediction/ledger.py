@@ -135,7 +135,7 @@ def _remove_empty(folder: Path) -> None:
 
 def _with_known(rows: pd.DataFrame, seen: dict[str, tuple[int, int]], name: str) -> pd.DataFrame:
     files = pd.DataFrame([seen[path] for path in rows["path"]], columns=list(FILE[1:]))
-    known = files.assign(model=name, predicted_at=pd.Timestamp(datetime.now(UTC)))
+    known = files.assign(model=name, predicted_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     return pd.concat([rows.reset_index(drop=True), known], axis=1)
 
 
