@@ -104,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce, _add_api):
+    adders = (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce, _add_api)
+    for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
     listing.add_argument("what", choices=["strategies", "backbones", "datasets"])

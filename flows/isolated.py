@@ -69,7 +69,7 @@ def run_isolated(
             said.add(line)
             on_line(line)
 
-        flags = [word for key, value in overrides.items() for word in (f"--{key}", value)]
+        flags = [f"--{key}={value}" for key, value in overrides.items()]  # a value never becomes a flag of its own
         code = run_child(
             [sys.executable, "-m", "flows.cli", "run", *flags],
             cwd=worktree.root,

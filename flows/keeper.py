@@ -20,6 +20,7 @@ from flows.after import wait_for
 from flows.console import show
 from flows.service import POOL
 from headstart.errors import HeadstartError
+from tasks import worktrees
 from tasks.tracking import open_tracking
 from tasks.workspace import Workspace, here
 
@@ -40,6 +41,7 @@ def keep(pid: int, prefect: str, mlflow: str, shared: str = "") -> None:
     workspace = here()
     started = psutil.Process(pid).create_time()
     tidying = subprocess.Popen([sys.executable, "-m", "flows.keeper", TIDY, str(workspace.state)])
+    worktrees.sweep(workspace)
     wait_for(f"{prefect}/api/health")
     from flows.automations import apply
     from flows.orphans import close_orphans

@@ -3,7 +3,15 @@
 from datetime import datetime
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed
 
@@ -11,6 +19,8 @@ from tasks.status import running
 from tasks.workspace import Workspace
 
 OPEN = [StateType.RUNNING, StateType.CANCELLING, StateType.PENDING]
+AT_WORK = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN)))
+GONE = "its process is gone: killed, or the machine went down"
 
 
 def close_orphans(workspace: Workspace, before: datetime) -> list[str]:
@@ -23,8 +33,10 @@ def close_orphans(workspace: Workspace, before: datetime) -> list[str]:
     with get_client(sync_client=True) as client:
         found = [run for run in client.read_flow_runs(flow_run_filter=filtered) if _is_orphan(run, before, busy)]
         for run in found:
-            message = "its process is gone: killed, or the machine went down"
-            client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+            within = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+            for task_run in client.read_task_runs(flow_run_filter=within, task_run_filter=AT_WORK):
+                client.set_task_run_state(task_run.id, Crashed(message=GONE), force=True)
+            client.set_flow_run_state(run.id, Crashed(message=GONE), force=True)
     return [run.name for run in found]
 
 

@@ -79,8 +79,9 @@ def rank_sources(
     lines = _Lines()
     words = ["rank", "--target.data", target, "--source.data", as_text(tuple(sources))]
     try:
-        with worktrees.opened(here()) as worktree, linked("rank_sources"):
-            code = _headstart(worktree, words, lines)
+        with worktrees.opened(here()) as worktree:
+            with linked("rank_sources"):
+                code = _headstart(worktree, words, lines)
             if code:
                 return lines.failed(code)
             show_ranking(worktree.ranking)

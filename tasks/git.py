@@ -73,7 +73,8 @@ def tree_of_files(root: Path) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
-        git(root, "read-tree", "HEAD", env=env)  # no copy of the index: an edit of equal size could pass for none
+        # Not a copy of its index: that takes an edit of equal size, in the second of the checkout, for none.
+        git(root, "read-tree", "HEAD", env=env)
         git(root, "add", "--all", "--", ":/", env=env)
         return git(root, "write-tree", env=env)
 

@@ -46,11 +46,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Decision:
-    """Who is champion now, whether that is new, and why, in words."""
+    """Who is champion now, whether that is new, and why, in words. challenger: who stays one, "" for none."""
 
     champion: str
     moved: bool
     why: str
+    challenger: str = ""
 
     @property
     def words(self) -> str:
@@ -171,11 +172,12 @@ def _decide(models: RegisteredModels, workspace: Workspace, name: str, version: 
     try:
         found = _compare(models, workspace, name, version, present)
     except HeadstartError as error:  # such as a champion that is damaged: it is for a person to see to
-        return Decision(present, moved=False, why=f"version {version} cannot be compared with it ({error})")
+        why = f"version {version} cannot be compared with it ({error})"
+        return Decision(present, moved=False, why=why, challenger=version)
     why = f"version {version} is {found.sentence}"
     if found.is_better:
         return _crown(models, name, version, "comparison", why)
-    return Decision(present, moved=False, why=why)
+    return Decision(present, moved=False, why=why, challenger=version)
 
 
 def _compare(models: RegisteredModels, workspace: Workspace, name: str, version: str, present: str) -> Comparison:

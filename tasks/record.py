@@ -72,6 +72,11 @@ def find(workspace: Workspace, text: str) -> Recipe:
     return _of_run(tracking, run)
 
 
+def run_of(workspace: Workspace, experiment: str) -> str:
+    """The id of the MLflow run that became an experiment, "" where none is known."""
+    return next((run.run_id for _, run in _pipelines(workspace) if run.tags.get(NAME) == experiment), "")
+
+
 def _of_experiment(workspace: Workspace, name: str, commit: str, runs: list[Pipeline]) -> Recipe:
     params, lock = (git(workspace.root, "show", f"{commit}:./{file}") + "\n" for file in ("params.yaml", "dvc.lock"))
     return Recipe(f"experiment {name}", commit, params, lock, runs[0].tags.get(DEVICE, "") if runs else "")

@@ -211,12 +211,18 @@ def test_the_registered_model_predicts_as_the_delivered_one(first_run, client_of
     version = client.get_model_version("headstart-sketches", "1")
     chosen = project.root / done.stdout.splitlines()[-3].removeprefix("model:  ")
     assert version.tags["strategy"] == chosen.name
+    assert version.description.startswith(f"**{done.stdout.splitlines()[-5]}**")
+    assert sorted(version.aliases) == ["challenger", "champion"]
+    assert re.search(r"champion: version 1 now: there was none before$", done.stderr, re.MULTILINE)
     images = np.array(Pack(project.root / "packs" / "sketches").images[:5])
     expected = load(chosen).predict(images)
     uri = f"sqlite:///{project.root}/.headstart/mlflow.db"
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)
     served = mlflow.pyfunc.load_model("models:/headstart-sketches/1").predict(images.transpose(0, 2, 3, 1))
-    assert list(served.columns) == ["prediction", "probability.bar", "probability.cross", "probability.disc"]
+    assert list(served.columns) == [
+        *("prediction", "probability.bar", "probability.cross", "probability.disc"),
+        *("distance", "out_of_domain"),
+    ]
     assert served.equals(expected)
     weights = Path(version.source.removeprefix("file://")) / "data" / chosen.name / "weights.safetensors"
     assert weights.read_bytes() == (chosen / "weights.safetensors").read_bytes()

@@ -62,6 +62,76 @@ def test_it_predicts_the_test_rows_as_the_run_did(project, chosen, predict):
     assert again.loc[labels.loc[own["id"]]].tolist() == own["prediction"].tolist()
 
 
+def test_the_champion_is_the_projects_own_by_a_flag_too(project, chosen, predict):
+    assert predict("--model", "champion", "data/sketches/bar", "--out", "flag.csv")[0] == 0
+    assert predict("challenger", "--out", "place.csv", "data/sketches/bar")[0] == 0
+    own = (project.root / "flag.csv").read_text()
+    assert own == (project.root / "place.csv").read_text()
+    assert own.splitlines()[0].endswith(",distance,out_of_domain")
+
+
+def test_only_what_is_new_is_added(project, predict):
+    code, out, err = predict("--model", "champion", "data/sketches", "--new-only", "--out", "grown")
+    assert (code, out, err) == (0, "72 new predictions: grown (0 inputs were known already)\n", "")
+    assert predict("--model", "champion", "data/sketches", "--new-only", "--out", "grown") == (
+        0,
+        "0 new predictions: grown (72 inputs were known already)\n",
+        "",
+    )
+    table = pd.read_parquet(project.root / "grown")
+    assert len(table) == 72
+    assert set(table["model"]) == {"headstart-sketches/1"}
+
+
+def test_the_flow_adds_what_is_new_and_leaves_an_artifact(project, monkeypatch):
+    """As the deployment calls it: names relative to the project, a run of the flow on a server."""
+    code = (
+        "from pathlib import Path\n"
+        "from flows.server import start_prefect\n"
+        "from tasks.workspace import here\n"
+        "with start_prefect(here().state) as server:\n"
+        "    from flows.predict import predict\n"
+        "    server.wait()\n"
+        "    predict(input='data/sketches/bar', out='flowed')\n"
+        "    from prefect.client.orchestration import get_client\n"
+        "    with get_client(sync_client=True) as client:\n"
+        "        (run,) = [run for run in client.read_flow_runs() if run.name.startswith('champion')]\n"
+        "        (artifact,) = client.read_artifacts()\n"
+        "print(run.name, run.state.type.value, artifact.key, artifact.data.split(':')[0], sep='|')\n"
+    )
+    import sys
+
+    done = project.run(sys.executable, "-c", code)
+    assert done.stdout.splitlines()[-1] == (
+        "champion on bar|COMPLETED|predictions|24 new predictions, 0 rejected, 0 known already"
+    )
+    assert len(pd.read_parquet(project.root / "flowed")) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["data/sketches"], "predict takes one INPUT beside --model, or MODEL INPUT; 1 names are given"),
+        (["--model", "champion", "a", "b"], "2 names are given: a b"),
+        (["champion", "a", "--modle", "x"], "unknown arguments: --modle"),
+        (["champion", "a", "--new-only"], "--new-only needs --out FOLDER"),
+    ],
+)
+def test_too_few_and_too_many_names_are_refused(predict, capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        predict(*arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_promote_and_rollback_say_who_is_champion(project):
+    said = project.headstart("promote").stdout.splitlines()
+    assert said[0] == "champion: version 1 stays: it is the champion already"
+    back = project.headstart("rollback", check=False)
+    assert back.returncode == 2
+    assert back.stderr.startswith("error: headstart-sketches had no champion before version 1")
+
+
 def test_an_alias_is_followed(project, predict):
     from tasks.tracking import open_tracking
 

@@ -3,19 +3,22 @@
 The steps are files of text, written by the test; DVC itself would fail on their command, so it never ran one.
 """
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from headstart.errors import HeadstartError, UserError
-from tasks.versioning import Versioning
+from tasks.versioning import Versioning, checkout, share_cache
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
@@ -431,3 +434,103 @@ def test_dvc_lock_has_the_bytes_that_dvc_writes(root):
             stage.save()
             stage.dump(update_pipeline=False)
     assert (root / "dvc.lock").read_bytes() == ours
+
+
+# -- worktrees: another checkout that shares the cache -----------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(root, tmp_path_factory) -> Path:
+    """A checkout of the same project elsewhere, with nothing made in it, over the same cache."""
+    from dvc.repo import Repo
+
+    place = tmp_path_factory.mktemp("beside")
+    Repo.init(str(place), no_scm=True)
+    shutil.copytree(root, place, ignore=shutil.ignore_patterns(".dvc", "dvc.lock", "made"), dirs_exist_ok=True)
+    share_cache(root, place)
+    return place
+
+
+def test_what_the_cache_has_is_restored_in_a_checkout_where_nothing_ran(root, beside):
+    versioning = Versioning(root)
+    for item in "ab":
+        versioning.ensure(f"write@{item}", writer(root, item, item))
+    versioning.ensure("read", reader(root))
+    with chdir(beside):
+        assert Versioning(beside).restore() == ["write@c"], "nobody made c"
+    assert (beside / "made" / "a" / "text.txt").read_text() == "a"
+    assert json.loads((beside / "score.json").read_text()) == {"score": 1}
+    versioning.ensure("write@c", writer(root, "c", "c"))
+    with chdir(beside):
+        assert Versioning(beside).restore() == []
+        assert lock_of(beside) == lock_of(root)
+        write_params(beside, a=2, b=1, c=1)
+        assert Versioning(beside).restore() == ["write@a", "read"]
+
+
+def test_checkout_brings_what_dvc_lock_names(root, beside):
+    Versioning(root).ensure("write@a", writer(root, "a", "one"))
+    shutil.copy(root / "dvc.lock", beside)
+    checkout(beside)
+    assert (beside / "made" / "a" / "text.txt").read_text() == "one"
+    assert not (beside / "made" / "b").exists()
+
+
+def test_the_record_has_each_file_of_each_step(root):
+    versioning = Versioning(root)
+    for item in "abc":
+        versioning.ensure(f"write@{item}", writer(root, item, "one"))
+    with pytest.raises(UserError, match=r"dvc\.lock has no record of step read"):
+        versioning.recorded_files()
+    versioning.ensure("read", reader(root))
+    files = versioning.recorded_files()
+    assert sorted(files) == ["read", "write@a", "write@b", "write@c"]
+    assert files["write@a"] == {
+        "made/a/text.txt": hashlib.md5(b"one").hexdigest(),
+        "made/a/reads/b.json": hashlib.md5(b"{}").hexdigest(),
+    }
+    assert files["read"]["score.json"] == hashlib.md5(b'{"score": 1}').hexdigest()
+    assert versioning.recorded_text("score.json") == '{"score": 1}'
+    (root / "score.json").chmod(0o644)
+    (root / "score.json").unlink()
+    assert versioning.recorded_text("score.json") == '{"score": 1}', "from the cache"
+    folder = root / ".dvc" / "cache" / "files" / "md5"
+    listing = lock_of(root)["write@b"]["outs"][0]["md5"]
+    (folder / listing[:2] / listing[2:]).unlink()
+    with pytest.raises(UserError, match=r"DVC's cache has no listing of made/(a|b|c) as it was then"):
+        Versioning(root).recorded_files()
+
+
+def test_a_step_that_another_checkout_is_at_is_computed_once(root, beside):
+    """The second waits for the first, and takes its result."""
+    begun, go_on, results = threading.Event(), threading.Event(), []
+
+    def slow() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        writer(root, "a", "one")()
+
+    first = threading.Thread(target=lambda: results.append(Versioning(root).ensure("write@a", slow)))
+    first.start()
+    assert begun.wait(30)
+    code = (
+        "from pathlib import Path; from tasks.versioning import Versioning\n"
+        "print('begun', flush=True)\n"
+        "print(Versioning(Path.cwd()).ensure('write@a', lambda: 1 / 0).outcome)"
+    )
+    second = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=beside,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(4)
+    assert second.poll() is None, second.communicate()
+    go_on.set()
+    out, err = second.communicate(timeout=60)
+    first.join()
+    assert results[0].outcome == "ran"
+    assert out.split() == ["begun", "restored"], err
+    assert (beside / "made" / "a" / "text.txt").read_text() == "one"

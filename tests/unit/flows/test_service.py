@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,31 @@ def test_a_second_one_that_comes_while_the_first_starts_is_refused(tmp_path):
         pytest.raises(BusyError, match="another `headstart serve` is just starting or stopping in this project"),
     ):
         serve(Workspace(tmp_path), port=4200, mlflow_port=5000)
+
+
+def test_one_that_was_killed_holds_nothing_though_its_processes_live_on(tmp_path):
+    code = """
+import multiprocessing, sys, time
+from pathlib import Path
+from flows.service import _alone
+with _alone(Path(sys.argv[1])) as alone:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+    child.start()
+    print(alone, child.pid, flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        alone, child = killed.stdout.readline().split()
+        with service._alone(tmp_path) as second:
+            assert (alone, second) == ("True", False)
+        killed.kill()
+        killed.wait()
+        try:
+            with service._alone(tmp_path) as third:
+                assert third
+        finally:
+            os.kill(int(child), signal.SIGKILL)
 
 
 def test_nothing_is_started_where_the_ports_cannot_be_had(tmp_path):

@@ -75,6 +75,11 @@ def test_what_cannot_be_made_again_is_refused(workspace, text, words):
         record.find(workspace, text)
 
 
+def test_the_run_behind_an_experiment_is_known_by_its_tag(workspace):
+    assert record.run_of(workspace, "nightly") == "4444eeee"
+    assert record.run_of(workspace, "other") == ""
+
+
 def test_artifacts_that_are_gone_are_named(workspace, monkeypatch):
     monkeypatch.delitem(TEXTS, "reproduce/dvc.lock")
     with pytest.raises(UserError, match=r"has no reproduce/params\.yaml and reproduce/dvc\.lock among its artifacts"):
