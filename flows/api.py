@@ -35,7 +35,7 @@ MOST_WAITING = 1024  # images in the queue, from which on a request is told to c
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
 <style>body{{font:1rem/1.5 sans-serif;max-width:45rem;margin:2rem auto;padding:0 1rem}}pre{{overflow:auto}}</style>
 <h1>{name}</h1><p>POST /predict takes images as <code>files</code>;
-<a href="openapi.json">openapi.json</a> describes it,
+<a href="docs">docs</a> and <a href="openapi.json">openapi.json</a> describe it,
 <a href="health">health</a> and <a href="metrics">metrics</a> say how it does.</p>
 <pre>curl -F files=@image.png {url}predict</pre>
 <form action="predict" method="post" enctype="multipart/form-data"><label>Images
@@ -81,6 +81,7 @@ def make_app(opened: "Opened", *, token: str = "", loopback: bool = True, limits
     """
     from fastapi import FastAPI, File, HTTPException, Request, UploadFile
     from fastapi.responses import HTMLResponse, JSONResponse, Response
+    from fastapi_offline import FastAPIOffline  # /docs with files of its own, for FastAPI's are on the internet
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -98,7 +99,7 @@ def make_app(opened: "Opened", *, token: str = "", loopback: bool = True, limits
             yield
         workers.stop()
 
-    app = FastAPI(title="Headstart", description=_about(opened), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPIOffline(title="Headstart", description=_about(opened), lifespan=lifespan, redoc_url=None)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def page(request: Request) -> str:
