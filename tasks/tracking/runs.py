@@ -44,7 +44,9 @@ log = logging.getLogger(__name__)
 METRICS_PER_BATCH = 1000  # MLflow's limit
 AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
-MODE = "?workflowType=machine_learning"  # plain addresses open MLflow's GenAI mode, which has no place for training runs
+MODE = (
+    "?workflowType=machine_learning"  # plain addresses open MLflow's GenAI mode, which has no place for training runs
+)
 
 
 @dataclass(frozen=True)

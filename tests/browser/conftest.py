@@ -118,6 +118,7 @@ def run(serving: Serving, keep_looking: Look, shoot: Callable[..., None]) -> Pag
     labels.fill("1")
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("1 is less than the minimum of 2").first).to_be_visible()
+    page.wait_for_timeout(1000)  # it fades in
     shoot(page, "2-refused")
     assert serving.runs() == []
 
@@ -126,8 +127,9 @@ def run(serving: Serving, keep_looking: Look, shoot: Callable[..., None]) -> Pag
     page.get_by_role("option", name="resnet14", exact=True).click()
     shoot(page, "3-filled-in")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_role("button", name="View run").first.click()
+    (made,) = serving.until(serving.runs, SECONDS)
     page.set_viewport_size({"width": 1300, "height": 1000})
+    page.goto(f"{serving.served.prefect}/runs/flow-run/{made['id']}")
     expect(page.get_by_text("pretrain epoch 1/2: loss").first).to_be_attached()
     shoot(page, "4-running")
     serving.until(lambda: page.get_by_text("Completed", exact=True).first.is_visible(), 2 * SECONDS)
