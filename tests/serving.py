@@ -54,7 +54,8 @@ class Serving:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.served.api + path, data, {"Content-Type": "application/json"}, method=method)
         with urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            text = answer.read()
+            return json.loads(text) if text else None
 
     def start(self, parameters: object, deployment: str = TRANSFER) -> str:
         """Starts a run as the page's button does; returns its id."""
@@ -62,7 +63,7 @@ class Serving:
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return self.ask("POST", f"/deployments/{number}/create_flow_run", body)["id"]
 
-    def ended(self, run: str, seconds: float = 240) -> dict:
+    def ended(self, run: str, seconds: float = 400) -> dict:
         """A run once it has ended."""
 
         def look():

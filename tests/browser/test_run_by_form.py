@@ -65,6 +65,7 @@ def test_mlflow_compares_the_strategies(run, look, serving, shoot):
     expect(page.get_by_text("Comparing 3 Runs")).to_be_visible()
     for step in STEPS:
         expect(page.get_by_text(step, exact=True).first).to_be_visible()
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
     shoot(page, "11-mlflow-comparison")
 
 

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from serving import Serving
+from serving import TRANSFER, Serving
 
 pytestmark = pytest.mark.scenario
 
@@ -76,8 +76,31 @@ def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(servin
     assert "0 is less than the minimum of 1" in refused.value.read().decode()
 
 
+def test_an_edited_params_yaml_is_in_the_form_and_a_schedule_that_was_switched_on_stays_on(serving):
+    def transfer():
+        return serving.ask("GET", f"/deployments/name/{TRANSFER}")
+
+    def filled_in(labels):
+        form = transfer()["parameter_openapi_schema"]["definitions"]["TransferSettings"]["properties"]
+        return form["labels_per_class"]["default"] == labels
+
+    def switch(on):
+        (schedule,) = transfer()["schedules"]
+        serving.ask("PATCH", f"/deployments/{transfer()['id']}/schedules/{schedule['id']}", {"active": on})
+
+    switch(True)
+    serving.project.set(finetune__label_budget=6)
+    serving.until(lambda: filled_in(6), 180)
+    serving.until(lambda: "the forms are made anew" in serving.log.read_text(), 180)
+    assert [schedule["active"] for schedule in transfer()["schedules"]] == [True]
+    switch(False)
+    serving.project.run("git", "checkout", "params.yaml")
+    serving.until(lambda: filled_in(4), 180)
+    serving.until(lambda: serving.log.read_text().count("the forms are made anew") == 2, 180)
+
+
 def test_settings_that_do_not_fit_together_fail_at_once_in_one_line(serving):
-    run = serving.ended(serving.start({"settings": {"strategies": ["full"]}}), 60)
+    run = serving.ended(serving.start({"settings": {"strategies": ["full"]}}), 180)
     assert run["state_type"] == "FAILED"
     assert run["state"]["message"].startswith("finetune.strategies must include scratch")
     assert serving.below(run["id"]) == []
@@ -126,7 +149,7 @@ def test_a_cancelled_run_leaves_nothing_at_work(serving):
         120,
     )
     serving.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert serving.ended(run, 60)["state_type"] == "CANCELLED"
+    assert serving.ended(run, 180)["state_type"] == "CANCELLED"
     serving.until(lambda: open_runs(serving.project) == [], 30)
     assert [below["state_type"] for below in serving.below(run)] == ["CANCELLED"]
     assert [line for line in processes_of(serving.project) if "flows.cli run" in line] == []
@@ -138,9 +161,9 @@ def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(servi
     project, there = serving.project, {run["id"] for run in serving.runs()}
     next((project.root / "data" / "sketches" / "bar").glob("*.png")).unlink()
     project.run("dvc", "add", "-q", "data/sketches")
-    new = serving.until(lambda: [run for run in serving.runs() if run["id"] not in there], 60)
+    new = serving.until(lambda: [run for run in serving.runs() if run["id"] not in there], 180)
     assert new[0]["parameters"]["uncommitted"] is True
-    serving.until(lambda: serving.below(new[0]["id"]), 60)
+    serving.until(lambda: serving.below(new[0]["id"]), 180)
     assert serving.stop() == 130
     assert serving.log.read_text().splitlines()[-1] == "stopped"
     assert processes_of(project) == []
