@@ -1,5 +1,7 @@
 """A run as a person starts and follows it: Prefect's form, the run's page, its artifacts, MLflow's comparison."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -22,6 +24,7 @@ def test_the_run_is_named_by_what_was_filled_in_and_says_its_verdict(run, servin
     expect(run.get_by_text("transfer sketches, resnet14").first).to_be_visible()
     expect(run.get_by_text("params.yaml: finetune.label_budget: 4 -> 5")).to_be_visible()
     expect(run.get_by_text("back: headstart run")).to_have_count(0)
+    expect(run.get_by_text(re.compile("^ingest_target: sketches")).first).to_be_visible()  # Prefect adds the time
     (one,) = [run for run in serving.runs() if run["deployment_id"]]
     assert one["parameters"]["settings"]["backbone"] == "resnet14"
     assert one["parameters"]["settings"]["labels_per_class"] == 5
