@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean test-services
+.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -52,6 +52,10 @@ test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, i
 test-services: $(STAMP) ## a run on Prefect and MLflow on PostgreSQL, with passwords, and on S3 (minutes)
 	@.ci/packages '/usr/lib/postgresql/*/bin/initdb:postgresql'
 	@$(BIN)/python -m pytest -p no:xdist -m services tests/services
+
+test-browser: $(STAMP) ## a run from Prefect's form to its report, in headless Chromium; pictures in build/screenshots (minutes)
+	@.ci/packages chromium:chromium
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:xdist -m browser tests/browser
 
 bench-ray: $(RAY_STAMP) ## cells an hour against workers, by Ray and by local processes (about 15 minutes)
 	@$(RAY)/bin/python -m benchmarks.ray

@@ -131,10 +131,11 @@ def _results(verdict: Mapping[str, Any], comparison: Path, params: Path | None, 
     lines = [f"## {verdict['sentence']}", *([note] if note else [])]
     lines += [str(warning) for warning in verdict.get("warnings", [])]
     if params:
-        lines.append(f"<details><summary>params.yaml</summary>\n\n```yaml\n{params.read_text()}\n```\n\n</details>")
+        lines += ["### Settings", f"```yaml\n{params.read_text()}\n```"]  # Prefect's page folds nothing
     table = comparison_rows(comparison, verdict["metric"])
+    word = f"against training from scratch: {verdict['against_scratch']['verdict']}"
     return (
-        MarkdownArtifact(key="verdict", description=verdict["sentence"], markdown="\n\n".join(lines)),
+        MarkdownArtifact(key="verdict", description=word, markdown="\n\n".join(lines)),
         TableArtifact(key="comparison", description="every strategy on the same test rows", table=table),
     )
 
@@ -145,11 +146,13 @@ def _links(run: Run) -> Sequence[Artifact]:
     if not site:
         return ()
     url = run.tracking.run_url(site, run.parent)
-    links = [LinkArtifact(key="mlflow-run", link=url, link_text="this run in MLflow")]
+    said = "settings, metrics and files of every step"
+    links = [LinkArtifact(key="mlflow-run", link=url, link_text="this run in MLflow", description=said)]
     maker = run.makers.get("report")
     if maker:
         url = run.tracking.run_url(site, maker, artifact=run.workspace.report.name)
-        links.append(LinkArtifact(key="report", link=url, link_text="the report"))
+        said = "figures, tables and pictures, on one page"
+        links.append(LinkArtifact(key="report", link=url, link_text="the report", description=said))
     return links
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from html import escape
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flows.console import show
 from headstart.errors import BusyError, UserError
@@ -32,10 +32,11 @@ LOOPBACK = "127.0.0.1"
 TOKEN_CHARACTERS = 16  # a token's least length
 MOST_REQUESTS = 256  # at once; further ones are told to come again
 MOST_WAITING = 1024  # images in the queue, from which on a request is told to come again
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>{name}</title>
 <style>body{{font:1rem/1.5 sans-serif;max-width:45rem;margin:2rem auto;padding:0 1rem}}pre{{overflow:auto}}</style>
 <h1>{name}</h1><p>POST /predict takes images as <code>files</code>;
-<a href="openapi.json">openapi.json</a> describes it,
+<a href="docs">docs</a> and <a href="openapi.json">openapi.json</a> describe it,
 <a href="health">health</a> and <a href="metrics">metrics</a> say how it does.</p>
 <pre>curl -F files=@image.png {url}predict</pre>
 <form action="predict" method="post" enctype="multipart/form-data"><label>Images
@@ -81,11 +82,14 @@ def make_app(opened: "Opened", *, token: str = "", loopback: bool = True, limits
     """
     from fastapi import FastAPI, File, HTTPException, Request, UploadFile
     from fastapi.responses import HTMLResponse, JSONResponse, Response
+    from fastapi_offline import FastAPIOffline  # /docs with files of its own, for FastAPI's are on the internet
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    from pydantic import WithJsonSchema
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from headstart.prediction.batching import Batcher
 
+    Upload = Annotated[UploadFile, WithJsonSchema({"type": "string", "format": "binary"})]  # /docs then lets one pick
     counts = _Counts()
     batcher = Batcher(opened.model, batch_size=opened.model.batch_size, most=MOST_WAITING, watch=counts.batches.observe)
     counts.waiting.set_function(lambda: batcher.waiting)
@@ -98,7 +102,7 @@ def make_app(opened: "Opened", *, token: str = "", loopback: bool = True, limits
             yield
         workers.stop()
 
-    app = FastAPI(title="Headstart", description=_about(opened), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPIOffline(title="Headstart", description=_about(opened), lifespan=lifespan, redoc_url=None)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def page(request: Request) -> str:
@@ -114,7 +118,7 @@ def make_app(opened: "Opened", *, token: str = "", loopback: bool = True, limits
         return Response(generate_latest(counts.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/predict", responses={code: {"description": words} for code, words in REFUSALS.items()})
-    async def predict(files: list[UploadFile] = File(description="images, one or more")) -> JSONResponse:  # noqa: B008
+    async def predict(files: list[Upload] = File(description="images, one or more")) -> JSONResponse:  # noqa: B008
         """Predicts each image. The status is 422 where one cannot be read; the others are answered all the same."""
         if len(files) > limits.files:
             raise HTTPException(413, f"{len(files)} files are too many for one request, which may have {limits.files}")
@@ -190,7 +194,11 @@ def _answer(row: dict[str, Any]) -> dict[str, Any]:
 
 def _about(opened: "Opened") -> str:
     card = opened.model.card
-    what = f"one of {', '.join(card.classes[:20])}" if card.classes else f"a value {card.unit}".strip()
+    what = (
+        f"one of {', '.join(f'`{name}`' for name in card.classes[:20])}"
+        if card.classes
+        else f"a value {card.unit}".strip()
+    )
     return f"{opened.name}: {card.strategy} of {card.backbone} for {card.dataset}; predicts {what}."
 
 

@@ -3,6 +3,7 @@
 What trains works in a checkout of its own, so that neither the user's files nor another run get in its way.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from tasks.workspace import Workspace, here
 TransferSettings: Any = make_form(project())
 Target, Sources = (TransferSettings.model_fields[name] for name in ("target", "sources"))
 STOPPED = (130, 143)
+CLOCK = re.compile(r"^\d\d:\d\d:\d\d  ")
 
 
 def _transfer_name() -> str:
@@ -98,9 +100,11 @@ class _Lines:
         self.heard: list[str] = []
 
     def hear(self, line: str) -> None:
-        """Takes a line."""
+        """Takes a line, without the time of day, which Prefect adds; no way back is told, for nothing was changed."""
+        line = CLOCK.sub("", line)
         self.heard.append(line)
-        say(line)
+        if not line.startswith("back: "):
+            say(line)
 
     @property
     def last(self) -> str:

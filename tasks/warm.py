@@ -89,7 +89,8 @@ class Run:
         Returns the registered model's name and version, None where no new one was made.
         """
         verdict = self.workspace.read_verdict()
-        self.tracking.set_tags(self.parent, {"headstart.verdict": verdict["sentence"]})
+        said = {"headstart.verdict": verdict["sentence"], "mlflow.note.content": verdict["sentence"]}  # its description
+        self.tracking.set_tags(self.parent, said)
         self.tracking.log_metrics(self.parent, figures(verdict))
         self.tracking.set_tags(self.parent, record.at_end(self.workspace))
         self.tracking.log_artifacts(self.parent, self.workspace.root / "dvc.lock", record.FOLDER)

@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 METRICS_PER_BATCH = 1000  # MLflow's limit
 AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
+MODE = (
+    "?workflowType=machine_learning"  # plain addresses open MLflow's GenAI mode, which has no place for training runs
+)
 
 
 @dataclass(frozen=True)
@@ -197,14 +200,14 @@ class Tracking:
             return Path(place).read_text(encoding="utf-8")
 
     def experiment_url(self, port: int) -> str:
-        """The experiment's page; plain addresses open MLflow's GenAI mode, which has no place for training runs."""
+        """The experiment's page."""
         base = self.uri.rstrip("/") if is_server(self.uri) else f"http://127.0.0.1:{port}"
-        return f"{base}/#/experiments/{self._own_experiment()}/runs?workflowType=machine_learning"
+        return f"{base}/#/experiments/{self._own_experiment()}/runs{MODE}"
 
     def run_url(self, site: str, run: str, *, artifact: str = "") -> str:
         """A run's page, or that of one of its artifacts. site: where MLflow's pages are served."""
         page = f"{site}/#/experiments/{self._own_experiment()}/runs/{self._resolve(run)}"
-        return f"{page}/artifacts/{artifact}" if artifact else page
+        return (f"{page}/artifacts/{artifact}" if artifact else page) + MODE
 
     # -- runs ----------------------------------------------------------------------------------------------------
 

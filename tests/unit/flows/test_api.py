@@ -193,6 +193,17 @@ def test_it_is_described_and_has_a_page(client):
     assert list(schema["paths"]) == ["/health", "/predict"]
     assert {"200", "401", "413", "422", "503", "504"} <= set(schema["paths"]["/predict"]["post"]["responses"])
     assert "headstart-sketches/3" in client.get("/").text
+    assert "`bar`, `cross`, `disc`" in schema["info"]["description"], "names are no markdown"
+    upload = schema["components"]["schemas"]["Body_predict_predict_post"]["properties"]["files"]["items"]
+    assert upload["format"] == "binary"
+
+
+def test_its_description_is_shown_with_files_of_its_own(client):
+    page = client.get("/docs").text
+    own = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"/static-offline-docs/swagger-ui-bundle.js", "/static-offline-docs/swagger-ui.css"} <= set(own)
+    assert [client.get(address).status_code for address in own] == [200] * len(own)
+    assert "//" not in "".join(own)
 
 
 def test_too_many_that_wait_are_503_with_a_time_to_come_again(opened, images, monkeypatch):
