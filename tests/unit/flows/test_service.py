@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -122,10 +123,20 @@ with _alone(Path(sys.argv[1])) as alone:
         killed.kill()
         killed.wait()
         try:
-            with service._alone(tmp_path) as third:
-                assert third
+            assert _comes_free(tmp_path)
         finally:
             os.kill(int(child), signal.SIGKILL)
+
+
+def _comes_free(state: Path) -> bool:
+    """A process lets go of its parent's lock when it first runs, which on a busy machine is a moment after its start."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with service._alone(state) as alone:
+            if alone:
+                return True
+        time.sleep(0.05)
+    return False
 
 
 def test_nothing_is_started_where_the_ports_cannot_be_had(tmp_path):
