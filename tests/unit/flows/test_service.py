@@ -129,7 +129,7 @@ with _alone(Path(sys.argv[1])) as alone:
 
 
 def _comes_free(state: Path) -> bool:
-    """A process lets go of its parent's lock when it first runs, which on a busy machine is a moment after its start."""
+    """A process lets go of its parent's lock when it first runs, on a busy machine a moment after its start."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         with service._alone(state) as alone:
