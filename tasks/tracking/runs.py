@@ -24,6 +24,7 @@ from tasks.tracking.models import RegisteredModels
 from tasks.tracking.process import identity, orphaned, reason_of
 from tasks.tracking.sent import OPERATIONS, TAG_CHARACTERS, flat, name_of, quoted, send_tags
 from tasks.tracking.store import (
+    check_refusal,
     create_database,
     default_uri,
     find_or_create_experiment,
@@ -323,6 +324,7 @@ class Tracking:
 
     def _note_away(self, error: Exception) -> None:
         """Returns where the error means that MLflow is away; raises it again where it means anything else."""
+        check_refusal(error, self.uri)
         if not means_away(error, self.uri):
             raise error
         self._away_until = time.monotonic() + AWAY_SECONDS

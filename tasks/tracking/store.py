@@ -153,6 +153,24 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def check_refusal(error: Exception, uri: str) -> None:
+    """Raises in the place of an error by which a server says that it does not let this user in.
+
+    Raises:
+        UserError: it is such an error.
+    """
+    from mlflow.exceptions import MlflowException
+
+    status = error.get_http_status_code() if isinstance(error, MlflowException) and is_server(uri) else 0
+    if status == 401:
+        raise UserError(
+            f"MLflow at {uri} asks for a user and a password, and these are not right or not given; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        ) from error
+    if status == 403:
+        raise UserError(f"MLflow at {uri} does not let this user do that: {str(error)[:200]}") from error
+
+
 def means_away(error: Exception, uri: str) -> bool:
     from mlflow.exceptions import MlflowException
     from requests import RequestException

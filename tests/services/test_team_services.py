@@ -28,7 +28,8 @@ def project(make_project, team, storage):
     project.run("git", "commit", "-qam", "a remote")
     project.headstart("run", timeout=600)
     project.run("dvc", "push", "-q")
-    project.run("git", "commit", "-qam", "a run")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "a run")
     return project
 
 
@@ -58,11 +59,11 @@ def test_the_registered_model_predicts_from_the_server(project, tmp_path: Path):
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_without_its_password_mlflow_is_away_and_the_run_says_so(project, make_project):
+def test_with_a_wrong_password_the_run_says_what_to_set(project, make_project):
     other = make_project()
     other.env |= project.env | {"MLFLOW_TRACKING_PASSWORD": "wrong"}
     done = other.headstart("run", check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
 
