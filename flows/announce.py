@@ -22,8 +22,8 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.runtime import task_run
 
-from flows.served import pages
 from flows.server import is_temporary
+from flows.serving.served import pages
 from flows.subflow import runs_shown
 from headstart.storage.publish import write_json
 from tasks.warm import Run

@@ -224,7 +224,7 @@ def ui(*, port: int) -> int:
 
 def serve(*, port: int, mlflow_port: int) -> int:
     """Serves Prefect's UI, a worker and MLflow's pages on loopback until Ctrl-C."""
-    from flows.service import serve as serve_project
+    from flows.serving.processes import serve as serve_project
 
     return serve_project(here(), port=port, mlflow_port=mlflow_port)
 

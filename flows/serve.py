@@ -14,9 +14,9 @@ from prefect.states import Cancelled, Completed, Failed, State
 
 from flows.announce import announce_kept, show_ranking
 from flows.console import log, say
-from flows.form import flags_of, make_form, project
 from flows.isolated import run_isolated
 from flows.overrides import as_text, overridden
+from flows.serving.form import flags_of, make_form, project
 from flows.subflow import linked
 from headstart.errors import HeadstartError
 from tasks import worktrees

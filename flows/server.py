@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from flows import empty_database
-from flows.served import PAGES, Served, find
+from flows.serving.served import PAGES, Served, find
 from headstart.errors import HeadstartError
 
 TEMPORARY_URL = "HEADSTART_TEMPORARY_URL"  # the address of a server that ends with its run

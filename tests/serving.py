@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from flows.served import Served
+from flows.serving.served import Served
 
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 TRANSFER = "isolated-transfer/transfer"

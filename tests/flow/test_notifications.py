@@ -23,9 +23,9 @@ from pathlib import Path
 from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
-from flows.after import wait_for
+from flows.serving.ready import wait_for
 from flows.announce import note_verdict
-from flows.automations import CHANGED, FAILED, apply
+from flows.serving.automations import CHANGED, FAILED, apply
 
 address, notes = sys.argv[1], Path(sys.argv[2])
 wait_for(sys.argv[3] + "/health")

@@ -23,10 +23,11 @@ from honcho.manager import SYSTEM_PRINTER_NAME, Manager
 from honcho.printer import Message
 from honcho.process import Popen
 
-from flows import empty_database, served
+from flows import empty_database
 from flows.console import show
-from flows.ports import check_ports
 from flows.server import LOOPBACK, OWNER, TEMPORARY_URL, server_command, set_up
+from flows.serving import served
+from flows.serving.ports import check_ports
 from headstart.errors import BusyError, HeadstartError
 from tasks.children import end_marked
 from tasks.tracking import has_store, store_uri, ui_command
@@ -133,7 +134,7 @@ def _make_databases(state: Path, address: Address) -> None:
     if address.own_prefect:
         empty_database.copy_to(state / "prefect")
     if address.own_mlflow and not has_store(state):
-        subprocess.run([sys.executable, "-m", "flows.keeper", "--tidy", str(state)], check=True)
+        subprocess.run([sys.executable, "-m", "flows.serving.keeper", "--tidy", str(state)], check=True)
 
 
 def _commands(workspace: Workspace, address: Address, mlflow_port: int) -> dict[str, list[str]]:
@@ -144,9 +145,9 @@ def _commands(workspace: Workspace, address: Address, mlflow_port: int) -> dict[
     commands = {PREFECT: server_command(LOOPBACK, port)} if address.own_prefect else {}
     if address.own_mlflow:
         commands[MLFLOW] = ui_command(workspace.state, mlflow_port)
-    commands[KEEPER] = [*python, "flows.keeper", str(os.getpid()), address.prefect, address.mlflow]
+    commands[KEEPER] = [*python, "flows.serving.keeper", str(os.getpid()), address.prefect, address.mlflow]
     commands[KEEPER] += ["--shared"] if not address.own_prefect else []
-    commands[WORKER] = [*python, "flows.after", f"{address.api}/work_pools/{POOL}", *worker]
+    commands[WORKER] = [*python, "flows.serving.ready", f"{address.api}/work_pools/{POOL}", *worker]
     return commands
 
 

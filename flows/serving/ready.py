@@ -1,4 +1,4 @@
-"""`python -m flows.after URL COMMAND...` waits until the address answers and becomes the command.
+"""`python -m flows.serving.ready URL COMMAND...` waits until the address answers and becomes the command.
 
 So that nothing is started before what it needs, and nobody sleeps for a guessed time.
 """
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from flows.served import answers
+from flows.serving.served import answers
 
 STEP_SECONDS = 0.2
 

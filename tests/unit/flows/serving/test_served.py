@@ -9,9 +9,9 @@ from unittest.mock import patch
 import psutil
 import pytest
 
-from flows import served
-from flows.ports import check_ports
 from flows.server import is_temporary, start_prefect
+from flows.serving import served
+from flows.serving.ports import check_ports
 from headstart.errors import UserError
 
 
@@ -102,5 +102,5 @@ def test_a_taken_port_is_named_with_its_flag():
     ],
 )
 def test_ports_that_cannot_be(ports, words):
-    with patch("flows.ports._is_free", return_value=True), pytest.raises(UserError, match=words):
+    with patch("flows.serving.ports._is_free", return_value=True), pytest.raises(UserError, match=words):
         check_ports(ports)

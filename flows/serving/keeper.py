@@ -1,7 +1,7 @@
 """The process of `headstart serve` that tells Prefect what can be run here, says when all answers, and watches data.
 
-`python -m flows.keeper PID PREFECT MLFLOW [--shared]`, in the project. `--tidy STATE` makes MLflow's database where
-there is none, closes the runs in it whose process was killed, and ends.
+`python -m flows.serving.keeper PID PREFECT MLFLOW [--shared]`, in the project. `--tidy STATE` makes MLflow's database
+where there is none, closes the runs in it whose process was killed, and ends.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from uuid import UUID
 import psutil
 from watchfiles import watch
 
-from flows import served
-from flows.after import wait_for
 from flows.console import show
-from flows.service import POOL
+from flows.serving import served
+from flows.serving.processes import POOL
+from flows.serving.ready import wait_for
 from headstart.errors import HeadstartError
 from tasks import worktrees
 from tasks.tracking import open_tracking
@@ -40,11 +40,11 @@ def keep(pid: int, prefect: str, mlflow: str, shared: str = "") -> None:
     """
     workspace = here()
     started = psutil.Process(pid).create_time()
-    tidying = subprocess.Popen([sys.executable, "-m", "flows.keeper", TIDY, str(workspace.state)])
+    tidying = subprocess.Popen([sys.executable, "-m", "flows.serving.keeper", TIDY, str(workspace.state)])
     worktrees.sweep(workspace)
     wait_for(f"{prefect}/api/health")
-    from flows.automations import apply
-    from flows.orphans import close_orphans
+    from flows.serving.automations import apply
+    from flows.serving.orphans import close_orphans
 
     deploy(workspace.root)
     apply()

@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 from filelock import FileLock
 
-from flows import service
-from flows.service import Address, InOrder, serve
+from flows.serving import processes
+from flows.serving.processes import Address, InOrder, serve
 from headstart.errors import BusyError, UserError
 from tasks.workspace import Workspace
 
@@ -63,34 +63,34 @@ def when_up(tmp_path, names, then):
 
     def wait():
         log = tmp_path / "log"
-        service._wait_until(lambda: all(f"up {name}\n" in log.read_text() for name in names), 30)
+        processes._wait_until(lambda: all(f"up {name}\n" in log.read_text() for name in names), 30)
         then()
 
     Thread(target=wait, daemon=True).start()
 
 
 def test_runs_end_first_then_the_worker_then_the_servers(manager, tmp_path, capsys):
-    add(manager, tmp_path, service.PREFECT)
-    add(manager, tmp_path, service.WORKER, "run")
-    when_up(tmp_path, [service.PREFECT, service.WORKER, "run"], lambda: os.kill(os.getpid(), signal.SIGTERM))
+    add(manager, tmp_path, processes.PREFECT)
+    add(manager, tmp_path, processes.WORKER, "run")
+    when_up(tmp_path, [processes.PREFECT, processes.WORKER, "run"], lambda: os.kill(os.getpid(), signal.SIGTERM))
     manager.loop()
     assert manager.returncode == 143
-    assert (tmp_path / "notes").read_text().split() == ["run", service.WORKER, service.PREFECT]
+    assert (tmp_path / "notes").read_text().split() == ["run", processes.WORKER, processes.PREFECT]
     assert "prefect: up prefect" in (tmp_path / "log").read_text()
     assert capsys.readouterr().out == "", "only the keeper's words are for the terminal"
 
 
 def test_where_one_ends_by_itself_it_is_named_and_all_are_ended(manager, tmp_path):
-    add(manager, tmp_path, service.PREFECT)
+    add(manager, tmp_path, processes.PREFECT)
     words = [sys.executable, "-c", "print('no room'); raise SystemExit(4)"]
-    manager.add(service.MLFLOW, words, dict(os.environ), tmp_path)
+    manager.add(processes.MLFLOW, words, dict(os.environ), tmp_path)
     manager.loop()
-    assert (manager.returncode, manager.failed) == (4, service.MLFLOW)
+    assert (manager.returncode, manager.failed) == (4, processes.MLFLOW)
     assert "mlflow: no room" in (tmp_path / "log").read_text()
 
 
 def test_a_words_list_is_no_shells(manager, tmp_path):
-    manager.add(service.KEEPER, [sys.executable, "-c", "import sys; print(sys.argv[1])", "$HOME; ls"], {}, tmp_path)
+    manager.add(processes.KEEPER, [sys.executable, "-c", "import sys; print(sys.argv[1])", "$HOME; ls"], {}, tmp_path)
     manager.loop()
     assert "headstart: $HOME; ls" in (tmp_path / "log").read_text()
 
@@ -108,7 +108,7 @@ def test_one_that_was_killed_holds_nothing_though_its_processes_live_on(tmp_path
     code = """
 import multiprocessing, sys, time
 from pathlib import Path
-from flows.service import _alone
+from flows.serving.processes import _alone
 with _alone(Path(sys.argv[1])) as alone:
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
     child.start()
@@ -118,7 +118,7 @@ with _alone(Path(sys.argv[1])) as alone:
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         alone, child = killed.stdout.readline().split()
-        with service._alone(tmp_path) as second:
+        with processes._alone(tmp_path) as second:
             assert (alone, second) == ("True", False)
         killed.kill()
         killed.wait()
@@ -132,7 +132,7 @@ def _comes_free(state: Path) -> bool:
     """A process lets go of its parent's lock when it first runs, on a busy machine a moment after its start."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        with service._alone(state) as alone:
+        with processes._alone(state) as alone:
             if alone:
                 return True
         time.sleep(0.05)
@@ -142,23 +142,23 @@ def _comes_free(state: Path) -> bool:
 def test_nothing_is_started_where_the_ports_cannot_be_had(tmp_path):
     nobody = {name: "" for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")}
     same = pytest.raises(UserError, match="--port and --mlflow-port are both 4200")
-    with patch.dict(os.environ, nobody), patch("flows.ports._is_free", return_value=True), same:
+    with patch.dict(os.environ, nobody), patch("flows.serving.ports._is_free", return_value=True), same:
         serve(Workspace(tmp_path), port=4200, mlflow_port=4200)
-    assert not (tmp_path / ".headstart" / service.LOG).exists()
+    assert not (tmp_path / ".headstart" / processes.LOG).exists()
 
 
 def test_servers_that_the_user_has_are_used_and_not_started(tmp_path):
     own = {"PREFECT_API_URL": "http://team.example:4200/api", "MLFLOW_TRACKING_URI": "http://team.example:5000/"}
     with patch.dict(os.environ, own):
-        address = service._address(tmp_path, 4200, 5000)
+        address = processes._address(tmp_path, 4200, 5000)
     assert address == Address("http://team.example:4200", "http://team.example:5000", False, False)
-    commands = service._commands(Workspace(tmp_path), address, 5000)
-    assert list(commands) == [service.KEEPER, service.WORKER]
-    assert commands[service.KEEPER][-1] == "--shared"
+    commands = processes._commands(Workspace(tmp_path), address, 5000)
+    assert list(commands) == [processes.KEEPER, processes.WORKER]
+    assert commands[processes.KEEPER][-1] == "--shared"
 
 
 def test_the_ui_asks_its_own_server_whatever_its_port(tmp_path):
-    told = service._environment(
+    told = processes._environment(
         tmp_path / ".headstart", Address("http://127.0.0.1:4311", "http://127.0.0.1:5311", True, True)
     )
     assert told["PREFECT_SERVER_UI_API_URL"] == "/api"

@@ -4,7 +4,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
-from flows.form import LINES, flags_of, make_form, project
+from flows.serving.form import LINES, flags_of, make_form, project
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError
