@@ -6,7 +6,7 @@ from functools import partial
 from headstart.errors import HeadstartError
 from tasks.devices import available, lease_together
 from tasks.step import Context, Step, log
-from tasks.versioning import cells_digest, code_digest, params_digest
+from tasks.step_code import cells_digest, code_digest, params_digest
 from tasks.workspace import here
 
 PATIENCE = 3600.0  # seconds that a step waits for a device

@@ -1,4 +1,4 @@
-"""The seam to DVC: one cache for both drivers. The only file that knows DVC, beside tasks/remote_inputs.py.
+"""The seam to DVC: one cache for both drivers. Beside it DVC is known to remote_inputs, worktree_data and links alone.
 
 A step is unchanged, or its result is in DVC's run-cache, or it runs; afterwards dvc.lock says what ran. These are
 DVC's internals, so dvc is pinned exactly and tests/repro/test_versioning.py holds each call to what it does here.
@@ -9,12 +9,11 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,15 +22,14 @@ from ruamel.yaml import YAML
 
 from headstart.errors import BusyError, HeadstartError, UserError
 from headstart.storage.publish import write_text
+from tasks.links import copy, link, try_reflinks_once
+from tasks.step_code import cells_digest, code_files, fingerprint
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
 log = logging.getLogger("headstart")
-
-FLOORS = ("headstart", "tasks")  # whose code results depend on
-AFTER_CELLS = ("headstart/prediction/", "tasks/deliver.py")  # how fast a delivered model is, is no part of its cell
 
 Outcome = Literal["unchanged", "restored", "ran"]
 State = Literal["up to date", "changed", "follows"]
@@ -54,7 +52,7 @@ class Versioning:
     def __init__(self, root: Path):
         os.environ.setdefault("DVC_NO_ANALYTICS", "1")
         self.root = root
-        self._repo = _open(root)
+        self._repo = open_repo(root)
         self._at_start = fingerprint(root)
         self._data: dict[Path, str] = {}  # DVC's digests of datasets, which take it half a second to find
 
@@ -228,10 +226,10 @@ class Versioning:
         from dvc.exceptions import DvcException
 
         self._reload()
-        _try_reflinks_once(Path(self._repo.cache.local.path))
+        try_reflinks_once(Path(self._repo.cache.local.path))
         self._data.pop(path, None)
         path.parent.mkdir(parents=True, exist_ok=True)
-        place_file = _link if self._may_link(path.parent) else _copy
+        place_file = link if self._may_link(path.parent) else copy
         try:
             for place, origin in files.items():
                 (path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +242,7 @@ class Versioning:
             for place, origin in files.items():
                 if (path / place).samefile(origin):
                     (path / place).unlink()
-                    _copy(origin, path / place)
+                    copy(origin, path / place)
         except (DvcException, OSError) as error:
             raise UserError(f"{path.name} cannot be added to DVC: {error}") from error
         finally:
@@ -287,7 +285,7 @@ class Versioning:
 
     def _record(self, stage: "PipelineStage") -> None:
         """Writes what the step read and made to DVC's cache and dvc.lock."""
-        _try_reflinks_once(Path(self._repo.cache.local.path))
+        try_reflinks_once(Path(self._repo.cache.local.path))
         stage.save()
         stage.commit()
         if _is_step(stage):
@@ -380,134 +378,12 @@ class Versioning:
 
 
 @cache
-def _try_reflinks_once(folder: Path) -> None:
-    """Where the file system has no reflinks, DVC is told so.
-
-    It would find out for each file that it copies, by making an empty one and removing it: two fifths of the time that
-    5,000 small files took into the cache (measured on ext4 with dvc-objects 5.2.0).
-    """
-    from dvc_objects.fs import system
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".reflink-") as scratch:
-        first, second = Path(scratch, "first"), Path(scratch, "second")
-        first.write_bytes(b"?")
-        try:
-            system.reflink(str(first), str(second))
-        except OSError as error:
-            system.reflink = partial(_refuse, error.errno)
-
-
-def _refuse(code: int, origin: str, path: str) -> None:
-    raise OSError(code, os.strerror(code), path)
-
-
-def _link(origin: Path, path: Path) -> None:
-    """Puts a file into another place without its bytes where the file system can, as a copy where it cannot."""
-    from dvc_objects.fs.system import reflink
-
-    try:
-        reflink(str(origin.resolve()), str(path))
-    except OSError:
-        try:
-            os.link(origin.resolve(), path)
-        except OSError:
-            _copy(origin, path)
-
-
-def _copy(origin: Path, path: Path) -> None:
-    shutil.copyfile(origin, path)
-
-
-@cache
 def versioning_of(root: Path) -> Versioning:
     """The process's one view of a workspace; the digests of its code are those of the first call."""
     return Versioning(root)
 
 
-def share_cache(root: Path, worktree: Path) -> None:
-    """Gives a worktree the DVC cache and the remotes of the checkout `root`, and a scratch place of its own.
-
-    A remote's path in the config is relative to it, so it is named anew. Nothing that git versions is touched.
-    """
-    from dvc.config import Config
-
-    repo = _open(root)
-    cache_folder, folder = str(repo.cache.legacy.path), repo.dvc_dir
-    repo.close()
-    place = Path(os.path.normpath(worktree / os.path.relpath(os.path.realpath(folder), root.resolve())))
-    theirs = Config(folder, validate=False)
-    committed, local = theirs.load_one("repo")["remote"], theirs.load_one("local")
-    names = {*committed, *local["remote"]}
-    remotes = {name: committed.get(name, {}) | local["remote"].get(name, {}) for name in names}
-    with Config(str(place), validate=False).edit("local", validate=False) as ours:
-        ours.update({key: value for key, value in local.items() if value})
-        ours["remote"] = {name: _absolute(remote) for name, remote in remotes.items()}
-        ours["cache"] = dict(local["cache"]) | {"dir": cache_folder, "type": "reflink,hardlink,symlink,copy"}
-        ours["core"] = dict(local["core"]) | {"site_cache_dir": str(place / "tmp" / "site")}
-    (place / "config.local").chmod(0o600)  # it may hold passwords
-
-
-def _absolute(remote: Mapping[str, Any]) -> dict[str, Any]:
-    """DVC marks paths that it read as relative ones, and would write them so."""
-    return {key: str(value) if isinstance(value, str) else value for key, value in remote.items()}
-
-
-def checkout(root: Path) -> None:
-    """Fetches from DVC's cache what dvc.lock and the .dvc files name; what the cache has not is left out."""
-    from dvc.exceptions import DvcException
-
-    repo = _open(root)
-    try:
-        with quiet(logging.ERROR):  # it warns of each step that never ran
-            repo.checkout(force=True, allow_missing=True)
-    except DvcException as error:
-        raise UserError(f"DVC cannot check out {root}: {error}") from error
-    finally:
-        repo.close()
-
-
-def fingerprint(root: Path) -> dict[str, str]:
-    """sha256 of every source file of the two lower floors, by path relative to the root."""
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for floor in FLOORS
-        for path in (root / floor).rglob("*.py")
-    }
-
-
-def code_files(root: Path, name: str) -> list[str]:
-    """Source files that a step (such as finetune@full) declares in dvc.yaml, relative to the root. Needs no DVC."""
-    step, _, item = name.partition("@")
-    stage = YAML(typ="safe").load(root / "dvc.yaml")["stages"][step]
-    deps = [dep.replace("${item}", item) for dep in (stage.get("do") or stage).get("deps", [])]
-    folders = [root / dep for dep in deps if dep.split("/")[0] in FLOORS and not dep.endswith(".py")]
-    inside = [path.relative_to(root).as_posix() for folder in folders for path in folder.rglob("*.py")]
-    return sorted([dep for dep in deps if dep.endswith(".py")] + inside)
-
-
-def code_digest(root: Path, name: str, files: dict[str, str] | None = None) -> str:
-    """Digest of the code that a step declares. files: a fingerprint taken earlier; that of now by default."""
-    return _code_digest(code_files(root, name), fingerprint(root) if files is None else files)
-
-
-def cells_digest(root: Path, name: str, files: dict[str, str] | None = None) -> str:
-    """The same without what a step only does with finished cells: an edit of that trains none of them again."""
-    paths = [path for path in code_files(root, name) if not path.startswith(AFTER_CELLS)]
-    return _code_digest(paths, fingerprint(root) if files is None else files)
-
-
-def _code_digest(paths: Sequence[str], known: Mapping[str, str]) -> str:
-    lines = [f"{path} {known.get(path, 'missing')}\n" for path in paths]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def params_digest(root: Path) -> str:
-    """sha256 of params.yaml as it is now."""
-    return hashlib.sha256((root / "params.yaml").read_bytes()).hexdigest()
-
-
-def _open(root: Path) -> "Repo":
+def open_repo(root: Path) -> "Repo":
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 

@@ -20,8 +20,8 @@ from headstart.errors import UserError
 from headstart.storage.publish import write_json
 from tasks.children import end_marked
 from tasks.git import GitError, commit_of, git, top_level, tree_of_files
-from tasks.versioning import checkout, share_cache
 from tasks.workspace import CELLS, STATE, Workspace
+from tasks.worktree_data import checkout, share_cache
 
 MARK = "HEADSTART_WORKTREE"  # in the environment of all processes of a worktree's run: its folder
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from headstart.errors import HeadstartError, UserError
-from tasks.versioning import Versioning, checkout, share_cache
+from tasks.versioning import Versioning
+from tasks.worktree_data import checkout, share_cache
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
