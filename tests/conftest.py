@@ -209,3 +209,15 @@ def first_run(
 def warm(first_run: tuple[Project, object]) -> Project:
     """A project after `headstart run`. Read only: tests that change something take a copy."""
     return first_run[0]
+
+
+@pytest.fixture(scope="module")
+def own_mlflow() -> Iterator[None]:
+    """MLflow's own variables are as they were once this file is through."""
+    from tasks.tracking import ENVIRONMENT
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *ENVIRONMENT):
+            patch.setenv(name, "")
+            patch.delenv(name)
+        yield

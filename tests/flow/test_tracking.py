@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from headstart.errors import UserError
-from tasks.tracking import ENVIRONMENT, Tracking, open_tracking, runs, sent, store_uri, ui_command
+from tasks.tracking import Tracking, open_tracking, runs, sent, store_uri, ui_command
+
+pytestmark = pytest.mark.usefixtures("own_mlflow")
 
 ROOT = Path(__file__).parents[2]
 LOADER = """
@@ -37,23 +39,13 @@ def _load_pyfunc(path):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def environment():
-    """MLflow's own variables are as they were once this file is through."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *ENVIRONMENT):
-            patch.setenv(name, "")
-            patch.delenv(name)
-        yield
-
-
 @pytest.fixture(scope="module")
 def state(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("checkout") / ".headstart"
 
 
 @pytest.fixture(scope="module")
-def tracking(state, environment) -> Tracking:
+def tracking(state, own_mlflow) -> Tracking:
     return open_tracking(state)
 
 

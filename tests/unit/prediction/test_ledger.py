@@ -7,19 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from headstart.cells.run import run_cell
 from headstart.errors import BusyError, DataError, UserError
-from headstart.prediction import ledger, load
+from headstart.prediction import ledger
 from headstart.prediction.inputs import find_inputs
 from headstart.prediction.ledger import find_new, holding, predict_new
-from headstart.training.accelerator import Accelerator
-
-
-@pytest.fixture(scope="module")
-def model(domain, tmp_path_factory):
-    job = domain.job("linear_probe", cells=str(tmp_path_factory.mktemp("cells")))
-    run_cell(job, Accelerator())
-    return load(job.directory)
 
 
 @pytest.fixture

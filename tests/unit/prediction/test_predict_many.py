@@ -9,20 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from headstart.cells.run import run_cell
 from headstart.errors import DataError, HeadstartError
-from headstart.prediction import load
 from headstart.prediction import predict as module
 from headstart.prediction.inputs import Inputs, find_inputs
 from headstart.prediction.predict import predict
-from headstart.training.accelerator import Accelerator
-
-
-@pytest.fixture(scope="module")
-def model(domain, tmp_path_factory):
-    job = domain.job("linear_probe", cells=str(tmp_path_factory.mktemp("cells")))
-    run_cell(job, Accelerator())
-    return load(job.directory)
 
 
 @pytest.fixture

@@ -8,37 +8,22 @@ import pytest
 
 from headstart.cells.cell import Cell
 from headstart.cells.job import ALL_ROWS
-from headstart.cells.run import run_cell
 from headstart.datasets.pack import POOL, TEST
 from headstart.prediction import load
 from headstart.prediction.domain import read_domain
 from headstart.storage.publish import verify
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
-from tasks.deliver import deliver, unfitted_rows
-from tasks.devices import Device
-from tasks.step import Context
-from tasks.workspace import Workspace
+from tasks.deliver import unfitted_rows
 
 STRATEGY_FILES = Path(__file__).parents[3] / "headstart" / "strategies"
 KINDS = {"network": "full", "probe": "linear_probe", "means": "nearest_mean", "neighbours": "knn"}
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def delivered(request, domain, tmp_path_factory):
+def delivered(request, publish):
     """A strategy's folder as finetune publishes it, and its cell."""
-    job = domain.job(KINDS[request.param], cells=str(tmp_path_factory.mktemp("cells")))
-    summary = run_cell(job, Accelerator())
-    context = Context(
-        workspace=Workspace(domain.root),
-        settings=domain.settings,
-        device=Device("cpu", 0, "CPU"),
-        metrics=lambda values, number: None,
-        progress=lambda what, done, of: None,
-        code=str,
-    )
-    folder = tmp_path_factory.mktemp("models") / "delivered"
-    deliver(context, folder, [job], [summary])
+    folder, job = publish(KINDS[request.param])
     model = load(folder)
     assert model.card.kind == request.param
     return folder, model, Cell(job, Accelerator())

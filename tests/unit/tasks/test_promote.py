@@ -9,48 +9,24 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from headstart.cells.run import run_cell
 from headstart.datasets.pack import TEST, read_test_labels
 from headstart.errors import UserError
 from headstart.evaluation.promotion import COLUMNS, rows_digest
 from headstart.prediction import load
 from headstart.storage.publish import write_json
-from headstart.training.accelerator import Accelerator
-from tasks.deliver import deliver
-from tasks.devices import Device
 from tasks.promote import ABOUT, ROWS, SCORED, challenge, history, open_models, promote, rollback, succession
-from tasks.step import Context
-from tasks.tracking import ENVIRONMENT, open_tracking
+from tasks.tracking import open_tracking
 from tasks.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("own_mlflow")
 
 NAME = "headstart-sketches"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def environment():
-    """MLflow's own variables are as they were once this file is through."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *ENVIRONMENT):
-            patch.setenv(name, "")
-            patch.delenv(name)
-        yield
-
-
 @pytest.fixture(scope="module")
-def delivered(domain, tmp_path_factory) -> Path:
+def delivered(publish) -> Path:
     """A strategy's folder as finetune publishes it."""
-    job = domain.job("full", cells=str(tmp_path_factory.mktemp("cells")))
-    summary = run_cell(job, Accelerator())
-    context = Context(
-        workspace=Workspace(domain.root),
-        settings=domain.settings,
-        device=Device("cpu", 0, "CPU"),
-        metrics=lambda values, number: None,
-        progress=lambda what, done, of: None,
-        code=str,
-    )
-    folder = tmp_path_factory.mktemp("models") / "full"
-    deliver(context, folder, [job], [summary])
+    folder, _ = publish("full")
     return folder
 
 
