@@ -85,7 +85,7 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     if options.command == "rollback":
         return commands.rollback()
     if options.command == "api":
-        from flows.api import serve
+        from flows.api.serve import serve
 
         return serve(
             options.model,
@@ -225,8 +225,7 @@ def _add_predict(commands: Commands) -> None:
         action="store_true",
         help="predict only what FILE, a folder of parts by date, does not know yet, and add it there",
     )
-    predict.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
-    predict.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+    _add_where(predict)
 
 
 def _add_serve(commands: Commands) -> None:
@@ -305,8 +304,13 @@ def _add_api(commands: Commands) -> None:
         help="a file that its owner alone may read, with the token that requests must bear; where --host is not "
         "loopback's it is .headstart/api-token, which is made where it is not there",
     )
-    api.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
-    api.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+    _add_where(api)
+
+
+def _add_where(command: argparse.ArgumentParser) -> None:
+    """Where a model predicts, and how much at a time."""
+    command.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
+    command.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
 
 
 def _settings_help() -> str:

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows import api
-from flows.api import Limits, make_app
+from flows.api import app
+from flows.api.app import make_app
+from flows.api.guard import Limits
+from flows.api.tokens import token_for
 from flows.cli import run_command
 from headstart.cells.run import run_cell
 from headstart.datasets.pack import POOL, TEST
@@ -207,7 +209,7 @@ def test_its_description_is_shown_with_files_of_its_own(client):
 
 
 def test_too_many_that_wait_are_503_with_a_time_to_come_again(opened, images, monkeypatch):
-    monkeypatch.setattr(api, "MOST_WAITING", 2)
+    monkeypatch.setattr(app, "MOST_WAITING", 2)
     with client_of(make_app(opened)) as client:
         said = client.post("/predict", files=upload(*images[:3]))
         assert (said.status_code, said.headers["retry-after"]) == (503, "1")
@@ -244,37 +246,37 @@ def test_a_model_that_fails_is_500_without_a_traceback(opened, images):
 def test_another_host_makes_a_token_that_its_owner_alone_may_read(tmp_path, monkeypatch, capsys):
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)
-    token = api._token("0.0.0.0", None)
+    token = token_for("0.0.0.0", None)
     path = tmp_path / ".headstart" / "api-token"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text().strip() == token
     assert len(token) > 40
-    assert api._token("0.0.0.0", None) == token
+    assert token_for("0.0.0.0", None) == token
     assert token not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_asks_for_none(host):
-    assert api._token(host, None) == ""
+    assert token_for(host, None) == ""
 
 
 def test_a_token_that_cannot_be_used_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="this is no project to keep one in; give --token-file"):
-        api._token("0.0.0.0", None)
+        token_for("0.0.0.0", None)
     with pytest.raises(UserError, match="cannot be read"):
-        api._token("127.0.0.1", "gone")
+        token_for("127.0.0.1", "gone")
     path = tmp_path / "token"
     path.write_text("short")
     path.chmod(0o600)
     with pytest.raises(UserError, match="no token of at least 16 ASCII characters"):
-        api._token("127.0.0.1", "token")
+        token_for("127.0.0.1", "token")
     path.write_text("long-enough-to-be-one")
     path.chmod(0o644)
     with pytest.raises(UserError, match="others may read the token in .*; run `chmod 600"):
-        api._token("127.0.0.1", "token")
+        token_for("127.0.0.1", "token")
     path.chmod(0o600)
-    assert api._token("127.0.0.1", "token") == "long-enough-to-be-one"
+    assert token_for("127.0.0.1", "token") == "long-enough-to-be-one"
 
 
 # -- a real server ---------------------------------------------------------------------------------------------------
@@ -343,7 +345,7 @@ def test_a_port_that_is_taken_exits_with_2(delivered, tmp_path, monkeypatch, cap
 
 def test_fastapi_is_imported_on_use():
     names = "('fastapi', 'uvicorn', 'torch')"
-    code = f"import sys, flows.api, flows.cli, flows.commands; print([name for name in {names} if name in sys.modules])"
+    code = f"import sys, flows.api.serve, flows.commands; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

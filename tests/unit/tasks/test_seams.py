@@ -1,4 +1,4 @@
-"""Each outside system is known to one place: MLflow to tasks/tracking, Prefect to flows, FastAPI to flows/api.py."""
+"""Each outside system is known to one place: MLflow to tasks/tracking, Prefect to flows, FastAPI to flows/api."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SEAMS = {"mlflow": "tasks/tracking/", "prefect": "flows/", "dvc": "tasks/", "fastapi": "flows/api.py"}
+SEAMS = {"mlflow": "tasks/tracking/", "prefect": "flows/", "dvc": "tasks/", "fastapi": "flows/api/"}
 
 
 @pytest.mark.parametrize(("library", "place"), SEAMS.items())
