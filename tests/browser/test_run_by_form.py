@@ -7,6 +7,19 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 STEPS = ("finetune@scratch", "finetune@full", "finetune@linear_probe")
+TASKS = {
+    "ingest target sketches",
+    "ingest source shapes",
+    "pretrain resnet14 on shapes",
+    "extract features of shapes and sketches",
+    "explore",
+    "rank",
+    *(f"finetune {name}, 5 labels a class, 2 seeds" for name in ("scratch", "linear_probe", "full")),
+    "remedy",
+    "select",
+    "evaluate",
+    "report",
+}
 
 
 def artifact(page: Page, run: str, key: str) -> None:
@@ -35,7 +48,11 @@ def test_its_steps_are_the_tasks_of_the_run_below_it(run, look, serving, shoot):
     (below,) = [one for one in serving.runs() if one["parent_task_run_id"]]
     page = look(f"{serving.served.prefect}/runs/flow-run/{below['id']}?tab=Task+Runs")
     page.get_by_text("Task Runs", exact=True).first.click()
-    expect(page.get_by_text("report", exact=True).first).to_be_visible()
+    names = {one["name"] for one in serving.of("task_runs", below["id"])}
+    assert {name.partition(" (")[0] for name in names} == TASKS  # in brackets: the device
+    expect(page.get_by_text(f"{len(TASKS)} Task runs").first).to_be_visible()
+    for name in ("report", "evaluate"):  # the newest; the page shows the others once it is scrolled
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
     shoot(page, "6-steps")
 
 
