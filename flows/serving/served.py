@@ -12,6 +12,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil
 
 from headstart.storage.publish import write_json
+from tasks.tracking import experiments_url
 
 FILE = "serve.json"
 PAGES = "HEADSTART_MLFLOW_PAGES"  # in the environment of what serve starts: where MLflow's pages are
@@ -30,7 +31,7 @@ class Served:
 
     def lines(self) -> list[str]:
         """The addresses, to be printed."""
-        return [f"Prefect: {self.prefect}", f"MLflow:  {self.mlflow}"]
+        return [f"Prefect: {self.prefect}", f"MLflow:  {experiments_url(self.mlflow)}"]
 
 
 def write(state: Path, served: Served) -> None:

@@ -2,7 +2,7 @@
 
 from tasks.tracking.models import LOADER, RegisteredModels
 from tasks.tracking.runs import Metrics, Pipeline, Tracking, open_tracking
-from tasks.tracking.store import ENVIRONMENT, has_store, ignore_known_warnings, store_uri, ui_command
+from tasks.tracking.store import ENVIRONMENT, experiments_url, has_store, ignore_known_warnings, store_uri, ui_command
 
 __all__ = [
     "ENVIRONMENT",
@@ -11,6 +11,7 @@ __all__ = [
     "Pipeline",
     "RegisteredModels",
     "Tracking",
+    "experiments_url",
     "has_store",
     "ignore_known_warnings",
     "open_tracking",

@@ -24,6 +24,7 @@ from tasks.tracking.models import RegisteredModels
 from tasks.tracking.process import identity, orphaned, reason_of
 from tasks.tracking.sent import OPERATIONS, TAG_CHARACTERS, flat, name_of, quoted, send_tags
 from tasks.tracking.store import (
+    MODE,
     check_refusal,
     create_database,
     default_uri,
@@ -45,9 +46,6 @@ log = logging.getLogger(__name__)
 METRICS_PER_BATCH = 1000  # MLflow's limit
 AWAY_SECONDS = 60  # how long MLflow is left alone after it failed to answer
 HANDLE = "pending:"
-MODE = (
-    "?workflowType=machine_learning"  # plain addresses open MLflow's GenAI mode, which has no place for training runs
-)
 
 
 @dataclass(frozen=True)

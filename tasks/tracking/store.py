@@ -36,6 +36,7 @@ KNOWN_WARNINGS = (
     r".*Hint: Inferred schema contains integer column",  # predicted class numbers are never missing
 )
 LOCK_SECONDS = 120
+MODE = "?workflowType=machine_learning"  # plain addresses open the GenAI mode, which has no place for training runs
 
 
 def store_uri(state: Path) -> str:
@@ -147,6 +148,11 @@ def lock(state: Path, name: str = "mlflow") -> "FileLock":
     path = state / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path, timeout=LOCK_SECONDS, thread_local=False)
+
+
+def experiments_url(site: str) -> str:
+    """The page of all experiments. site: where MLflow's pages are served."""
+    return f"{site}/#/experiments{MODE}"
 
 
 def is_server(uri: str) -> bool:

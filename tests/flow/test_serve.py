@@ -49,7 +49,11 @@ def serving(make_project, tmp_path_factory):
 
 
 def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(serving):
-    lines = [f"Prefect: http://127.0.0.1:{serving.ports[0]}", f"MLflow:  http://127.0.0.1:{serving.ports[1]}"]
+    experiments = "/#/experiments?workflowType=machine_learning"  # by its plain address it opens another mode
+    lines = [
+        f"Prefect: http://127.0.0.1:{serving.ports[0]}",
+        f"MLflow:  http://127.0.0.1:{serving.ports[1]}{experiments}",
+    ]
     assert serving.log.read_text().splitlines()[-2:] == lines
     second = serving.project.headstart(*serving.words)
     assert second.stdout.splitlines() == [f"it is up already (process {serving.process.pid})", *lines]
