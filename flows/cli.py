@@ -16,6 +16,7 @@ Commands = argparse._SubParsersAction  # the only name there is for what add_sub
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a subcommand and exits with 0, 1, 2 (the user's input), 3 (busy) or 143 (stopped)."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # of children: a tasks.py of the user's project is not taken for ours
     sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -47,6 +48,8 @@ def run_command(arguments: list[str]) -> int:
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
     from flows import commands
 
+    if options.command == "init":
+        return commands.init(options.folder)
     if options.command == "rank":
         return commands.rank(options.sources, rest, as_json=options.json)
     if options.command == "explore":
@@ -104,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
         description="Moves what a network learned on a source to a target, and says whether it helped.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    adders = (_add_run, _add_rank, _add_explore, _add_check, _add_predict, _add_promote, _add_reproduce, _add_api)
+    adders = (
+        _add_init,
+        _add_run,
+        _add_rank,
+        _add_explore,
+        _add_check,
+        _add_predict,
+        _add_promote,
+        _add_reproduce,
+        _add_api,
+    )
     for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
@@ -117,6 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)
     return parser
+
+
+def _add_init(commands: Commands) -> None:
+    init = commands.add_parser(
+        "init",
+        help="make a project in a repository of your own, which has Headstart installed",
+        description="Writes dvc.yaml, params.yaml, prefect.yaml, data/ and code.lock/, and what git and DVC need, "
+        "where there is none yet. In a project that is there, it takes the installed version's code and stages.",
+    )
+    init.add_argument("folder", nargs="?", default=".", metavar="DIR", help="new or not; this one by default")
 
 
 def _add_run(commands: Commands) -> None:

@@ -19,6 +19,7 @@ from headstart.errors import SettingsError, UserError
 from headstart.registry import Entry, Registry
 from headstart.settings import Settings
 from headstart.storage.publish import write_text
+from tasks.step_code import RECORD
 from tasks.workspace import EXPERIMENT, Workspace, here
 
 NOTHING_CHANGED = "nothing changed since the last run"
@@ -36,6 +37,7 @@ def run(
     if max_minutes is not None and not 0 < max_minutes < math.inf:
         raise SettingsError(f"--max-minutes is {max_minutes:g}; give a number of minutes above 0")
     with workspace.locked(), _machines(workspace, ray):
+        _follow_installed_code(workspace)
         if preset == "default":
             apply_preset(workspace)
         if plan_only:
@@ -60,6 +62,38 @@ def run(
             show(NOTHING_CHANGED)
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
+
+
+def init(folder: str) -> int:
+    """Makes a project of a folder, or brings one to the installed version."""
+    from tasks.project.create import create
+
+    project = create(Path(folder))
+    place = _relative(project.root)
+    if project.changed is None:
+        show(f"made in {place}: {', '.join(project.made)}")
+        if project.kept:
+            show(f"kept as it was, or with our lines added: {', '.join(project.kept)}")
+        into = f"cd {place} && " if place != "." else ""
+        show(
+            f"to begin:  {into}git add . && git commit -m 'A Headstart project'",
+            "           headstart run          # or dvc repro; on two built-in datasets, until you give it yours",
+        )
+        return 0
+    show(*_changed_code(project.changed) or [f"{place} is as the installed Headstart has it"])
+    return 0
+
+
+def _follow_installed_code(workspace: Workspace) -> None:
+    """A project of one's own takes the code that is installed; which steps that changes is said."""
+    if workspace.runs_installed_code:
+        from tasks.project.code_lock import update
+
+        show(*_changed_code(update(workspace.root)))
+
+
+def _changed_code(steps: list[str]) -> list[str]:
+    return [f"{RECORD} has the installed code now; another than before: {', '.join(steps)}"] if steps else []
 
 
 def rank(sources: str | None, flags: list[str], *, as_json: bool) -> int:
@@ -88,6 +122,7 @@ def _looked(workspace: Workspace, flags: list[str], sources: str | None, step: s
     """The workspace, held, with a light flow's last step up to date under these flags, from these sources."""
     overrides = parse_overrides([*flags, *(["--source.data", sources] if sources else [])])
     with workspace.locked():
+        _follow_installed_code(workspace)
         settings = apply_overrides(workspace, overrides)
         from tasks.versioning import versioning_of
 
@@ -183,7 +218,8 @@ def status(*, as_json: bool) -> int:
     """Prints what the project is at and what it has."""
     from tasks.status import status_of
 
-    found = status_of(here())
+    workspace = here()
+    found = status_of(workspace)
     if as_json:
         show(json.dumps(asdict(found), indent=1))
         return 0
@@ -198,6 +234,9 @@ def status(*, as_json: bool) -> int:
         show(f"steps:    {len(found.steps) - len(waiting)} of {len(found.steps)} are up to date")
         if waiting:
             show(f"changed:  {', '.join(changed)}", f"to run:   {', '.join(waiting)}")
+    if found.other_code:
+        steps = ", ".join(found.other_code)
+        show(f"code:     {RECORD} has another Headstart's for {steps}; a run takes the installed one")
     old = "" if found.current in (True, None) else " (of an earlier run: something changed since)"
     of = f" [{found.target}]" if found.verdict and found.target else ""
     show(
@@ -360,7 +399,7 @@ def _closing_words(workspace: Workspace) -> int:
         "",
         f"model:  {_relative(workspace.delivered)}",
         f"report: {_relative(workspace.report)}",
-        "runs:   make ui",
+        f"runs:   {'headstart' if workspace.runs_installed_code else 'make'} ui",
     )
     return 0
 

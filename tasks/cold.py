@@ -5,6 +5,7 @@ from functools import partial
 
 from headstart.errors import HeadstartError
 from tasks.devices import available, lease_together
+from tasks.project.code_lock import refuse_other_code
 from tasks.step import Context, Step, log
 from tasks.step_code import cells_digest, code_digest, params_digest
 from tasks.workspace import here
@@ -17,11 +18,13 @@ def run_cold(step: Step, items: list[str]) -> None:
 
     Raises:
         BusyError: `headstart run` holds the workspace.
+        UserError: the code of the step that is installed is not what code.lock has.
         HeadstartError: settings or code are not what the step began with; DVC must not record the result.
     """
     workspace = here()
     with workspace.locked():
         name = "@".join([step.name, *items])
+        refuse_other_code(workspace.root, name)
         before = params_digest(workspace.root), code_digest(workspace.root, name)
         settings = workspace.settings()
         count, locks = step.device_count(settings), workspace.state / "locks"

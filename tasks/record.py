@@ -18,7 +18,14 @@ PARAMS = "headstart.params"
 LOCK = "headstart.lock"
 DEVICE = "headstart.device"
 NAME = "headstart.experiment"
-READ = ("headstart", "tasks", "dvc.yaml", ".dvcignore", "data")  # what results depend on, beside params.yaml
+READ = (
+    "headstart",
+    "tasks",
+    "code.lock",
+    "dvc.yaml",
+    ".dvcignore",
+    "data",
+)  # what results depend on, beside params.yaml
 SHOWN = 3
 FEWEST = 4  # characters of a run id
 

@@ -156,12 +156,23 @@ def _values(card: Card) -> str:
 def _reproduce(context: Context) -> dict[str, Any]:
     return {
         "revision": _revision(context),
-        "commands": ["git clone <this repository> && cd headstart", "make run", "headstart run", "dvc repro"],
+        "commands": _commands(context),
         "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
         "threads": 1,
         "device": context.device.name if context.device else "CPU",
         "seeds": list(range(context.settings.finetune.seeds)),
     }
+
+
+def _commands(context: Context) -> list[str]:
+    if context.workspace.runs_installed_code:
+        return [
+            "git clone <this repository>",
+            f"pip install headstart=={version('headstart')}",
+            "headstart run",
+            "dvc repro",
+        ]
+    return ["git clone <this repository> && cd headstart", "make run", "headstart run", "dvc repro"]
 
 
 def _revision(context: Context) -> str:

@@ -11,6 +11,7 @@ import psutil
 
 from headstart.errors import BusyError
 from tasks.devices import Holder, holders
+from tasks.project.code_lock import stale
 from tasks.workspace import Workspace
 
 
@@ -32,6 +33,7 @@ class Status:
     current: whether the verdict is that of the settings, code and data of now; None where steps is.
     target: the dataset that the model was tuned for.
     opened: for how many comparisons the test labels of each dataset were opened. devices: who holds which.
+    other_code: steps of which code.lock has other code than is installed; none in a checkout.
     """
 
     running: Running | None
@@ -42,6 +44,7 @@ class Status:
     opened: dict[str, int]
     target: str | None
     devices: dict[str, Holder]
+    other_code: list[str]
 
 
 def status_of(workspace: Workspace) -> Status:
@@ -63,6 +66,7 @@ def status_of(workspace: Workspace) -> Status:
         target=_json(workspace.root / delivered / "card.json").get("dataset") if delivered else None,
         opened={name: len(looks) for name, looks in _json(workspace.state / "opened.json").items()},
         devices=holders(workspace.state / "locks"),
+        other_code=stale(workspace.root),
     )
 
 

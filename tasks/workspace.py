@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from headstart.errors import BusyError, UserError
 from headstart.settings import Settings, load
 from headstart.storage.publish import write_json
+from tasks.step_code import runs_installed_code
 
 log = logging.getLogger("headstart")
 
@@ -45,6 +46,11 @@ class Workspace:
     def state(self) -> Path:
         """MLflow's database and artifacts, locks of devices, finished cells: also of the worktrees' runs."""
         return self.shared or self.own
+
+    @property
+    def runs_installed_code(self) -> bool:
+        """Whether `headstart init` made it; a checkout runs its own code."""
+        return runs_installed_code(self.root)
 
     @property
     def params(self) -> Path:
@@ -199,12 +205,16 @@ def here() -> Workspace:
     """The workspace that the current directory lies in.
 
     Raises:
-        UserError: no dvc.yaml here or above.
+        UserError: there is none, here or above.
     """
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").parent.is_dir():
-            return Workspace(folder, _named(STATE), _named(CELLS))
-    raise UserError(f"{os.getcwd()} is not inside a Headstart project (no dvc.yaml here or above); cd into your clone")
+    piped = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "dvc.yaml").is_file()]
+    ours = [folder for folder in piped if runs_installed_code(folder) or (folder / "headstart").is_dir()]
+    for folder in (*ours, *piped):  # a folder of a project may have a pipeline of its own
+        return Workspace(folder, _named(STATE), _named(CELLS))
+    raise UserError(
+        f"{os.getcwd()} is not inside a Headstart project; cd into your clone, or into a project that `headstart init` "
+        "made, or make one with it"
+    )
 
 
 def _named(variable: str) -> Path | None:

@@ -55,11 +55,13 @@ def opened(main: Workspace, *, revision: str = "HEAD", uncommitted: bool = False
 def environment(worktree: Workspace) -> dict[str, str]:
     """The variables with which a process runs the worktree's code over the main checkout's state.
 
-    Prefect's and MLflow's addresses, and whatever else is set, go along.
+    Prefect's and MLflow's addresses, and whatever else is set, go along. A project of one's own runs what is installed.
     """
-    kept = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and not _is_project(Path(part))]
+    path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    if not worktree.runs_installed_code:
+        path = [str(worktree.root), *(part for part in path if not _is_project(Path(part)))]
     own = {
-        "PYTHONPATH": os.pathsep.join([str(worktree.root), *kept]),
+        "PYTHONPATH": os.pathsep.join(path),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         STATE: str(worktree.state),
         MARK: str(top_level(worktree.root)),
