@@ -72,7 +72,8 @@ def deploy(root: Path) -> None:
     with get_client(sync_client=True) as client:
         _make_pool(client)
         before = _switches(client)
-        words = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", DEPLOYMENTS]
+        python = [sys.executable, "-P", "-m", "flows.serving.own_code"]
+        words = [*python, "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", DEPLOYMENTS]
         done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stdout + done.stderr).strip()

@@ -67,7 +67,7 @@ def create(folder: Path) -> Created:
 
 
 def _parts() -> list[str]:
-    return ["dvc.yaml", "params.yaml", "prefect.yaml", "data", RECORD, ".gitignore", ".dvcignore", ".dvc", ".git"]
+    return ["dvc.yaml", "params.yaml", "prefect.yaml", "data", RECORD, ".gitignore", ".dvcignore", ".dvc"]
 
 
 def _check(root: Path, again: bool) -> None:
