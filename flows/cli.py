@@ -43,6 +43,13 @@ def run_command(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except Exception as error:
+        from headstart.storage.disk import disk_error
+
+        if not disk_error(error):
+            raise
+        sys.stderr.write(f"error: the disk is full or fails: {error}\n")
+        return 1
 
 
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:

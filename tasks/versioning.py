@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ruamel.yaml import YAML
 
 from headstart.errors import BusyError, HeadstartError, UserError
+from headstart.storage.disk import naming_the_disk
 from headstart.storage.publish import write_text
 from tasks.links import copy, link, try_reflinks_once
 from tasks.step_code import cells_digest, code_files, fingerprint
@@ -369,7 +370,7 @@ class Versioning:
         from dvc.repo import lock_repo
 
         try:
-            with lock_repo(self._repo):
+            with naming_the_disk(Path(self._repo.dvc_dir)), lock_repo(self._repo):
                 yield
         except LockError:
             raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
