@@ -5,6 +5,7 @@ HeadstartError              anything of ours; exit code 1
 |  |- SettingsError         a key, type or range in params.yaml or a flag
 |  `- DataError             a file, row or folder of a dataset
 |- OutOfMemoryError         a training does not fit into the memory of its device; exit code 1
+|- NotFiniteError           the loss of a training became infinite or not a number; exit code 1
 |- BusyError                another run holds what is needed; exit code 3
 |- StorageError             the disk is full, read-only or failing; exit code 1
 `- IntegrityError           a file of ours is not what its manifest says; exit code 1
@@ -43,6 +44,10 @@ class OutOfMemoryError(HeadstartError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class NotFiniteError(HeadstartError):
+    """The loss of a training became infinite, or not a number."""
 
 
 class BusyError(HeadstartError):
