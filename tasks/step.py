@@ -85,6 +85,10 @@ class Step:
         """How many devices it takes: several only for training, 0 where it needs none."""
         return (settings.devices if self.trains else 1) if self.needs_device else 0
 
+    def datasets(self, settings: Settings, item: str = "") -> list[str]:
+        """Those that it reads file by file, and that are looked through before."""
+        return {"ingest_target": [settings.target.data], "ingest_source": [item]}.get(self.name, [])
+
     def load(self) -> Callable[..., Outcome]:
         """Imports the step's function; torch comes in here, not before."""
         import importlib

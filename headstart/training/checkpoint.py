@@ -4,6 +4,7 @@ Sample order and augmentation are functions of (seed, epoch, step), so no loader
 """
 
 import json
+import logging
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from torch import Tensor, nn, optim
 
 from headstart.errors import IntegrityError
 from headstart.storage.publish import publishing, verify, write_json
+
+log = logging.getLogger("headstart")
 
 KEPT = 2
 EVERY = 20.0  # seconds of work that a kill may cost
@@ -72,7 +75,8 @@ class Checkpoints:
         for path in self._newest_first():
             try:
                 verify(path)
-            except IntegrityError:
+            except IntegrityError as error:
+                log.warning("a checkpoint is left out: %s", str(error).partition(";")[0])
                 continue
             tensors = load_file(path / "state.safetensors")
             meta = json.loads((path / "meta.json").read_text())
