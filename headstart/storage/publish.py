@@ -115,7 +115,7 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
     """Returns the manifest without reading the files it lists.
 
     Raises:
-        IntegrityError: there is none, or it is not JSON.
+        IntegrityError: there is none, or it is damaged.
     """
     path = directory / MANIFEST
     try:
@@ -124,7 +124,13 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
         raise IntegrityError(f"{directory} has no {MANIFEST}: it was not published whole; run its step first") from None
     except ValueError:
         raise IntegrityError(f"{path} is not valid JSON; delete {directory} and run its step again") from None
+    if not isinstance(manifest, dict) or not all(_is_entry(entry) for entry in manifest.values()):
+        raise IntegrityError(f"{path} is no manifest: it is damaged; delete {directory} and run its step again")
     return manifest
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys() == {"sha256", "size"}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -151,6 +151,14 @@ def test_a_manifest_that_is_not_json_is_named(tmp_path: Path):
         verify(final)
 
 
+@pytest.mark.parametrize("text", ["[]", '{"a.txt": 3}', '{"a.txt": {"sha257": "0", "size": 3}}'])
+def test_a_manifest_of_another_form_is_damaged(tmp_path: Path, text: str):
+    final = put(tmp_path / "pack", a="old")
+    (final / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match="is no manifest: it is damaged"):
+        verify(final)
+
+
 def test_equal_values_are_equal_bytes(tmp_path: Path):
     write_json(tmp_path / "one.json", {"b": 1, "a": [0.1, None]})
     write_json(tmp_path / "other.json", {"a": [0.1, None], "b": 1})
