@@ -52,14 +52,19 @@ def replacing(final: Path) -> Iterator[Path]:
 
 
 def write_manifest(directory: Path) -> None:
-    """Records sha256 and size of each file below `directory`, after they are on disk."""
+    """Records sha256 and size of each file below `directory`, after they are on disk.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
     files = {}
-    for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
-        _fsync(path)
-        files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
-    write_json(directory / MANIFEST, files)
-    _fsync(directory / MANIFEST)
-    _fsync(directory)
+    with naming_the_disk(directory):
+        for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
+            _fsync(path)
+            files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
+        write_json(directory / MANIFEST, files)
+        _fsync(directory / MANIFEST)
+        _fsync(directory)
 
 
 def verify(directory: Path) -> dict[str, dict[str, Any]]:
