@@ -303,6 +303,8 @@ def reproduce(run: str, *, tolerance: float) -> int:
     from tasks.reproduce import lines
     from tasks.reproduce import reproduce as make_again
 
+    if not 0 <= tolerance < 1:
+        raise UserError(f"--tolerance is {tolerance:g}; give a share of 0 or more and below 1, such as 0.03")
     found = make_again(here(), run, tolerance=tolerance, on_line=_to_stderr)
     show(*lines(found))
     return 0 if found.same else 1

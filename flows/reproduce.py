@@ -1,12 +1,14 @@
 """The flow that makes a recorded run again and says whether it came to the same."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.states import Completed, State
 from pydantic import Field
 
 from flows.console import say
+from flows.refusals import failed, refused
 from headstart.errors import HeadstartError
 from tasks.reproduce import TOLERANCE, lines, verdict_line
 from tasks.reproduce import reproduce as make_again
@@ -19,17 +21,17 @@ Tolerance = Annotated[float, Field(ge=0, lt=1)]
 def reproduce(
     run: str = "latest",
     tolerance: Tolerance = TOLERANCE,
-) -> str:
+) -> State[Any]:
     """All steps of a run once more, in a worktree at its revision with its settings; fails where results differ.
 
     Args:
         run: The first characters of an MLflow run's id, the name of an experiment, or latest.
         tolerance: Share of a mean test score that may differ where it is not the same CPU.
-
-    Returns:
-        The sentence.
     """
-    found = make_again(here(), run, tolerance=tolerance, on_line=say)
+    try:
+        found = make_again(here(), run, tolerance=tolerance, on_line=say)
+    except HeadstartError as error:
+        return refused(str(error))
     say(*lines(found))
     create_table_artifact(
         key="reproduced",
@@ -39,6 +41,4 @@ def reproduce(
         ],
         description=verdict_line(found),
     )
-    if not found.same:
-        raise HeadstartError(verdict_line(found))
-    return verdict_line(found)
+    return Completed(message=verdict_line(found)) if found.same else failed(verdict_line(found))

@@ -10,12 +10,13 @@ from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, State
 
 from flows.announce import announce_kept, show_ranking
-from flows.console import log, say
+from flows.console import say
 from flows.isolated import run_isolated
 from flows.overrides import as_text, overridden
+from flows.refusals import failed, refused
 from flows.serving.form import flags_of, make_form, project
 from flows.subflow import linked
 from headstart.errors import HeadstartError
@@ -58,7 +59,7 @@ def transfer(settings: TransferSettings = TransferSettings(), uncommitted: bool 
         with linked("transfer"):
             ran = run_isolated(workspace, flags, uncommitted=uncommitted, on_line=lines.hear)
     except HeadstartError as error:
-        return _refused(str(error))
+        return refused(str(error))
     if ran.exit_code:
         return lines.failed(ran.exit_code)
     if ran.outcome == "nothing changed" and ran.report:
@@ -88,7 +89,7 @@ def rank_sources(
                 return lines.failed(code)
             show_ranking(worktree.ranking)
     except HeadstartError as error:
-        return _refused(str(error))
+        return refused(str(error))
     best = next((line for line in lines.heard if line.startswith("1. ")), "ranked")
     return Completed(message=best.removeprefix("1. "))
 
@@ -116,16 +117,10 @@ class _Lines:
         if code in STOPPED:
             return Cancelled(message="stopped; finished cells and steps are kept")
         errors = [line.removeprefix("error: ") for line in self.heard if line.startswith("error: ")]
-        return Failed(message=errors[-1] if errors else f"exit code {code}: {self.last}")
+        return failed(errors[-1] if errors else f"exit code {code}: {self.last}")
 
 
 def _headstart(workspace: Workspace, words: Sequence[str], lines: _Lines) -> int:
     """Runs a `headstart` command in a checkout, with that checkout's code; returns its exit code."""
     command = [sys.executable, "-m", "flows.cli", *words]
     return run_child(command, cwd=workspace.root, env=worktrees.environment(workspace), on_line=lines.hear)
-
-
-def _refused(text: str) -> State[Any]:
-    """A failure in one line, without a stack: there is something for the user to mend."""
-    log.error("%s", text)
-    return Failed(message=text)

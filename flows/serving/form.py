@@ -59,7 +59,8 @@ LINES = (
         "more_labels_per_class",
         "finetune.curve_budgets",
         "Further label budgets",
-        "Other numbers of labels per class to try as well, for the curve that says how many labels transfer saves.",
+        "Other numbers of labels per class to try as well, for the curve that says how many labels transfer saves. The "
+        "one above is left out by itself.",
     ),
     Line(
         "seeds",
@@ -128,6 +129,7 @@ def flags_of(form: Form) -> dict[str, str]:
     by_name = {line.name: line.knob for line in LINES}
     flags = {by_name[name]: getattr(form, name) for name in form.model_fields_set if name in by_name}
     known = list(knobs(Settings()))
+    flags |= _curve(form)
     other: dict[str, Any] = form.other  # type: ignore[attr-defined]  # as all its fields
     for name in other:
         if name not in known:
@@ -135,6 +137,18 @@ def flags_of(form: Form) -> dict[str, str]:
         if name in by_name.values() and name != "backbone":
             raise SettingsError(f"other: {name} is a field of the form itself; set it there")
     return {name: as_text(tuple(v) if isinstance(v, list) else v) for name, v in (flags | other).items()}
+
+
+def _curve(form: Form) -> dict[str, list[int]]:
+    """The curve without the number that the verdict is given for: who changes that one need not know of it."""
+    headline: int = form.labels_per_class  # type: ignore[attr-defined]
+    curve: list[int] = form.more_labels_per_class  # type: ignore[attr-defined]
+    changed = {"labels_per_class", "more_labels_per_class"} & form.model_fields_set
+    return (
+        {"finetune.curve_budgets": [labels for labels in curve if labels != headline]}
+        if changed and headline in curve
+        else {}
+    )
 
 
 def project() -> Workspace | None:

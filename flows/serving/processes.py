@@ -28,7 +28,7 @@ from flows.console import show
 from flows.server import LOOPBACK, OWNER, TEMPORARY_URL, server_command, set_up
 from flows.serving import served
 from flows.serving.ports import check_ports
-from headstart.errors import BusyError, HeadstartError
+from headstart.errors import BusyError, HeadstartError, UserError
 from tasks.children import end_marked
 from tasks.tracking import has_store, store_uri, ui_command
 from tasks.workspace import Workspace
@@ -73,6 +73,7 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
         end_marked(MARK, str(state.resolve()))  # what is left of a `headstart serve` that was killed
         address = _address(state, port, mlflow_port)
         own = {"--port": (port, address.own_prefect), "--mlflow-port": (mlflow_port, address.own_mlflow)}
+        _check_named(address)
         check_ports({flag: number for flag, (number, is_ours) in own.items() if is_ours})
         set_up(state)
         _make_databases(state, address)
@@ -127,6 +128,24 @@ def _address(state: Path, port: int, mlflow_port: int) -> Address:
         own_prefect=not api,
         own_mlflow=not away,
     )
+
+
+def _check_named(address: Address) -> None:
+    """A server that the user names must answer: nobody would see what waits for it.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not address.own_prefect and not served.answers(f"{address.api}/health"):
+        raise UserError(
+            f"PREFECT_API_URL is {address.api}, and no server answers there; start that one, or unset PREFECT_API_URL "
+            "and one is started here"
+        )
+    if not address.own_mlflow and not served.answers(f"{address.mlflow}/health"):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI is {address.mlflow}, and no server answers there; start that one, or unset "
+            "MLFLOW_TRACKING_URI and one is started here"
+        )
 
 
 def _make_databases(state: Path, address: Address) -> None:

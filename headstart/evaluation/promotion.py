@@ -96,7 +96,7 @@ WORDS: dict[Word, str] = {
     "helped": "better",
     "hurt": "worse",
     "equivalent": "no different",
-    "not settled": "not settled which is better",
+    "not settled": "not shown to be better or worse",
 }
 
 

@@ -156,3 +156,22 @@ def test_a_name_that_mlflow_does_not_know_exits_with_2_and_says_what_there_is(pr
     assert words in err
     assert "headstart-sketches" in err
     assert "Traceback" not in err
+
+
+def test_what_the_flow_cannot_read_is_one_line_and_no_stack(project):
+    code = (
+        "from flows.server import start_prefect\n"
+        "from tasks.workspace import here\n"
+        "with start_prefect(here().state) as server:\n"
+        "    from flows.predict import predict\n"
+        "    server.wait()\n"
+        "    state = predict(input='nowhere', out='flowed', return_state=True)\n"
+        "print(state.type.value, state.message)\n"
+    )
+    import sys
+
+    done = project.run(sys.executable, "-c", code)
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("FAILED ")
+    assert "nowhere is not there; give an image" in last
+    assert "Traceback" not in done.stdout + done.stderr

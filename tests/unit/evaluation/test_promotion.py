@@ -30,8 +30,8 @@ def right(count: int, *, of: int = 400) -> np.ndarray:
     [
         (right(390), right(350), "helped", "better: +10.0 points (95% CI +"),
         (right(350), right(390), "hurt", "worse: -10.0 points"),
-        (right(355), right(350), "not settled", "not settled which is better: +1.2 points"),
-        (right(350), right(350), "not settled", "not settled which is better: +0.0 points"),
+        (right(355), right(350), "not settled", "not shown to be better or worse: +1.2 points"),
+        (right(350), right(350), "not settled", "not shown to be better or worse: +0.0 points"),
     ],
 )
 def test_the_word_and_the_sentence(ours, theirs, word, start):

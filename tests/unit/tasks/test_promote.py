@@ -106,7 +106,7 @@ def test_the_first_is_champion_a_better_one_follows_and_a_worse_one_does_not(wor
 
 def test_one_that_is_no_different_stays_challenger_until_a_person_says_so(workspace, register, rows):
     challenged(workspace, register(rows, 0.8))
-    assert "not settled which is better" in challenged(workspace, register(rows, 0.8)).words
+    assert "not shown to be better or worse" in challenged(workspace, register(rows, 0.8)).words
     assert promote(workspace).champion == "1"
     approved = promote(workspace, approved=True)
     assert approved.words == "version 2 now: approved by a person"

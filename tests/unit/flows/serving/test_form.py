@@ -78,6 +78,13 @@ def test_a_filled_form_becomes_flags(workspace):
     }
 
 
+def test_the_headline_is_no_point_of_its_own_curve(workspace):
+    form = make_form(workspace)  # its curve is 5, 20
+    assert flags_of(form(labels_per_class=5)) == {"finetune.label_budget": "5", "finetune.curve_budgets": "20"}
+    assert flags_of(form(labels_per_class=6)) == {"finetune.label_budget": "6"}
+    assert flags_of(form(more_labels_per_class=[4])) == {"finetune.curve_budgets": ""}, "params.yaml's headline is 4"
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

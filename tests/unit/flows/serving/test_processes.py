@@ -167,3 +167,10 @@ def test_the_ui_asks_its_own_server_whatever_its_port(tmp_path):
     assert told["HEADSTART_ROOT"] == str(tmp_path)
     assert told["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert "HEADSTART_PID" not in told, "or a run would sweep the server as one that a killed run left"
+
+
+def test_a_server_that_is_named_and_silent_is_refused(tmp_path, monkeypatch):
+    """Else all of it would wait for it without a word."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(UserError, match=r"PREFECT_API_URL is http://127\.0\.0\.1:9/api, and no server answers there"):
+        serve(Workspace(tmp_path), port=4200, mlflow_port=5000)
