@@ -127,6 +127,12 @@ STEPS = {
         Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True, trains=True),
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
         Step("explore", "do the source's features already separate the target", "tasks.explore:explore", False),
+        Step(
+            "quality",
+            "labels that may be wrong, and how far sources lie",
+            "tasks.quality:quality",
+            False,
+        ),
         Step("rank", "which source's W tells the target's labels apart best", "tasks.rank:rank", False),
         Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True, trains=True),
         Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True, trains=True),

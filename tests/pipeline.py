@@ -58,6 +58,7 @@ def _run(project: Any, *, until: str = "report") -> dict[str, str]:
             run.step("pretrain", source)
         run.step("extract")
         run.step("explore")
+        run.step("quality")
         run.step("rank")
         for strategy in settings.finetune.strategies:
             run.step("finetune", strategy)

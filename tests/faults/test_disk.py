@@ -21,8 +21,8 @@ pytestmark = pytest.mark.faults
 CALLS = ((os, "replace"), (os, "rename"), (os, "fsync"), (Path, "write_bytes"), (publish, "exchange"))
 STEPS = (
     ("ingest_target", ""), ("ingest_source", "shapes"), ("pretrain", "shapes"), ("extract", ""), ("explore", ""),
-    ("rank", ""), ("finetune", "scratch"), ("finetune", "linear_probe"), ("remedy", ""), ("select", ""),
-    ("evaluate", ""), ("report", ""),
+    ("quality", ""), ("rank", ""), ("finetune", "scratch"), ("finetune", "linear_probe"), ("remedy", ""),
+    ("select", ""), ("evaluate", ""), ("report", ""),
 )  # fmt: skip
 NUMBERS = (errno.ENOSPC, errno.EIO)
 
