@@ -43,6 +43,13 @@ def run_command(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except Exception as error:
+        from headstart.storage.disk import disk_error
+
+        if not disk_error(error):
+            raise
+        sys.stderr.write(f"error: the disk is full or fails: {error}\n")
+        return 1
 
 
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
@@ -64,6 +71,8 @@ def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
         return commands.list_registry(options.what, as_json=options.json)
     if options.command == "devices":
         return commands.devices()
+    if options.command == "doctor":
+        return commands.doctor(repair=options.repair)
     if options.command == "status":
         return commands.status(as_json=options.json)
     if options.command == "predict" and options.new_only:
@@ -126,6 +135,16 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
     status.add_argument("--json", action="store_true", help="as an object")
+    doctor = commands.add_parser(
+        "doctor",
+        help="look through the project's files for damage, and tidy after killed runs",
+        description="Reads every file of DVC's cache, of the pipeline's outputs and datasets, and every finished cell, "
+        "and compares it with what was recorded: DVC itself does not look. Closes what killed runs left open. Exits "
+        "with 0 where all is well, 1 where something is damaged.",
+    )
+    doctor.add_argument(
+        "--repair", action="store_true", help="put back what DVC's cache or remote has; the rest is made anew by a run"
+    )
     _add_serve(commands)
     ui = commands.add_parser("ui", help="open MLflow's pages on this project's runs, on loopback")
     ui.add_argument("--port", type=int, default=5000)

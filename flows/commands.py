@@ -248,6 +248,18 @@ def status(*, as_json: bool) -> int:
     return 0
 
 
+def doctor(*, repair: bool) -> int:
+    """Looks through the files of the project and tidies after killed runs; 0 where all is well then, 1 where not."""
+    from tasks.doctor import examine
+    from tasks.doctor import lines as findings_in_words
+
+    workspace = here()
+    with workspace.locked():
+        found = examine(workspace, repair=repair)
+    show(*findings_in_words(found, repair=repair))
+    return 0 if found.healthy else 1
+
+
 def ui(*, port: int) -> int:
     """Serves MLflow's pages on loopback until Ctrl-C, and opens the experiment's."""
     from tasks.tracking import open_tracking, ui_command

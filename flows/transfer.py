@@ -28,6 +28,7 @@ def transfer(settings: Settings) -> str | None:
             step("pretrain", source)
         step("extract")
         step("explore")
+        step("quality")
         step("rank")
         if run.machines:
             fan_out()

@@ -5,7 +5,9 @@ HeadstartError              anything of ours; exit code 1
 |  |- SettingsError         a key, type or range in params.yaml or a flag
 |  `- DataError             a file, row or folder of a dataset
 |- OutOfMemoryError         a training does not fit into the memory of its device; exit code 1
+|- NotFiniteError           the loss of a training became infinite or not a number; exit code 1
 |- BusyError                another run holds what is needed; exit code 3
+|- StorageError             the disk is full, read-only or failing; exit code 1
 `- IntegrityError           a file of ours is not what its manifest says; exit code 1
 """
 
@@ -44,10 +46,18 @@ class OutOfMemoryError(HeadstartError):
         return self.message
 
 
+class NotFiniteError(HeadstartError):
+    """The loss of a training became infinite, or not a number."""
+
+
 class BusyError(HeadstartError):
     """Another run holds what this one needs."""
 
     exit_code = 3
+
+
+class StorageError(HeadstartError):
+    """The disk is full, read-only or failing; what was there before is as it was."""
 
 
 class IntegrityError(HeadstartError):

@@ -27,6 +27,10 @@ def run_cold(step: Step, items: list[str]) -> None:
         refuse_other_code(workspace.root, name)
         before = params_digest(workspace.root), code_digest(workspace.root, name)
         settings = workspace.settings()
+        for dataset in step.datasets(settings, *items):
+            from tasks.versioning import versioning_of  # DVC comes in with it: not where nothing is looked through
+
+            versioning_of(workspace.root).refuse_damaged(workspace.data(dataset))
         count, locks = step.device_count(settings), workspace.state / "locks"
         leased = lease_together(available(), locks, count=count, timeout=PATIENCE) if count else nullcontext(())
         with leased as devices:

@@ -14,6 +14,7 @@ from headstart.datasets.pack import POOL, TARGETS, Card, Pack, pack_digest
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import measure_of
+from headstart.evaluation.quality import Quality
 from headstart.evaluation.ranking import read_ranking
 from headstart.features.files import POOLED
 from headstart.report.inputs import Picture, ReportInputs
@@ -40,6 +41,7 @@ def report(context: Context) -> Outcome:
     verdict, measure = workspace.read_verdict(), measure_of(target.card)
     comparison = pd.read_csv(workspace.comparison, keep_default_na=False, na_values={"value": [""], "seconds": [""]})
     budget = settings.finetune.label_budget
+    quality = Quality.model_validate_json(workspace.quality.read_text(encoding="utf-8"))
     clusters = Clusters.model_validate_json(workspace.clusters.read_text(encoding="utf-8"))
     path = render(
         ReportInputs(
@@ -64,7 +66,9 @@ def report(context: Context) -> Outcome:
             reproduce=_reproduce(context),
             measure=measure,
             clusters=clusters,
-            cluster_images=_cluster_images(target, clusters),
+            quality=quality,
+            quality_images=_images(target, [suspect.id for suspect in quality.suspects]),
+            cluster_images=_images(target, _examples(clusters)),
             ranking=read_ranking(pd.read_csv(workspace.ranking), comparison, kind=measure.kind, label_budget=budget),
         ),
         workspace.reports,
@@ -86,9 +90,13 @@ def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
     return list(images[..., 0] if images.shape[-1] == 1 else images)
 
 
-def _cluster_images(pack: Pack, clusters: Clusters) -> dict[str, Picture]:
-    """Pictures of the rows nearest to the clusters' centres, by id."""
-    wanted = [row for cluster in (clusters.shown.clusters if clusters.shown else ()) for row in cluster.examples]
+def _examples(clusters: Clusters) -> list[str]:
+    """Ids of the rows nearest to the clusters' centres."""
+    return [row for cluster in (clusters.shown.clusters if clusters.shown else ()) for row in cluster.examples]
+
+
+def _images(pack: Pack, wanted: list[str]) -> dict[str, Picture]:
+    """Pictures of some rows by id."""
     rows = np.flatnonzero(pack.examples["id"].isin(wanted).to_numpy())
     return dict(zip(pack.ids(rows), _pictures(pack, rows), strict=True))
 

@@ -85,6 +85,10 @@ class Step:
         """How many devices it takes: several only for training, 0 where it needs none."""
         return (settings.devices if self.trains else 1) if self.needs_device else 0
 
+    def datasets(self, settings: Settings, item: str = "") -> list[str]:
+        """Those that it reads file by file, and that are looked through before."""
+        return {"ingest_target": [settings.target.data], "ingest_source": [item]}.get(self.name, [])
+
     def load(self) -> Callable[..., Outcome]:
         """Imports the step's function; torch comes in here, not before."""
         import importlib
@@ -123,6 +127,12 @@ STEPS = {
         Step("pretrain", "the source model W is trained", "tasks.pretrain:pretrain", True, trains=True),
         Step("extract", "what W computes of source and target is written once", "tasks.extract:extract", True),
         Step("explore", "do the source's features already separate the target", "tasks.explore:explore", False),
+        Step(
+            "quality",
+            "labels that may be wrong, and how far sources lie",
+            "tasks.quality:quality",
+            False,
+        ),
         Step("rank", "which source's W tells the target's labels apart best", "tasks.rank:rank", False),
         Step("finetune", "one strategy's cells at the headline budget", "tasks.finetune:finetune", True, trains=True),
         Step("remedy", "where the target falls short, other ways are tried", "tasks.remedy:remedy", True, trains=True),

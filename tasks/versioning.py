@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ruamel.yaml import YAML
 
-from headstart.errors import BusyError, HeadstartError, UserError
+from headstart.errors import BusyError, HeadstartError, IntegrityError, UserError
+from headstart.storage.disk import naming_the_disk
 from headstart.storage.publish import write_text
+from tasks.integrity import damaged, recorded_files
 from tasks.links import copy, link, try_reflinks_once
 from tasks.step_code import cells_digest, code_files, fingerprint
 
@@ -58,7 +60,7 @@ class Versioning:
 
     def stages(self) -> list[str]:
         """Names of all steps of the pipeline, in the order of dvc.yaml, which they can run in."""
-        return [_name(stage) for stage in self._repo.index.stages if _is_step(stage)]
+        return [_name(stage) for stage in self._repo.index.stages if is_step(stage)]
 
     def changed(self) -> list[str]:
         """Names of the steps that would not be skipped; empty when the pipeline is as dvc.lock says."""
@@ -89,7 +91,7 @@ class Versioning:
             return {
                 _name(stage): "changed" if stage in changed else "follows" if stage in following else "up to date"
                 for stage in order
-                if _is_step(stage)
+                if is_step(stage)
             }
 
     def ensure(self, name: str, run: Callable[[], None]) -> Result:
@@ -127,7 +129,7 @@ class Versioning:
         """Restores whatever DVC's run-cache has for settings, data and code of now; returns what is still to run."""
         with quiet(), self._locked():
             self._reload()
-            for stage in [stage for stage in self._repo.index.stages if _is_step(stage)]:
+            for stage in [stage for stage in self._repo.index.stages if is_step(stage)]:
                 if stage.changed() and all(dep.exists for dep in stage.deps if not _is_params(dep)):
                     stage.remove_outs(ignore_remove=False, force=False)
                     self._restore(stage)
@@ -141,7 +143,7 @@ class Versioning:
         """
         with quiet(), self._locked():
             self._reload()
-            return {_name(stage): self._listed(stage) for stage in self._repo.index.stages if _is_step(stage)}
+            return {_name(stage): self._listed(stage) for stage in self._repo.index.stages if is_step(stage)}
 
     def recorded_text(self, path: str) -> str | None:
         """What a file said whose md5 is in dvc.lock; None where DVC's cache has it no more."""
@@ -154,18 +156,15 @@ class Versioning:
     def _listed(self, stage: "PipelineStage") -> dict[str, str]:
         found: dict[str, str] = {}
         for out in stage.outs:
-            place = os.path.relpath(out.fs_path, self.root)
             if not out.hash_info:
                 raise UserError(f"dvc.lock has no record of step {_name(stage)}: that run did not come to its end")
-            if not out.hash_info.isdir:
-                found[place] = str(out.hash_info.value)
-                continue
-            listing = out.get_obj()
-            if listing is None:
+            files = recorded_files(out)
+            if files is None:
                 raise UserError(
-                    f"DVC's cache has no listing of {place} as it was then; fetch it with `dvc fetch`, if it was pushed"
+                    f"DVC's cache has no listing of {os.path.relpath(out.fs_path, self.root)} as it was then; fetch it "
+                    "with `dvc fetch`, if it was pushed"
                 )
-            found |= {f"{place}/{'/'.join(key)}": str(info.value) for key, _, info in listing}
+            found |= {os.path.relpath(file.path, self.root): file.md5 for file in files}
         return found
 
     @contextmanager
@@ -280,15 +279,51 @@ class Versioning:
             self._repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             return False
+        stage.save()  # what DVC takes it for
+        if self._forget_damaged(stage):
+            return False
         self._record(stage)
         return True
+
+    def _forget_damaged(self, stage: "PipelineStage") -> bool:
+        """Whether DVC's cache gave a step's result back otherwise than it took it; then nothing of that is left."""
+        found = [(out, file) for out in stage.outs for file in damaged(recorded_files(out) or [])]
+        for out, file in found:
+            place = Path(out.cache.oid_to_path(file.md5))
+            log.warning(
+                "%s is damaged in DVC's cache (%s); step %s runs again",
+                os.path.relpath(file.path, self.root),
+                os.path.relpath(place, self.root),
+                _name(stage),
+            )
+            place.unlink(missing_ok=True)
+        if found:
+            stage.remove_outs(ignore_remove=False, force=False)
+        return bool(found)
+
+    def refuse_damaged(self, path: Path) -> None:
+        """Looks through a dataset before it is read.
+
+        Raises:
+            IntegrityError: a file is not the one that DVC recorded.
+        """
+        with quiet():  # without DVC's lock: `dvc repro` may be what runs the step
+            self._reload()
+            outs = [out for out in self._repo.index.outs if Path(out.fs_path) == path]
+            found = [file for out in outs for file in damaged(recorded_files(out) or [])]
+        if found:
+            more = f" and {len(found) - 1} more files are" if len(found) > 1 else " is"
+            raise IntegrityError(
+                f"{os.path.relpath(found[0].path, self.root)}{more} damaged: not what DVC recorded, and not added anew "
+                "since. `headstart doctor --repair` puts back what DVC's cache or remote has"
+            )
 
     def _record(self, stage: "PipelineStage") -> None:
         """Writes what the step read and made to DVC's cache and dvc.lock."""
         try_reflinks_once(Path(self._repo.cache.local.path))
         stage.save()
         stage.commit()
-        if _is_step(stage):
+        if is_step(stage):
             self._write_lock(stage)
         else:
             stage.dump(update_pipeline=False)
@@ -369,7 +404,7 @@ class Versioning:
         from dvc.repo import lock_repo
 
         try:
-            with lock_repo(self._repo):
+            with naming_the_disk(Path(self._repo.dvc_dir)), lock_repo(self._repo):
                 yield
         except LockError:
             raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
@@ -397,19 +432,19 @@ def open_repo(root: Path) -> "Repo":
         raise UserError(f"DVC cannot read {root}: {error}") from None
 
 
-def _is_step(stage: Any) -> bool:
+def is_step(stage: Any) -> bool:
     from dvc.stage import PipelineStage
 
     return isinstance(stage, PipelineStage)
 
 
 def _is_edited_dataset(stage: Any) -> bool:
-    return not _is_step(stage) and all(out.exists for out in stage.outs) and stage.changed()
+    return not is_step(stage) and all(out.exists for out in stage.outs) and stage.changed()
 
 
 def _name(stage: Any) -> str:
     """Such as finetune@full; of a dataset its .dvc file. DVC's own addressing is relative to the current directory."""
-    return str(stage.name) if _is_step(stage) else os.path.relpath(stage.path, stage.repo.root_dir)
+    return str(stage.name) if is_step(stage) else os.path.relpath(stage.path, stage.repo.root_dir)
 
 
 def _is_params(dep: Any) -> bool:

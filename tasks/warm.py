@@ -113,6 +113,8 @@ class Run:
             device = devices[0] if devices else None
             stack.enter_context(self.tracking.system_metrics(run_id))
             metrics = self.tracking.metrics(run_id)
+            for dataset in step.datasets(self.settings, item):
+                self.versioning.refuse_damaged(self.workspace.data(dataset))
             perform = _imported(step)
             with measure(device) as usage:
                 outcome = perform(self._context(devices, metrics.add), *([item] if item else []))

@@ -82,6 +82,10 @@ class Workspace:
         return self.reports / "clusters.json"
 
     @property
+    def quality(self) -> Path:
+        return self.reports / "quality.json"
+
+    @property
     def predictions(self) -> Path:
         return self.reports / "predictions.parquet"
 

@@ -1,10 +1,8 @@
 """The plan: what a run will do and what to expect of it, before anything is trained."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from headstart.cells.remedies import most_remedies
 from headstart.settings import Settings
@@ -161,7 +159,7 @@ def measure_speed(settings: Settings, *, device: str) -> Speed:
         plan=Training(TIMED + 1, 32, 1e-3, 0.0, 0.0, marks=tuple(range(1, TIMED + 2)), work=work),
         seed=0,
         accelerator=accelerator,
-        checkpoints=Checkpoints(Path(), every=math.inf),
+        checkpoints=Checkpoints(None),
         observe=observe,
     )
     steps = sorted(after - before for before, after in zip(ends, ends[1:], strict=False))

@@ -202,6 +202,8 @@ def _read_trial(cell: Cell, rate: float, network: Network, state: State, plan: P
         history += [(step, "train", "loss", float(mean_loss)), (step, "validation", kind.metric, kind.value(score))]
     if state.pieces > 1:
         history.append((plan.steps, "train", "pieces", state.pieces))
+    if state.halvings:
+        history.append((plan.steps, "train", "halvings", state.halvings))
     return _Trial(
         plan=plan,
         rate=rate,

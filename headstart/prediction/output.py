@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from headstart.errors import DataError, UserError
+from headstart.storage.disk import naming_the_disk
 
 SUFFIXES = (".csv", ".parquet")
 ROW_GROUP = 10_000  # rows that are gathered before they are written as one row group of Parquet
@@ -60,10 +61,15 @@ class Written:
         self._tables.append(table)
         self._waiting += len(table)
         if self._waiting >= ROW_GROUP:
-            self._flush()
+            with naming_the_disk(self._path):
+                self._flush()
 
     def commit(self) -> None:
         """Moves what was written to its place; nothing is there where nothing was written."""
+        with naming_the_disk(self._path):
+            self._publish()
+
+    def _publish(self) -> None:
         self._flush()
         if self._parquet is not None:
             self._parquet.close()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headstart.entrants import source_as_it_is
 from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import RATE, Measure
+from headstart.evaluation.quality import Quality
 from headstart.evaluation.ranking import Ranking
 from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.words import counted, percent
@@ -86,6 +87,12 @@ class ReportInputs:
 
     cluster_images: Mapping[str, Picture] = field(default_factory=dict)
     """The pictures of the clusters' examples by id."""
+
+    quality: Quality | None = None
+    """What of the data someone should look at."""
+
+    quality_images: Mapping[str, Picture] = field(default_factory=dict)
+    """The pictures of the rows whose labels may be wrong, by id."""
 
     ranking: Ranking | None = None
     """The sources by what their W knows of the target, before anything was fine-tuned."""

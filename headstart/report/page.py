@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.entrants import CONTROL
 from headstart.evaluation.clusters import answer, sentence
-from headstart.report import clusters, words
+from headstart.report import clusters, quality, words
 from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
 from headstart.report.curves import convergence_figure, efficiency_figure
@@ -84,6 +84,7 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
     return (
         _words(inputs)
         | _explored(inputs)
+        | _quality(inputs)
         | {
             "inputs": inputs,
             "figures": figures,
@@ -143,6 +144,20 @@ def _explored(inputs: ReportInputs) -> dict[str, Any]:
     }
 
 
+def _quality(inputs: ReportInputs) -> dict[str, Any]:
+    """What the section on the data's quality has; nothing where nobody looked."""
+    document = inputs.quality
+    if document is None:
+        return {"quality": None}
+    return {
+        "quality": document,
+        "quality_said": quality.said(document),
+        "quality_shots": quality.suspects(inputs),
+        "balance": quality.balance(document),
+        "shifts": quality.shifts(document),
+    }
+
+
 def _sections(
     inputs: ReportInputs, figures: Mapping[str, Drawing | None], maps: Sequence[MapPanel]
 ) -> list[tuple[str, str]]:
@@ -160,6 +175,7 @@ def _sections(
         *([("sources", "Sources")] if inputs.ranking else []),
         ("comparison", "Comparison"),
         ("data", "Data"),
+        *([("quality", "Quality")] if inputs.quality else []),
         ("reproduce", "Reproduce"),
     ]
 

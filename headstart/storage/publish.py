@@ -6,6 +6,7 @@ The one module that moves finished artifacts into place, so that faults need to 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import IntegrityError
+from headstart.storage.disk import exchange, naming_the_disk
 
 MANIFEST = "manifest.json"
+DRAFT = re.compile(
+    r"\.(?P<name>.+)\.(?P<what>tmp|old)-(?P<pid>\d+)-[0-9a-f]{8}"
+)  # of what is not published yet, or no more
 
 
 @contextmanager
@@ -30,26 +35,36 @@ def publishing(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(final: Path) -> Iterator[Path]:
-    """As `publishing`, without a manifest: for content that DVC versions file by file."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = final.parent / f".{final.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}"
-    draft.mkdir()
-    try:
-        yield draft
-        _replace_directory(draft, final)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    """As `publishing`, without a manifest: for content that DVC versions file by file.
+
+    Raises:
+        StorageError: the disk is full or fails, here or in what the block writes; the final name is as it was.
+    """
+    draft = _draft(final)
+    with naming_the_disk(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
+        try:
+            yield draft
+            _replace_directory(draft, final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_manifest(directory: Path) -> None:
-    """Records sha256 and size of each file below `directory`, after they are on disk."""
+    """Records sha256 and size of each file below `directory`, after they are on disk.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
     files = {}
-    for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
-        _fsync(path)
-        files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
-    write_json(directory / MANIFEST, files)
-    _fsync(directory / MANIFEST)
-    _fsync(directory)
+    with naming_the_disk(directory):
+        for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
+            _fsync(path)
+            files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
+        write_json(directory / MANIFEST, files)
+        _fsync(directory / MANIFEST)
+        _fsync(directory)
 
 
 def verify(directory: Path) -> dict[str, dict[str, Any]]:
@@ -105,7 +120,7 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
     """Returns the manifest without reading the files it lists.
 
     Raises:
-        IntegrityError: there is none, or it is not JSON.
+        IntegrityError: there is none, or it is damaged.
     """
     path = directory / MANIFEST
     try:
@@ -114,7 +129,13 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
         raise IntegrityError(f"{directory} has no {MANIFEST}: it was not published whole; run its step first") from None
     except ValueError:
         raise IntegrityError(f"{path} is not valid JSON; delete {directory} and run its step again") from None
+    if not isinstance(manifest, dict) or not all(_is_entry(entry) for entry in manifest.values()):
+        raise IntegrityError(f"{path} is no manifest: it is damaged; delete {directory} and run its step again")
     return manifest
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys() == {"sha256", "size"}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -123,16 +144,42 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        draft.write_bytes(content)
-        _fsync(draft)
-        os.replace(draft, path)
-        _fsync(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Writes a file whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
+    draft = _draft(path)
+    with naming_the_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_bytes(content)
+            _fsync(draft)
+            os.replace(draft, path)
+            _fsync(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Removes what publishing processes that were killed left below a folder; returns it.
+
+    A version that a killed process had just put aside takes its name again where no other one bears it.
+    """
+    swept = []
+    for path in sorted(folder.rglob(".*")):
+        if found := DRAFT.fullmatch(path.name):
+            if _is_at_work(int(found["pid"])):
+                continue
+            final = path.with_name(found["name"])
+            if found["what"] == "old" and not final.exists():
+                os.rename(path, final)
+            elif path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -151,14 +198,32 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+def _draft(final: Path, what: str = "tmp") -> Path:
+    return final.parent / f".{final.name}.{what}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _is_at_work(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _replace_directory(draft: Path, final: Path) -> None:
-    if final.exists():
-        old = final.parent / f".{final.name}.old-{os.urandom(4).hex()}"
+    if not final.exists():
+        os.rename(draft, final)
+    elif not exchange(draft, final):
+        old = _draft(final, "old")
         os.rename(final, old)
-        os.rename(draft, final)
-        shutil.rmtree(old)
-    else:
-        os.rename(draft, final)
+        try:
+            os.rename(draft, final)
+        except OSError:
+            os.rename(old, final)
+            raise
+        shutil.rmtree(old, ignore_errors=True)  # what is left of it is swept later
     _fsync(final.parent)
 
 

@@ -4,6 +4,7 @@ Sample order and augmentation are functions of (seed, epoch, step), so no loader
 """
 
 import json
+import logging
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from torch import Tensor, nn, optim
 from headstart.errors import IntegrityError
 from headstart.storage.publish import publishing, verify, write_json
 
+log = logging.getLogger("headstart")
+
 KEPT = 2
 EVERY = 20.0  # seconds of work that a kill may cost
 
@@ -25,31 +28,33 @@ EVERY = 20.0  # seconds of work that a kill may cost
 class State:
     """Where a training stands: steps done, the losses so far, and what was recorded on the way.
 
-    pieces: that a step's rows are split into to fit into memory.
+    pieces: that a step's rows are split into to fit into memory. halvings: of the rate, after a loss was not finite.
     """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
     records: dict[str, Tensor] = field(default_factory=dict)
     pieces: int = 1
+    halvings: int = 0
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder of its own that its key names."""
+    """The checkpoints of one training, in a folder of its own that its key names; None: none are kept."""
 
-    def __init__(self, directory: Path, *, every: float = EVERY):
+    def __init__(self, directory: Path | None, *, every: float = EVERY):
         self.directory = directory
         self.every = every
         self._last = time.monotonic()
 
     def due(self) -> bool:
         """Whether the time has come; when it comes has no influence on the results."""
-        return time.monotonic() - self._last >= self.every
+        return self.directory is not None and time.monotonic() - self._last >= self.every
 
     def save(
         self, state: State, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None
     ) -> None:
         """Publishes step-<n>; the newest two are kept. beside: what is trained with the network, if anything is."""
+        assert self.directory is not None
         with publishing(self.directory / f"step-{state.step:08d}") as draft:
             tensors = {f"network.{key}": value.contiguous() for key, value in network.state_dict().items()}
             own = beside.state_dict() if beside is not None else {}
@@ -58,7 +63,9 @@ class Checkpoints:
             tensors |= {f"records.{key}": value.contiguous() for key, value in state.records.items()}
             save_file(tensors, draft / "state.safetensors")
             meta = {"step": state.step, "losses": state.losses}
-            write_json(draft / "meta.json", meta | ({"pieces": state.pieces} if state.pieces > 1 else {}))
+            meta |= {"pieces": state.pieces} if state.pieces > 1 else {}
+            meta |= {"halvings": state.halvings} if state.halvings else {}
+            write_json(draft / "meta.json", meta)
         for old in self._newest_first()[KEPT:]:
             shutil.rmtree(old)
         self._last = time.monotonic()
@@ -68,7 +75,8 @@ class Checkpoints:
         for path in self._newest_first():
             try:
                 verify(path)
-            except IntegrityError:
+            except IntegrityError as error:
+                log.warning("a checkpoint is left out: %s", str(error).partition(";")[0])
                 continue
             tensors = load_file(path / "state.safetensors")
             meta = json.loads((path / "meta.json").read_text())
@@ -76,15 +84,17 @@ class Checkpoints:
             if beside is not None:
                 beside.load_state_dict(_under("beside.", tensors))
             _unflatten(optimizer, _under("optimizer.", tensors))
-            return State(meta["step"], meta["losses"], _under("records.", tensors), meta.get("pieces", 1))
+            pieces, halvings = meta.get("pieces", 1), meta.get("halvings", 0)
+            return State(meta["step"], meta["losses"], _under("records.", tensors), pieces, halvings)
         return State()
 
     def clear(self) -> None:
         """Removes all of them: the training is done and published elsewhere."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.directory is not None:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.directory.glob("step-*"), reverse=True)
+        return sorted(self.directory.glob("step-*"), reverse=True) if self.directory is not None else []
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

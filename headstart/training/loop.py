@@ -1,5 +1,6 @@
 """The one training loop: pretraining and every strategy that trains with gradients run through it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from headstart.backbones.network import Network
+from headstart.errors import NotFiniteError
 from headstart.objectives.classification import Classification
 from headstart.objectives.objective import SourceObjective
 from headstart.training.accelerator import Accelerator, generator
@@ -18,6 +20,8 @@ from headstart.training.policy import NO_WORK, Work
 from headstart.training.rows import ImageRows, Rows
 from headstart.training.schedule import one_cycle
 from headstart.training.step import Step, run_in_memory
+
+log = logging.getLogger("headstart")
 
 PREDICT_BATCH = 256
 CLASSES = Classification(())  # loss and probabilities do not ask for the classes' names
@@ -93,12 +97,16 @@ def train(
     The same seed, rows, threads and number of processes give the same bytes, however often it was interrupted; of
     several processes all call it with the same arguments, and all come to the same weights.
 
+    Where the loss is not finite, it begins again from the weights that it was given, once, at half the rate: not from a
+    checkpoint, for when those are written depends on the clock.
+
     Raises:
-        HeadstartError: the loss is not finite; no step is taken and no checkpoint written with it.
+        NotFiniteError: at half the rate it is not finite either. No step is taken and no checkpoint written with it.
         SettingsError: see the accelerator's `share` and `together`.
     """
     accelerator.prepare(network)
     beside = accelerator.prepare(term.module) if term else nn.Module()
+    begun = _copy(network), _copy(beside)
     optimizer = _optimizer(network, beside, plan)
     state = checkpoints.restore(network, optimizer, beside)
     accelerator.agree(state.step)
@@ -113,12 +121,20 @@ def train(
     labels = labels.to(accelerator.device)
     while state.step < plan.steps:
         batch = order(state.step) if order else _order(len(rows), step=state.step, plan=plan, seed=seed)
-        _set_rates(optimizer, plan, state.step)
+        _set_rates(optimizer, plan, state)
         network.train()
         beside.train()
         targets = labels[batch.to(labels.device)]
         step = Step(network, rows, batch, targets, plan, state.step, seed, accelerator, policy, run)
-        value = run_in_memory(step, together, objective, term, state, optimizer)
+        try:
+            value = run_in_memory(step, together, objective, term, state, optimizer)
+        except NotFiniteError as error:
+            state = _begun_again(state, error, plan)
+            checkpoints.clear()
+            for module, weights in zip((network, beside), begun, strict=True):
+                module.load_state_dict(weights)
+            optimizer = _optimizer(network, beside, plan)
+            continue
         optimizer.step()
         state.step += 1
         state.losses.append(value)
@@ -190,7 +206,27 @@ def _optimizer(network: Network, beside: nn.Module, plan: Plan) -> optim.Optimiz
     )
 
 
-def _set_rates(optimizer: optim.Optimizer, plan: Plan, step: int) -> None:
-    share = one_cycle(step, steps=plan.steps, warmup=plan.warmup)
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    """Its state on the CPU, where it takes no memory of a device."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()}
+
+
+def _begun_again(state: State, error: NotFiniteError, plan: Plan) -> State:
+    """The state of a training that begins anew at half the rate.
+
+    Raises:
+        NotFiniteError: it did so already.
+    """
+    if state.halvings:
+        raise NotFiniteError(
+            f"{error}, and before that at twice the rate; lower the learning rate (it peaks at "
+            f"{plan.learning_rate / 2:g} now) or look for broken inputs with `headstart check`"
+        ) from None
+    log.warning("%s: the training begins again at half the rate, which peaks at %g", error, plan.learning_rate / 2)
+    return State(pieces=state.pieces, halvings=1)
+
+
+def _set_rates(optimizer: optim.Optimizer, plan: Plan, state: State) -> None:
+    share = one_cycle(state.step, steps=plan.steps, warmup=plan.warmup) / 2**state.halvings
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate * group["scale"] * share

@@ -172,7 +172,7 @@ def _plan(pack: Pack, count: int, settings: PretrainSettings, backbone: str) -> 
 
 
 def _history(state: State, metric: str) -> pd.DataFrame:
-    """With a last row `pieces` where steps were done in pieces, for lack of memory."""
+    """With last rows for steps that were done in pieces, and for halvings of the rate where a loss was not finite."""
     rows = [
         (int(epoch), split, name, float(value))
         for epoch, pair in sorted(state.records.items())
@@ -180,4 +180,6 @@ def _history(state: State, metric: str) -> pd.DataFrame:
     ]
     if state.pieces > 1:
         rows.append((rows[-1][0], "train", "pieces", float(state.pieces)))
+    if state.halvings:
+        rows.append((rows[-1][0], "train", "halvings", float(state.halvings)))
     return pd.DataFrame(rows, columns=["epoch", "split", "metric", "value"])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, optim
 
 from headstart.backbones.network import Network
-from headstart.errors import HeadstartError, OutOfMemoryError
+from headstart.errors import HeadstartError, NotFiniteError, OutOfMemoryError
 from headstart.objectives.objective import SourceObjective
 from headstart.training.accelerator import Accelerator, generator, has_batch_norm, seed_of
 from headstart.training.checkpoint import State
@@ -50,7 +50,7 @@ class Step:
         """Leaves gradients behind and returns the loss, the mean over the whole batch.
 
         Raises:
-            HeadstartError: it is not finite.
+            NotFiniteError: see its name.
         """
         loss = together(lambda: self._loss(self._gather(self._features(self._share)), objective, term))
         value = self._checked(loss)
@@ -136,6 +136,7 @@ def run_in_memory(
 
     Raises:
         HeadstartError: not even the smallest pieces fit.
+        NotFiniteError: the loss is not finite.
         OutOfMemoryError: of several processes, which have to begin again together.
     """
     while True:
@@ -181,7 +182,4 @@ def _split(part: slice, pieces: int) -> list[slice]:
 
 def _check_finite(value: float, *, step: int, plan: "Plan") -> None:
     if value != value or value in (float("inf"), float("-inf")):
-        raise HeadstartError(
-            f"the loss became {value} at step {step + 1} of {plan.steps}; lower the learning rate "
-            f"(it peaks at {plan.learning_rate:g}) or look for broken inputs with `headstart run --plan`"
-        )
+        raise NotFiniteError(f"the loss became {value} at step {step + 1} of {plan.steps}")

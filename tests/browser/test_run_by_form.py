@@ -13,6 +13,7 @@ TASKS = {
     "pretrain resnet14 on shapes",
     "extract features of shapes and sketches",
     "explore",
+    "quality",
     "rank",
     *(f"finetune {name}, 5 labels a class, 2 seeds" for name in ("scratch", "linear_probe", "full")),
     "remedy",

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 STRATEGIES = ("source", "scratch", "linear_probe", "frozen_blocks", "full", "lp_ft")
-STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "explore", "rank"]
+STEPS = ["ingest_target", "ingest_source@shapes", "pretrain@shapes", "extract", "explore", "quality", "rank"]
 STEPS += [f"finetune@{name}" for name in STRATEGIES] + ["remedy", "select", "evaluate", "report"]
 LINE = re.compile(r"\d\d:\d\d:\d\d  \S.*")
 
@@ -135,6 +135,7 @@ def test_prefect_shows_the_steps_by_name(first_run):
         "pretrain resnet8 on shapes (device)",
         "extract features of shapes and sketches (device)",
         "explore",
+        "quality",
         "rank",
         *(f"finetune {name}, {grid} (device)" for name in STRATEGIES),
         "remedy (device)",
@@ -303,6 +304,7 @@ def test_a_step_that_fails_fails_the_run(project, first_run, client_of):
             "headstart.reused.pretrain/shapes": first["pretrain@shapes"],
             "headstart.reused.extract": first["extract"],
             "headstart.reused.explore": first["explore"],
+            "headstart.reused.quality": first["quality"],
             "headstart.reused.rank": first["rank"],
             **{f"headstart.reused.finetune/{name}": first[f"finetune@{name}"] for name in STRATEGIES[:4]},
         }

@@ -28,6 +28,7 @@ def test_one_more_source_trains_its_own_w_and_its_own_cells(two):
     again = {
         "extract",
         "explore",
+        "quality",
         "rank",
         *(f"finetune@{name}" for name in ENTRANTS),
         "remedy",

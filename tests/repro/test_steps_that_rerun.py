@@ -69,7 +69,7 @@ def test_other_fixed_blocks_rerun_extraction_and_the_strategy_that_reads_the_bou
 def test_another_feature_depth_reruns_extraction_and_the_strategies_that_read_pooled_features(project, run_warm):
     before = project.cells()
     project.set(extract__levels=1)
-    assert ran(run_warm(project, until="finetune")) == {"extract", "explore", "rank"} | finetune(
+    assert ran(run_warm(project, until="finetune")) == {"extract", "explore", "quality", "rank"} | finetune(
         "source", "linear_probe", "lp_ft"
     )
     assert len(new_cells(project, before)) == 6
@@ -138,7 +138,7 @@ def test_a_new_version_of_the_source_leaves_the_target_and_scratch_alone(project
 def test_a_setting_of_the_verdict_alone_trains_nothing(project, run_warm):
     before = project.cells()
     project.set(evaluate__confidence=0.9)
-    assert ran(run_warm(project, until="evaluate")) == {"explore", "rank", "remedy", "select", "evaluate"}
+    assert ran(run_warm(project, until="evaluate")) == {"explore", "quality", "rank", "remedy", "select", "evaluate"}
     assert project.cells() == before
     verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
     assert "90% CI" in verdict["sentence"]

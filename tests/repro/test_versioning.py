@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import HeadstartError, UserError
+from headstart.errors import HeadstartError, IntegrityError, UserError
+from tasks.integrity import damaged_objects
 from tasks.versioning import Versioning
 from tasks.worktree_data import checkout, share_cache
 
@@ -535,3 +536,42 @@ def test_a_step_that_another_checkout_is_at_is_computed_once(root, beside):
     assert results[0].outcome == "ran"
     assert out.split() == ["begun", "restored"], err
     assert (beside / "made" / "a" / "text.txt").read_text() == "one"
+
+
+def flip(path: Path, *, at: int = 0) -> None:
+    """Flips a bit of a file, whose dates and size stay: what a disk does."""
+    before = path.stat()
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    with path.open("r+b") as file:  # the same inode
+        file.write(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_damaged_object_is_not_given_back_and_its_step_runs_again(root: Path, caplog) -> None:
+    versioning = Versioning(root)
+    versioning.ensure("write@a", writer(root, "a", "one"))
+    write_params(root, a=2, b=1, c=1)
+    versioning.ensure("write@a", writer(root, "a", "two"))
+    objects = [path for path in (root / ".dvc" / "cache" / "files" / "md5").glob("*/*") if path.read_text() == "one"]
+    flip(objects[0])
+    write_params(root, a=1, b=1, c=1)
+    result = versioning.ensure("write@a", writer(root, "a", "one"))
+    assert result.outcome == "ran"
+    assert "is damaged in DVC's cache" in caplog.text
+    assert damaged_objects(root / ".dvc" / "cache" / "files" / "md5") == []
+    write_params(root, a=2, b=1, c=1)
+    assert versioning.ensure("write@a", writer(root, "a", "two")).outcome == "restored"
+
+
+def test_a_damaged_file_of_a_dataset_is_named_before_it_is_read(root: Path) -> None:
+    (root / "pets").mkdir()
+    for name in "xyz":
+        (root / "pets" / f"{name}.txt").write_text(name)
+    versioning = Versioning(root)
+    versioning.add({}, root / "data" / "pets", texts={f"{name}.txt": name for name in "xyz"})
+    versioning.refuse_damaged(root / "data" / "pets")
+    flip(root / "data" / "pets" / "y.txt")
+    with pytest.raises(IntegrityError, match=r"^data/pets/y.txt is damaged: .*headstart doctor --repair"):
+        versioning.refuse_damaged(root / "data" / "pets")

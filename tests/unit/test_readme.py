@@ -28,7 +28,7 @@ def test_make_targets_exist() -> None:
     assert named <= targets
 
 
-SERVING = {"init", "ui", "serve", "reproduce", "promote", "rollback", "api"}
+SERVING = {"init", "doctor", "ui", "serve", "reproduce", "promote", "rollback", "api"}
 
 
 def test_headstart_commands_parse_and_name_real_settings() -> None:

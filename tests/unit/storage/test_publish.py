@@ -1,12 +1,17 @@
 """Publishing: whole or not at all, with a manifest that names what is broken; stable bytes."""
 
+import errno
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from headstart.errors import IntegrityError
+from headstart.errors import IntegrityError, StorageError
 from headstart.storage import publish
 from headstart.storage.publish import (
     digest,
@@ -14,6 +19,7 @@ from headstart.storage.publish import (
     read_manifest,
     replacing,
     sha256,
+    sweep,
     verify,
     verify_once,
     write_json,
@@ -26,6 +32,36 @@ def put(final: Path, **files: str) -> Path:
         for name, text in files.items():
             (draft / f"{name}.txt").write_text(text)
     return final
+
+
+class Faults:
+    """Makes the nth call that publishing has the disk do fail, or all from the nth on. fired: whether any did."""
+
+    CALLS = (
+        (os, "replace"), (os, "rename"), (os, "fsync"), (Path, "write_bytes"), (Path, "mkdir"), (publish, "exchange")
+    )  # fmt: skip
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, *, at: int, sticky: bool):
+        self._patch, self._number, self._at, self._sticky = monkeypatch, number, at, sticky
+        self._calls = 0
+        self.fired = False
+
+    def __enter__(self) -> None:
+        for owner, name in self.CALLS:
+            self._patch.setattr(owner, name, self._failing(getattr(owner, name)))
+
+    def __exit__(self, *error: object) -> None:
+        self._patch.undo()
+
+    def _failing(self, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **keywords: object) -> object:
+            self._calls += 1
+            if self._calls == self._at or (self._sticky and self._calls > self._at):
+                self.fired = True
+                raise OSError(self._number, os.strerror(self._number))  # fsync's has no name either
+            return function(*arguments, **keywords)
+
+        return call
 
 
 def names(folder: Path) -> list[str]:
@@ -115,6 +151,14 @@ def test_a_manifest_that_is_not_json_is_named(tmp_path: Path):
         verify(final)
 
 
+@pytest.mark.parametrize("text", ["[]", '{"a.txt": 3}', '{"a.txt": {"sha257": "0", "size": 3}}'])
+def test_a_manifest_of_another_form_is_damaged(tmp_path: Path, text: str):
+    final = put(tmp_path / "pack", a="old")
+    (final / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityError, match="is no manifest: it is damaged"):
+        verify(final)
+
+
 def test_equal_values_are_equal_bytes(tmp_path: Path):
     write_json(tmp_path / "one.json", {"b": 1, "a": [0.1, None]})
     write_json(tmp_path / "other.json", {"a": [0.1, None], "b": 1})
@@ -180,3 +224,53 @@ def test_what_was_touched_is_verified_again(tmp_path, change):
     for _ in range(2):
         with pytest.raises(IntegrityError):
             verify_once(tmp_path / "set")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "from then on"])
+def test_a_fault_at_any_write_leaves_what_was_there_and_is_named(tmp_path: Path, monkeypatch, number, sticky):
+    """At the first, the second, ... until none is left to fail; where the cause is gone, it ends as if nothing was."""
+    final = put(tmp_path / "pack", a="old")
+    at = 0
+    while True:
+        at += 1
+        faults = Faults(monkeypatch, number, at=at, sticky=sticky)
+        with faults, suppress(StorageError):
+            put(final, a="new", b="more")
+            break
+        assert faults.fired
+        text = (final / "a.txt").read_text()
+        assert text == ("old" if verify(final).keys() == {"a.txt"} else "new")
+        assert names(tmp_path) == ["pack"]
+    assert at > 8
+    with Faults(monkeypatch, number, at=3, sticky=True), pytest.raises(StorageError) as told:
+        put(final, a="newer")
+    assert str(told.value).startswith(f"{final} cannot be written ({os.strerror(number)})")
+    assert verify(put(final, a="new", b="more")).keys() == {"a.txt", "b.txt"}
+
+
+@pytest.mark.parametrize("atomic", [True, False], ids=["exchanged", "renamed twice"])
+def test_a_version_takes_the_place_of_another_with_and_without_an_exchange(tmp_path: Path, monkeypatch, atomic):
+    final = put(tmp_path / "pack", a="old")
+    if not atomic:
+        monkeypatch.setattr(publish, "exchange", lambda one, other: False)
+    put(final, a="new")
+    assert (final / "a.txt").read_text() == "new"
+    assert names(tmp_path) == ["pack"]
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    ).stdout
+    pid = int(dead)
+    for name in (f".pack.tmp-{pid}-00000000", f".kept.old-{pid}-00000000", f".gone.old-{pid}-00000000"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+    put(tmp_path / "models" / "kept", a="new")
+    (tmp_path / f".card.json.tmp-{pid}-00000000").write_text("half")
+    at_work = tmp_path / f".mine.tmp-{os.getpid()}-00000000"
+    at_work.mkdir()
+    assert len(sweep(tmp_path)) == 4
+    assert names(tmp_path) == [at_work.name, "models"]
+    assert names(tmp_path / "models") == ["gone", "kept"]  # gone was put aside, and nothing had taken its place yet
+    assert sweep(tmp_path) == []

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import nn
 from training_toy import COUNT, LABELS, fit, images, network, plan, record, same_bytes
 
-from headstart.errors import HeadstartError
+from headstart.errors import NotFiniteError
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import predict
@@ -23,10 +24,14 @@ class Killed(Exception):
 
 @dataclass
 class Recorder:
-    """Rows that write down which of them were asked for; `broken` are the calls that get a pixel that is no number."""
+    """Rows that write down which of them were asked for.
+
+    broken: the calls that get a pixel that is no number. killed: those at which the process is.
+    """
 
     rows: object = field(default_factory=lambda: images(augmented=False))
     broken: tuple[int, ...] = ()
+    killed: tuple[int, ...] = ()
     asked: list[list[int]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -34,6 +39,8 @@ class Recorder:
 
     def batch(self, rows, draw, part=slice(None)):
         self.asked.append(rows.tolist())
+        if len(self.asked) in self.killed:
+            raise Killed
         found = self.rows.batch(rows, draw, part).clone()
         if len(self.asked) in self.broken:
             found[0, 0, 0, 0] = float("nan")
@@ -108,8 +115,8 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not(whole, tmp_path_fac
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
 def test_interrupted_after_each_step_weights_losses_and_records_are_the_same(whole, tmp_path, stop):
     """A step's checkpoint is written after it; the next step raises."""
-    rows = Recorder(rows=images(), broken=(stop + 1,))
-    with pytest.raises(HeadstartError, match=f"step {stop + 1} of 6"):
+    rows = Recorder(rows=images(), killed=(stop + 1,))
+    with pytest.raises(Killed):
         fit(network(), rows, checkpoints=Checkpoints(tmp_path, every=0))
     assert max(path.name for path in tmp_path.iterdir()) == f"step-{stop:08d}"
     net = network(seed=99)
@@ -157,8 +164,8 @@ def test_a_plan_thaws_from_the_last_block_to_the_first():
 
 
 def test_a_finished_step_is_not_done_again(tmp_path):
-    rows = Recorder(broken=(4,))
-    with pytest.raises(HeadstartError):
+    rows = Recorder(killed=(4,))
+    with pytest.raises(Killed):
         fit(network(), rows, checkpoints=Checkpoints(tmp_path, every=0))
     again = Recorder()
     fit(network(), again, checkpoints=Checkpoints(tmp_path))
@@ -225,25 +232,69 @@ def test_augmentation_is_drawn_anew_each_step():
 
 
 @pytest.mark.parametrize("step", [1, 4, 6])
-def test_a_loss_that_is_not_finite_stops_it_before_the_step(tmp_path, step):
+def test_a_loss_that_is_not_finite_begins_again_at_half_the_rate(caplog, step):
+    net, expected = network(), network()
+    state = fit(net, Recorder(broken=(step,)))
+    assert f"the loss became nan at step {step} of 6: the training begins again at half the rate" in caplog.text
+    assert state.halvings == 1
+    assert state.losses == fit(expected, Recorder(), learning_rate=0.025).losses
+    assert same_bytes(net.state_dict(), expected.state_dict())
+
+
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_a_second_time_it_ends_before_the_step_and_no_checkpoint_has_it(tmp_path, step):
     net = network()
-    rows = Recorder(broken=(step,))
-    with pytest.raises(HeadstartError) as caught:
-        fit(net, rows, checkpoints=Checkpoints(tmp_path, every=0))
+    rows = Recorder(broken=(step, 2 * step))
+    with pytest.raises(NotFiniteError) as caught:
+        fit(net, rows, checkpoints=Checkpoints(tmp_path / "kept", every=0))
     message = str(caught.value)
-    assert f"the loss became nan at step {step} of 6" in message
-    assert "lower the learning rate (it peaks at 0.05)" in message
+    assert f"the loss became nan at step {step} of 6, and before that at twice the rate" in message
+    assert "lower the learning rate (it peaks at 0.025 now)" in message
     assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
-    assert sorted(path.name for path in tmp_path.glob("step-*")) == [
-        f"step-{done:08d}" for done in range(max(1, step - 2), step)
-    ]
+    kept = sorted((tmp_path / "kept").glob("step-*"))
+    assert [path.name for path in kept] == [f"step-{done:08d}" for done in range(max(1, step - 2), step)]
+    for path in kept:
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(path / "state.safetensors").values())
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["checkpoints", "none"])
+@pytest.mark.parametrize("killed", [2, 5, 7, 9])
+def test_killed_before_or_after_it_ends_in_the_same_bytes(tmp_path, killed, every):
+    """The fourth step's row is broken at the full rate: the fourth call, whether it is of the first process or not."""
+
+    class Exploding(Recorder):
+        def batch(self, rows, draw, part=slice(None)):
+            self.broken = (len(self.asked) + 1,) if rows.tolist() == self.fourth and not self.exploded else ()
+            self.exploded = self.exploded or bool(self.broken)
+            return super().batch(rows, draw, part)
+
+    def exploding(*, killed=(), exploded=False):
+        rows = Exploding(killed=killed)
+        rows.fourth, rows.exploded = fourth, exploded
+        return rows
+
+    plain = Recorder()
+    fit(network(), plain)
+    fourth = plain.asked[3]
+    net = network()
+    state = fit(net, exploding())
+    again, rows = network(), exploding(killed=(killed,))
+    folder = tmp_path / "kept"
+    with pytest.raises(Killed):
+        fit(again, rows, checkpoints=Checkpoints(folder, every=every))
+    again = network()
+    resumed_at_half = every == 0.0 and rows.exploded and any(folder.glob("step-*"))
+    found = fit(again, exploding(exploded=resumed_at_half), checkpoints=Checkpoints(folder, every=every))
+    assert found.halvings == state.halvings == 1
+    assert found.losses == state.losses
+    assert same_bytes(again.state_dict(), net.state_dict())
 
 
 def test_an_infinite_loss_is_named_too():
     net = network()
     with torch.no_grad():
         net.head.bias[0] = float("inf")  # so that the other class has no probability at all
-    with pytest.raises(HeadstartError, match=r"the loss became (inf|nan) at step 1 of 6"):
+    with pytest.raises(NotFiniteError, match=r"the loss became (inf|nan) at step 1 of 6"):
         fit(net)
 
 
