@@ -69,9 +69,7 @@ def lines(found: Quality) -> list[str]:
     said = []
     if found.wrong:
         share = found.wrong / found.labelled
-        said.append(
-            f"{found.wrong:,} of {found.labelled:,} labels ({share:.1%}) may be wrong; the report has the likeliest"
-        )
+        said.append(f"{found.wrong:,} of {found.labelled:,} labels ({share:.1%}) may be wrong")
     if found.balance and found.balance.ratio >= UNEVEN:
         (small, few), (large, many) = found.balance.smallest, found.balance.largest
         said.append(f"classes are uneven: {many:,} rows of {large}, {few:,} of {small}; read the scores of each class")
