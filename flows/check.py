@@ -168,6 +168,8 @@ def _closing_lines(found: dict[str, Any]) -> list[str]:
     side = found["shorter_side"]
     modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
     lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
+    if found["changed"]:
+        lines.append(f"made like the others: {', '.join(f'{n:,} {what}' for what, n in found['changed'].items())}")
     lines.append(f"exact duplicates: {found['duplicates']:,}; independent units: {found['units']:,}")
     lines.append(f"set aside: {len(found['rejected']):,}")
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])

@@ -138,6 +138,7 @@ def _values(examples: pd.DataFrame) -> dict[str, Any]:
 def _images(rows: Rows) -> dict[str, Any]:
     sides = rows.facts[["width", "height"]].min(axis=1)
     return {
+        "changed": rows.changes,
         "modes": {str(mode): int(count) for mode, count in rows.facts["mode"].value_counts().sort_index().items()},
         "shorter_side": {"min": int(sides.min()), "median": int(sides.median()), "max": int(sides.max())},
     }

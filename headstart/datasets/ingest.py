@@ -108,6 +108,7 @@ def _publish(
         largest_label_budget=arranged.folds.largest_label_budget if arranged.folds else 0,
         attributes=rows.attributes,
         signatures=signatures.columns if signatures else (),
+        changed=rows.changes,
     )
     stored = examples.drop(columns=["content", "row"])
     folds = arranged.folds.table if arranged.folds else None

@@ -18,10 +18,11 @@ from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
 from headstart.modalities.image import Decoded, decode
+from headstart.modalities.limits import Limits
 
 CHUNK = 64  # files a worker decodes before it reports
 AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
-SHOWN = 5  # bad files that an error names
+SHOWN = 10  # bad files that an error names
 
 Progress = Callable[[int, int], None]
 Keep = Callable[[NDArray[np.uint8]], None]
@@ -36,6 +37,7 @@ class Chunk:
     paths: tuple[str, ...]
     size: int
     channels: int
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, a row an example.
+    content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, changes, a row an example.
     attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
     """
 
@@ -55,6 +57,11 @@ class Rows:
     codes: NDArray[np.float64]
 
     @property
+    def changes(self) -> dict[str, int]:
+        """How many images had to be made like the others, by what was done to them."""
+        return dict(sorted(Counter(change for changes in self.facts["changes"] for change in changes).items()))
+
+    @property
     def labelled(self) -> NDArray[np.bool_]:
         """(rows,): which of them have a label, a value or an attribute."""
         return (self.examples["given"] != UNLABELLED).to_numpy()
@@ -62,7 +69,9 @@ class Rows:
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
     """Decodes the files of a chunk; runs in a worker process."""
-    return [decode(Path(path), size=chunk.size, channels=chunk.channels) for path in chunk.paths]
+    return [
+        decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths
+    ]
 
 
 def inspect_chunk(chunk: Chunk) -> list[Decoded]:
@@ -114,7 +123,7 @@ def _read(
             keep(item.pixels)
         good.append(row)
         content.append(item.sha256[:32])
-        facts.append((listing.paths[row], *item.size, item.mode))
+        facts.append((listing.paths[row], *item.size, item.mode, item.changes))
     rows = Rows(
         examples=pd.DataFrame(
             {
@@ -127,7 +136,7 @@ def _read(
             }
         ),
         rejected=pd.DataFrame(rejected, columns=["path", "reason"]),
-        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode"]),
+        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"]),
         kind=listing.kind,
         attributes=listing.attributes,
         codes=np.array([listing.codes[row] for row in good] if listing.codes else [()] * len(good), dtype=np.float64),
@@ -155,6 +164,7 @@ def _decoded(
             tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]),
             settings.image_size,
             settings.channels,
+            settings.limits,
         )
         for start in range(0, len(names), CHUNK)
     )
