@@ -4,12 +4,16 @@ import filecmp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.console import show
 from headstart.datasets.settings import DataSettings, check_name
 from headstart.datasets.table import get_built_in, is_built_in, torchvision_name
 from headstart.errors import UserError
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from headstart.datasets.collect import Collection
 
 WEIGHTS = "source.weights"
 EXTRAS = {
@@ -61,7 +65,15 @@ def look_up(
     if not is_built_in(name) and same_files(workspace.data(name), collection.files, collection.texts):
         return Registration(name, text)
     check_free(workspace, name, text)
-    return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images")
+    return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images{_left_out(collection)}")
+
+
+def _left_out(collection: "Collection") -> str:
+    """What did not come along, in words."""
+    if not collection.left_out:
+        return ""
+    place, reason = collection.left_out[0]
+    return f" ({len(collection.left_out)} left out, such as {place}: {reason})"
 
 
 def check_target(workspace: Workspace, registration: Registration, settings: DataSettings) -> None:

@@ -1,5 +1,6 @@
 """Reads a dataset as ingest would, and says what a run would make of it; writes nothing."""
 
+import os
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_images
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import read_signatures
+from headstart.datasets.split_folders import is_split
 from headstart.datasets.splits import draw_labels
 from headstart.errors import DataError
 
@@ -157,6 +160,7 @@ def _warnings(
     parts = [
         *_warn_of_test(found),
         *_warn_of_labels(arranged),
+        *_warn_of_folders(found),
         *(_warn_of_classes(found, max(budgets), seeds) if rows.kind == "class" else []),
         *_warn_of_images(rows, settings),
     ]
@@ -170,6 +174,20 @@ def _warn_of_test(found: dict[str, Any]) -> list[str]:
     if units >= FEWEST_UNITS:
         return []
     return [f"the {rows} test rows are {units} independent units; below {FEWEST_UNITS} no verdict can be settled"]
+
+
+def _warn_of_folders(found: dict[str, Any]) -> list[str]:
+    """Folders where one would look for a class."""
+    path = Path(found["path"])
+    if not path.is_dir() or found["kind"] != "class" or is_split(path):
+        return []
+    folders = sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir(follow_symlinks=False) and is_visible(entry.name) and entry.name not in UNLABELLED_FOLDERS
+    )
+    empty = [name for name in folders if name not in found["classes"] and not list_images(path / name)]
+    return [f"folder {name!r} holds no image and is no class" for name in empty]
 
 
 def _warn_of_labels(arranged: Arranged) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, list_images, list_visible
+from headstart.datasets.folder import UNLABELLED_FOLDERS, Refused, list_images, look_through, printable
 from headstart.datasets.listing import SPLITS
 from headstart.datasets.pack import TEST
 from headstart.datasets.read import list_labelled
@@ -28,12 +28,14 @@ class Collection:
     """A dataset to be: its name, where each file of it lies now, and tables that are written anew.
 
     files: place in the dataset -> file. texts: place in the dataset -> content. images: rows that can be read so far.
+    left_out: what is called like an image and is not taken along, with the reason.
     """
 
     name: str
     files: dict[str, Path]
     texts: dict[str, str]
     images: int
+    left_out: tuple[Refused, ...] = ()
 
 
 def collect(
@@ -65,15 +67,24 @@ def collect(
 def _collect(path: Path, settings: DataSettings) -> Collection:
     table = _table_of(path, settings)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    files = {place: path / place for place in list_visible(path)} if path.is_dir() else _beside(path)
+    files, left_out = _readable(path) if path.is_dir() else (_beside(path), ())
     if table is None:
-        return Collection(name, files, {}, 0)
+        return Collection(name, files, {}, 0, left_out)
     frame, named, moved = _gather(table, settings, lambda place: place)
     files |= named
     if not moved:
-        return Collection(name, files | {table.name: table}, {}, 0)
+        return Collection(name, files | {table.name: table}, {}, 0, left_out)
     files.pop(table.name, None)
-    return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0)
+    return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0, left_out)
+
+
+def _readable(folder: Path) -> tuple[dict[str, Path], tuple[Refused, ...]]:
+    """The files of a folder by their places, and what is left out of them."""
+    places, refused = look_through(folder)
+    files = {place: folder / place for place in places}
+    locked = [place for place, file in files.items() if not os.access(file, os.R_OK)]
+    refused += [(printable(place), "UNREADABLE: the file may not be read") for place in locked]
+    return {place: file for place, file in files.items() if place not in locked}, tuple(refused)
 
 
 def _beside(table: Path) -> dict[str, Path]:

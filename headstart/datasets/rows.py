@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.datasets.folder import printable
 from headstart.datasets.listing import Kind, Listing
 from headstart.datasets.pack import UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
@@ -135,7 +136,9 @@ def _read(
                 "content": _column(content),
             }
         ),
-        rejected=pd.DataFrame(rejected, columns=["path", "reason"]),
+        rejected=pd.DataFrame(
+            [(printable(place), printable(reason)) for place, reason in rejected], columns=["path", "reason"]
+        ),
         facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"]),
         kind=listing.kind,
         attributes=listing.attributes,

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+from headstart.datasets.folder import is_image, is_visible
 from headstart.errors import DataError
 from headstart.modalities.image import EXTENSIONS, Decoded, decode
 
@@ -79,9 +80,9 @@ def find_inputs(path: Path) -> Inputs:
 
 def _walk(directory: Path) -> Iterator[str]:
     for root, folders, names in os.walk(directory, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(filter(is_visible, folders))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if is_visible(name) and is_image(name):
                 yield Path(root, name).relative_to(directory).as_posix()
 
 
