@@ -65,7 +65,9 @@ def look_up(
     if not is_built_in(name) and same_files(workspace.data(name), collection.files, collection.texts):
         return Registration(name, text)
     check_free(workspace, name, text)
-    return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images{_left_out(collection)}")
+    return Registration(
+        name, text, collection.files, collection.texts, f"{collection.images:,} images{_left_out(collection)}"
+    )
 
 
 def _left_out(collection: "Collection") -> str:

@@ -17,6 +17,7 @@ from headstart.datasets.settings import FEWEST_LABELS, DataSettings
 from headstart.datasets.splits import split_test
 from headstart.datasets.units import join_units, value_bins
 from headstart.errors import DataError
+from headstart.registry import similar
 
 Mask = NDArray[np.bool_]
 
@@ -150,7 +151,7 @@ def _repeats(examples: pd.DataFrame, test: Mask, unlabelled: Mask) -> Mask:
 
 
 def _arrange(rows: Rows, split: NDArray[np.str_], keep: Mask, *, own_test: bool) -> Arranged:
-    kept = rows.examples.assign(split=split, row=np.arange(len(split)))[keep]
+    kept = rows.examples.assign(split=split)[keep]
     kept = kept.assign(id=_ids(list(kept["content"])), group=_units(kept))
     validation = int(((kept["given"] == VAL) & (kept["split"] == POOL)).sum())
     ordered = kept.iloc[np.argsort(kept["id"].to_numpy(dtype=object))].reset_index(drop=True)
@@ -185,7 +186,8 @@ def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSet
     for label in sorted(set(rows.examples["label"].dropna())):
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
-                f"{path}: class {label!r} has {counts[label]} rows outside the dataset's own test rows, at least "
+                f"{path}: class {label!r}{similar(label, counts)} has {counts[label]} rows outside the dataset's own "
+                "test rows, at least "
                 f"{settings.min_rows_per_class} are needed; add images that are not copies of test rows, remove the "
                 "class, or lower data.min_rows_per_class"
             )

@@ -159,7 +159,6 @@ def _warnings(
     """One sentence each, the gravest first."""
     parts = [
         *_warn_of_test(found),
-        *_warn_of_labels(arranged),
         *_warn_of_folders(found),
         *(_warn_of_classes(found, max(budgets), seeds) if rows.kind == "class" else []),
         *_warn_of_images(rows, settings),
@@ -188,12 +187,6 @@ def _warn_of_folders(found: dict[str, Any]) -> list[str]:
     )
     empty = [name for name in folders if name not in found["classes"] and not list_images(path / name)]
     return [f"folder {name!r} holds no image and is no class" for name in empty]
-
-
-def _warn_of_labels(arranged: Arranged) -> list[str]:
-    labels = arranged.examples.dropna(subset="label").groupby("content")["label"].nunique()
-    several = int((labels > 1).sum())
-    return [f"{several} images are there under more than one class"] if several else []
 
 
 def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str]:

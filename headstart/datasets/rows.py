@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from headstart.datasets.folder import printable
 from headstart.datasets.listing import Kind, Listing
-from headstart.datasets.pack import UNLABELLED, Attribute
+from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
 from headstart.modalities.image import Decoded, decode
 from headstart.modalities.limits import Limits
+from headstart.registry import similar
 
 CHUNK = 64  # files a worker decodes before it reports
 AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
@@ -46,7 +47,8 @@ class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, changes, a row an example.
+    content (digest of the pixels), row (its number among those that were kept, and in codes). rejected: path, reason.
+    facts: path, width, height, mode, changes, a row an example.
     attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
     """
 
@@ -70,9 +72,7 @@ class Rows:
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
     """Decodes the files of a chunk; runs in a worker process."""
-    return [
-        decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths
-    ]
+    return [decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths]
 
 
 def inspect_chunk(chunk: Chunk) -> list[Decoded]:
@@ -125,6 +125,9 @@ def _read(
         good.append(row)
         content.append(item.sha256[:32])
         facts.append((listing.paths[row], *item.size, item.mode, item.changes))
+    conflicts = _two_labels(listing, good, content) if listing.kind == "class" else {}
+    rejected += [(listing.paths[good[place]], reason) for place, reason in conflicts.items()]
+    kept = [place for place in range(len(good)) if place not in conflicts]
     rows = Rows(
         examples=pd.DataFrame(
             {
@@ -134,12 +137,17 @@ def _read(
                 "given": _column([listing.splits[row] for row in good]),
                 "group": _column([listing.groups[row] for row in good]),
                 "content": _column(content),
+                "row": np.arange(len(good)),
             }
-        ),
+        )
+        .iloc[kept]
+        .reset_index(drop=True),
         rejected=pd.DataFrame(
             [(printable(place), printable(reason)) for place, reason in rejected], columns=["path", "reason"]
         ),
-        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"]),
+        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"])
+        .iloc[kept]
+        .reset_index(drop=True),
         kind=listing.kind,
         attributes=listing.attributes,
         codes=np.array([listing.codes[row] for row in good] if listing.codes else [()] * len(good), dtype=np.float64),
@@ -147,6 +155,29 @@ def _read(
     _check_rejected(path, rows, total=len(listing) + len(listing.rejected), settings=settings)
     _check_enough(path, rows, set(listing.labels) - {None}, settings=settings)  # type: ignore[arg-type]
     return rows
+
+
+def _two_labels(listing: Listing, good: Sequence[int], content: Sequence[str]) -> dict[int, str]:
+    """Why labelled rows are set aside whose pixels another class has too, by their place in `good`.
+
+    A test set of the dataset's own has the last word: what repeats one of its rows leaves anyway.
+    """
+    tested = {digest for row, digest in zip(good, content, strict=True) if listing.splits[row] == TEST}
+    rows = [
+        (place, listing.labels[row], digest)
+        for place, (row, digest) in enumerate(zip(good, content, strict=True))
+        if listing.splits[row] == TEST or digest not in tested
+    ]
+    classes: dict[str, dict[str, int]] = {}  # of each content: a place for each label
+    for place, label, digest in rows:
+        if label is not None:
+            classes.setdefault(digest, {}).setdefault(label, place)
+    found = {}
+    for place, label, digest in rows:
+        if label is not None and len(classes[digest]) > 1:
+            other, copy = next((name, copy) for name, copy in classes[digest].items() if name != label)
+            found[place] = f"TWO_LABELS: {label!r}, and {other!r} as {listing.paths[good[copy]]}"
+    return found
 
 
 def _column(values: list[str | None] | list[str]) -> "pd.Series[str]":
@@ -221,7 +252,8 @@ def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSe
     for label in sorted(classes):
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
-                f"{path}: class {label!r} has {counts[label]} readable image{'s' * (counts[label] != 1)}, at least "
+                f"{path}: class {label!r}{similar(label, classes)} has {counts[label]} readable "
+                f"image{'s' * (counts[label] != 1)}, at least "
                 f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
                 "data.min_rows_per_class"
             )

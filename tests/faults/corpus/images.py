@@ -25,7 +25,9 @@ def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
     pen = ImageDraw.Draw(image)
     for _ in range(4):
         x, y, side = draw.integers(0, width), draw.integers(0, height), int(draw.integers(6, 20))
-        pen.rectangle([int(x), int(y), int(x) + side, int(y) + side // 2], fill=tuple(draw.integers(0, 256, 3).tolist()))
+        pen.rectangle(
+            [int(x), int(y), int(x) + side, int(y) + side // 2], fill=tuple(draw.integers(0, 256, 3).tolist())
+        )
     return image
 
 

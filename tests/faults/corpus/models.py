@@ -36,7 +36,9 @@ def canary(folder: Path) -> Path:
 
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return {name: tensor.contiguous() for name, tensor in build(BACKBONE, channels=CHANNELS, classes=2).state_dict().items()}
+    return {
+        name: tensor.contiguous() for name, tensor in build(BACKBONE, channels=CHANNELS, classes=2).state_dict().items()
+    }
 
 
 def _file(name: str, content: Callable[[Path], bytes]) -> Make:
