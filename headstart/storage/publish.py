@@ -105,7 +105,7 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
     """Returns the manifest without reading the files it lists.
 
     Raises:
-        IntegrityError: there is none, or it is not JSON.
+        IntegrityError: there is none, it is not JSON, or names files elsewhere.
     """
     path = directory / MANIFEST
     try:
@@ -114,7 +114,15 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
         raise IntegrityError(f"{directory} has no {MANIFEST}: it was not published whole; run its step first") from None
     except ValueError:
         raise IntegrityError(f"{path} is not valid JSON; delete {directory} and run its step again") from None
+    if not isinstance(manifest, dict) or not all(map(_is_entry, manifest, manifest.values())):
+        raise IntegrityError(f"{path} is no manifest; delete {directory} and run its step again")
     return manifest
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    """Whether it could be that of a file below the directory."""
+    inside = not os.path.isabs(name) and ".." not in name.split("/")
+    return inside and isinstance(entry, dict) and {"sha256", "size"} <= entry.keys()
 
 
 def write_text(path: Path, text: str) -> None:
