@@ -33,17 +33,18 @@ def check(
     seeds: int,
     workers: Executor,
     progress: Progress,
+    anywhere: bool = True,
 ) -> dict[str, Any]:
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
     budgets: labels a class that the run would draw, the headline first; others that are too large are left out.
-    seeds: how many draws. The result's "error" is what the run would say when it draws labels, "" where it could; in
-    folds a run lowers its budgets to what there is.
+    seeds: how many draws. anywhere: whether its table may name images outside of its folder. The result's "error" is
+    what the run would say when it draws labels, "" where it could; in folds a run lowers its budgets to what there is.
 
     Raises:
         DataError: what ingest would say; it would stop there.
     """
-    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress, anywhere=anywhere)
     arranged = arrange_target(path, rows, settings=settings, seed=seed)
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
@@ -71,13 +72,15 @@ def check(
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
 
 
-def check_source(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> dict[str, Any]:
+def check_source(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True
+) -> dict[str, Any]:
     """What a run would make of a dataset as its source, as plain values, before the target's test rows leave it.
 
     Raises:
         DataError: what ingest would say.
     """
-    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress, anywhere=anywhere)
     arranged = arrange_source(path, rows, settings=settings, excluded=())
     examples = arranged.examples
     labels = examples["label"].value_counts().sort_index()

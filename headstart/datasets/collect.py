@@ -39,11 +39,17 @@ class Collection:
 
 
 def collect(
-    path: Path, settings: DataSettings, *, test_data: Path | None = None, unlabelled: Path | None = None
+    path: Path,
+    settings: DataSettings,
+    *,
+    test_data: Path | None = None,
+    unlabelled: Path | None = None,
+    confined: bool = False,
 ) -> Collection:
     """Collects a folder, or a table and the images that it names; with an own test set or unlabelled images on top.
 
     test_data: like `path`, of the same kind; its rows become the test rows. unlabelled: a folder of images.
+    confined: tables may not name images outside of their folder, for they are not of the user's own making.
 
     Raises:
         DataError: see `list_labelled`; or the parts do not fit together.
@@ -52,25 +58,25 @@ def collect(
     for given in (path, test_data):
         if given is not None and not given.is_dir() and not (given.is_file() and is_table(given)):
             raise UserError(
-                f"{given} is not a folder, and not a table (.csv or .parquet) either; give the path of a folder of "
-                "class folders or of a table, or a dataset's name"
+                f"{given} is not a folder, a table (.csv or .parquet) or an archive (.zip or .tar); give the path of "
+                "a folder of class folders, of a table or of an archive, or a dataset's name"
             )
-    rows = len(list_labelled(path, settings, anywhere=True))
-    collection = replace(_collect(path, settings), images=rows)
+    rows = len(list_labelled(path, settings, anywhere=not confined))
+    collection = replace(_collect(path, settings, confined), images=rows)
     if test_data is not None:
-        collection = _with_test(collection, path, test_data, settings)
+        collection = _with_test(collection, path, test_data, settings, confined)
     if unlabelled is not None:
         collection = _with_unlabelled(collection, unlabelled)
     return collection
 
 
-def _collect(path: Path, settings: DataSettings) -> Collection:
+def _collect(path: Path, settings: DataSettings, confined: bool) -> Collection:
     table = _table_of(path, settings)
     name = path.resolve().stem if path.is_file() else path.resolve().name
     files, left_out = _readable(path) if path.is_dir() else (_beside(path), ())
     if table is None:
         return Collection(name, files, {}, 0, left_out)
-    frame, named, moved = _gather(table, settings, lambda place: place)
+    frame, named, moved = _gather(table, settings, lambda place: place, confined)
     files |= named
     if not moved:
         return Collection(name, files | {table.name: table}, {}, 0, left_out)
@@ -103,7 +109,7 @@ def _csv(table: Path) -> str:
 
 
 def _gather(
-    table: Path, settings: DataSettings, place_of: Callable[[str], str]
+    table: Path, settings: DataSettings, place_of: Callable[[str], str], confined: bool
 ) -> tuple[pd.DataFrame, dict[str, Path], bool]:
     """A table with its paths as they will be, the files that it names by place, and whether any path changed.
 
@@ -116,7 +122,7 @@ def _gather(
     for text in frame[settings.path_column]:
         path = clean(text)
         origin = table.parent / path
-        if not path or not origin.is_file():
+        if not path or (confined and not is_inside(path)) or not origin.is_file():
             places.append(place_of(path) if path and is_inside(path) else text)
             continue
         place = place_of(path if is_inside(path) else f"{FILES}/{PurePosixPath(path).name}")
@@ -128,7 +134,9 @@ def _gather(
     return frame.assign(**{settings.path_column: places}), files, moved
 
 
-def _with_test(collection: Collection, path: Path, test_data: Path, settings: DataSettings) -> Collection:
+def _with_test(
+    collection: Collection, path: Path, test_data: Path, settings: DataSettings, confined: bool
+) -> Collection:
     table, other = _table_of(path, settings), _table_of(test_data, settings)
     if (table is None) != (other is None):
         raise DataError(
@@ -136,7 +144,7 @@ def _with_test(collection: Collection, path: Path, test_data: Path, settings: Da
             "both as folders of class folders"
         )
     if table is not None and other is not None:
-        return _join_tables(collection, table, other, settings)
+        return _join_tables(collection, table, other, settings, confined)
     return _join_folders(collection, path, test_data)
 
 
@@ -157,14 +165,16 @@ def _join_folders(collection: Collection, path: Path, test_data: Path) -> Collec
     return replace(collection, files=files | found, images=collection.images + len(images))
 
 
-def _join_tables(collection: Collection, table: Path, other: Path, settings: DataSettings) -> Collection:
+def _join_tables(
+    collection: Collection, table: Path, other: Path, settings: DataSettings, confined: bool
+) -> Collection:
     """One table with a split column; the test set's images go to test/."""
-    base, listed = list_table(table, settings, anywhere=True), list_table(other, settings, anywhere=True)
+    base, listed = (list_table(part, settings, anywhere=not confined) for part in (table, other))
     _refuse_two_tests(table, set(base.splits))
     if base.kind != listed.kind:
         raise DataError(f"{table} and {other} cannot be joined: one has labels, the other values")
-    frame, _, _ = _gather(table, settings, lambda place: place)
-    test, files, _ = _gather(other, settings, lambda place: f"{TEST_FOLDER}/{place}")
+    frame, _, _ = _gather(table, settings, lambda place: place, confined)
+    test, files, _ = _gather(other, settings, lambda place: f"{TEST_FOLDER}/{place}", confined)
     joined = pd.concat([frame, test.assign(**{settings.split_column: TEST})], ignore_index=True).fillna("")
     kept = {place: file for place, file in collection.files.items() if file != table}
     return replace(

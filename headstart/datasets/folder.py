@@ -118,8 +118,8 @@ def _refuse_twins(directory: Path, before: str, name: str, named: dict[str, str]
     if other != name:
         first, second = sorted((other, name))
         raise DataError(
-            f"{directory / before} holds {first!r} and {second!r} ({ascii(first)}, {ascii(second)}), which are one name "
-            "on other systems; rename one of them"
+            f"{directory / before} holds {first!r} and {second!r} ({ascii(first)}, {ascii(second)}), which are one "
+            "name on other systems; rename one of them"
         )
 
 

@@ -71,8 +71,8 @@ class Card:
     repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
     scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
     that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
-    where they have these in place of classes or values. signatures: columns of what is known of each class. changed: how
-    many images had to be made like the others, by what was done to them.
+    where they have these in place of classes or values. signatures: columns of what is known of each class. changed:
+    how many images had to be made like the others, by what was done to them.
     """
 
     name: str

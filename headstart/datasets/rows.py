@@ -90,9 +90,14 @@ def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress
     return _read(path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
 
 
-def inspect_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> Rows:
-    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet."""
-    listing = list_labelled(path, settings, anywhere=True)
+def inspect_rows(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True
+) -> Rows:
+    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet.
+
+    anywhere: whether its table may name images outside of its folder.
+    """
+    listing = list_labelled(path, settings, anywhere=anywhere)
     return _read(path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop)
 
 

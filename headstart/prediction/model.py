@@ -153,9 +153,8 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
         head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
         score = SCORES[card.kind](network, head, card)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise IntegrityError(
-            f"{directory} holds no model of {card.backbone} as its card says: {str(error).strip().splitlines()[-1].strip()}"
-        ) from None
+        cause = str(error).strip().splitlines()[-1].strip()
+        raise IntegrityError(f"{directory} holds no model of {card.backbone} as its card says: {cause}") from None
     domain = read_domain(directory)
     return Model(card, network, score, where, size, domain and domain.on(where))
 

@@ -86,7 +86,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickled(path)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise DataError(f"{path}: {name} holds values that are not finite; give weights of a training that went well")
+            raise DataError(f"{path}: {name} holds values that are not finite; give other weights")
     return state
 
 

@@ -1,7 +1,7 @@
-"""What a file of weights says of itself, looked at before anything of it is loaded: no tensor and no code. Torch-free.
+"""What a file of weights says of itself, looked at before anything of it is loaded: no tensor, no code.
 
-Measured: safetensors takes two tensors of one name; torch.load refuses code, but only in a process that took a second or
-two to start.
+Torch-free. Measured: safetensors takes two tensors of one name; torch.load refuses code, but only in a process that
+took a second or two to start.
 """
 
 import json
@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from headstart.errors import DataError
 
@@ -140,12 +140,16 @@ def _named(path: Path) -> Iterator[str]:
 
 def _named_in_old_format(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
-        first = list(pickletools.genops(_Limited(file)))
+        first = list(pickletools.genops(_limited(file)))
         yield from _imports(first)
         if not any(argument == MAGIC for _, argument, _ in first):
             raise ValueError(NOT_WHOLE)
         for _ in range(PARTS - 1):
-            yield from _imports(pickletools.genops(_Limited(file)))
+            yield from _imports(pickletools.genops(_limited(file)))
+
+
+def _limited(file: IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", _Limited(file))
 
 
 class _Limited:

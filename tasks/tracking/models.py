@@ -181,7 +181,9 @@ class RegisteredModels:
             raise UserError(f"{name} is a model of MLflow's, but none that `headstart run` has registered")
         data = folder / str(about["data"])
         if not data.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{name} names {about['data']!r} as its data, which lies outside of the model; it is not read")
+            raise UserError(
+                f"{name} names {about['data']!r} as its data, which lies outside of the model; it is not read"
+            )
         return data
 
     def _model_version(self, text: str) -> "ModelVersion":
