@@ -176,7 +176,8 @@ def _closing_lines(found: dict[str, Any]) -> list[str]:
     lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
     if found["changed"]:
         lines.append(f"made like the others: {', '.join(f'{n:,} {what}' for what, n in found['changed'].items())}")
-    lines.append(f"exact duplicates: {found['duplicates']:,}; independent units: {found['units']:,}")
+    near = f" and {found['near_duplicates']:,} near ones" if found.get("near_duplicates") else ""
+    lines.append(f"exact duplicates: {found['duplicates']:,}{near}; independent units: {found['units']:,}")
     lines.append(f"set aside: {len(found['rejected']):,}")
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
     lines += [f"warning: {text}" for text in found["warnings"]]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
 from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_images
+from headstart.datasets.ingest import likeness
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
@@ -44,7 +45,9 @@ def check(
     Raises:
         DataError: what ingest would say; it would stop there.
     """
-    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress, anywhere=anywhere)
+    rows = inspect_rows(
+        path, settings=settings, workers=workers, progress=progress, anywhere=anywhere, near=likeness(path, settings)
+    )
     arranged = arrange_target(path, rows, settings=settings, seed=seed)
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
@@ -62,6 +65,7 @@ def check(
         "test_units": int(arranged.scored["group"].nunique()),
         "units": int(examples["group"].nunique()),
         "duplicates": arranged.duplicates,
+        "near_duplicates": arranged.near_duplicates,
         "removed": arranged.removed,
         "rejected": rows.rejected.to_dict("records"),
         "class_attributes": list(known.columns) if known else [],
@@ -167,7 +171,7 @@ def _warnings(
         *_warn_of_images(rows, settings),
     ]
     if arranged.removed:
-        parts.append(f"{arranged.removed} rows are left out because they repeat test rows")
+        parts.append(f"{arranged.removed} rows are left out because they repeat test rows, or nearly")
     return parts
 
 

@@ -72,7 +72,8 @@ class Card:
     scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
     that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
     where they have these in place of classes or values. signatures: columns of what is known of each class. changed:
-    how many images had to be made like the others, by what was done to them.
+    how many images had to be made like the others, by what was done to them. near_duplicates: rows that
+    nearly repeat another, and are kept on its side of every split.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Card:
     attributes: tuple[Attribute, ...] = ()
     signatures: tuple[str, ...] = ()
     changed: dict[str, int] = field(default_factory=dict)
+    near_duplicates: int = 0
 
     @property
     def scored(self) -> str:

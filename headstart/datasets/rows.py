@@ -4,7 +4,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.folder import printable
 from headstart.datasets.listing import Kind, Listing
+from headstart.datasets.near import near_duplicates, sketch
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
@@ -40,6 +41,7 @@ class Chunk:
     size: int
     channels: int
     limits: Limits = Limits()
+    sketched: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of the pixels), row (its number among those that were kept, and in codes). rejected: path, reason.
-    facts: path, width, height, mode, changes, a row an example.
+    content (digest of the pixels), near (its cluster of near duplicates, or null), row (its number among those that
+    were kept, and in codes). rejected: path, reason. facts: path, width, height, mode, changes, a row an example.
     attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
     """
 
@@ -72,7 +74,13 @@ class Rows:
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
     """Decodes the files of a chunk; runs in a worker process."""
-    return [decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths]
+    found = [decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths]
+    good = [place for place, item in enumerate(found) if item.pixels is not None]
+    if chunk.sketched and good:
+        sketches = sketch(np.stack([found[place].pixels for place in good]))  # type: ignore[misc]
+        for place, own in zip(good, sketches, strict=True):
+            found[place] = replace(found[place], sketch=own)
+    return found
 
 
 def inspect_chunk(chunk: Chunk) -> list[Decoded]:
@@ -80,25 +88,33 @@ def inspect_chunk(chunk: Chunk) -> list[Decoded]:
     return [item.without_pixels() for item in decode_chunk(chunk)]
 
 
-def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep) -> Rows:
+def read_rows(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep, near: float = 1
+) -> Rows:
     """Decodes a dataset; `keep` is given the pixels of each usable row, (channels, size, size), in the rows' order.
+
+    near: likeness from which two images are near duplicates; 1: none are looked for.
 
     Raises:
         DataError: no labels, too many bad files, or too few readable rows in a class or of values.
     """
     listing = list_labelled(path, settings)
-    return _read(path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
+    return _read(
+        path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep, near=near
+    )
 
 
 def inspect_rows(
-    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True, near: float = 1
 ) -> Rows:
     """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet.
 
     anywhere: whether its table may name images outside of its folder.
     """
     listing = list_labelled(path, settings, anywhere=anywhere)
-    return _read(path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop)
+    return _read(
+        path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop, near=near
+    )
 
 
 def _drop(pixels: NDArray[np.uint8]) -> None:
@@ -114,19 +130,24 @@ def _read(
     workers: Executor,
     progress: Progress,
     keep: Keep,
+    near: float,
 ) -> Rows:
     folder = path.parent if path.is_file() else path
     rejected = list(listing.rejected)
     good: list[int] = []
     content: list[str] = []
     facts = []
-    decoded = _decoded(folder, listing.paths, work, settings=settings, workers=workers, progress=progress)
+    sketches = []
+    how = Chunk((), settings.image_size, settings.channels, settings.limits, sketched=near < 1)
+    decoded = _decoded(folder, listing.paths, work, how, workers=workers, progress=progress)
     for row, item in enumerate(decoded):
         if item.reason:
             rejected.append((listing.paths[row], item.reason))
             continue
         if item.pixels is not None:
             keep(item.pixels)
+        if item.sketch is not None:
+            sketches.append(item.sketch)
         good.append(row)
         content.append(item.sha256[:32])
         facts.append((listing.paths[row], *item.size, item.mode, item.changes))
@@ -142,6 +163,7 @@ def _read(
                 "given": _column([listing.splits[row] for row in good]),
                 "group": _column([listing.groups[row] for row in good]),
                 "content": _column(content),
+                "near": _column(near_duplicates(content, sketches, similarity=near)),
                 "row": np.arange(len(good)),
             }
         )
@@ -193,18 +215,14 @@ def _decoded(
     folder: Path,
     names: Sequence[str],
     work: Callable[[Chunk], list[Decoded]],
+    how: Chunk,
     *,
-    settings: DataSettings,
     workers: Executor,
     progress: Progress,
 ) -> Iterator[Decoded]:
+    """how: a chunk of no files."""
     chunks = (
-        Chunk(
-            tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]),
-            settings.image_size,
-            settings.channels,
-            settings.limits,
-        )
+        replace(how, paths=tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]))
         for start in range(0, len(names), CHUNK)
     )
     done = 0

@@ -94,6 +94,9 @@ class DataSettings(Knobs):
     max_rejected: float = Field(0.05, ge=0, le=1)
     """share of unreadable files and unusable table rows up to which ingest goes on"""
 
+    near_duplicates: float = Field(0.997, ge=0.9, le=1)
+    """likeness (a cosine) from which two images of a target count as one picture saved twice; 1: exact copies alone"""
+
     smallest_side: int = Field(2, ge=1)
     """pixels of an image's shorter side below which it is set aside"""
 

@@ -39,6 +39,7 @@ class Decoded:
 
     sha256: of the pixels as (height, width, channels). size: (width, height) in the file, pixels. mode: Pillow's name
     of how the file stores them, such as RGBA. changes: what was done to it that most images need not, in words.
+    sketch: by which near duplicates are told (datasets/near.py), where it was asked for.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -47,6 +48,7 @@ class Decoded:
     size: tuple[int, int] = (0, 0)
     mode: str = ""
     changes: tuple[str, ...] = ()
+    sketch: NDArray[np.float16] | None = None
 
     def without_pixels(self) -> "Decoded":
         """The same, light enough to be sent between processes by the thousand."""
