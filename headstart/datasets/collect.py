@@ -19,6 +19,7 @@ from headstart.datasets.split_folders import is_split
 from headstart.datasets.tabular import clean, find_table, is_inside, is_table, list_table, read_table
 from headstart.errors import DataError, UserError
 
+AS_SELF = os.access in os.supports_effective_ids  # Windows knows none
 FILES = "files"  # where images go that lie outside of their table's folder
 TRAIN_FOLDER, TEST_FOLDER = "train", "test"
 
@@ -88,7 +89,7 @@ def _readable(folder: Path) -> tuple[dict[str, Path], tuple[Refused, ...]]:
     """The files of a folder by their places, and what is left out of them."""
     places, refused = look_through(folder)
     files = {place: folder / place for place in places}
-    locked = [place for place, file in files.items() if not os.access(file, os.R_OK)]
+    locked = [place for place, file in files.items() if not os.access(file, os.R_OK, effective_ids=AS_SELF)]
     refused += [(printable(place), "UNREADABLE: the file may not be read") for place in locked]
     return {place: file for place, file in files.items() if place not in locked}, tuple(refused)
 

@@ -15,22 +15,30 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-FREQUENCIES = 8  # a side, of each channel
-LOWEST = 5  # of these, by which candidates are found: no two sketches are further apart there than as a whole
+FREQUENCIES = 8  # a side, of brightness
+OF_COLOUR = 3  # likewise, of the two differences of colour, which JPEG and palettes change most
+COLOUR = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)  # JFIF's
+WEIGHT = 0.5  # of colour against brightness
+LOWEST = 5  # a side, of brightness: 24 numbers in which no two sketches are further apart than as a whole
 FLATTEST = 2.0  # gray levels, root mean square; below it a sketch would be of noise alone
+LOW = [i * FREQUENCIES + j - 1 for i in range(LOWEST) for j in range(LOWEST) if i + j]  # their places in a sketch
 CANDIDATES = 8  # for each image; larger clusters hang together by chains
 
 Sketches = NDArray[np.float16]
 
 
 def sketch(images: NDArray[np.uint8]) -> Sketches:
-    """(images, channels, size, size) -> (images, 63 a channel), of length 1; zeros for an image without contrast."""
+    """(images, channels, size, size) -> (images, 63, or 79 in colour), of length 1; zeros for one without contrast."""
     basis = _basis(images.shape[-1])
     found = basis @ images.astype(np.float32) @ basis.T
-    found = found.reshape(*found.shape[:-2], -1)[..., 1:].reshape(len(images), -1)
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    flat = length < FLATTEST * images.shape[-1] * np.sqrt(images.shape[1])
-    return np.where(flat, 0, found / np.maximum(length, 1e-6)).astype(np.float16)
+    parts = [found[:, 0]]
+    if images.shape[1] == len(COLOUR):
+        bright, *differences = np.einsum("ij,njkl->inkl", COLOUR, found)
+        parts = [bright, *(WEIGHT * part[:, :OF_COLOUR, :OF_COLOUR] for part in differences)]
+    numbers = np.concatenate([part.reshape(len(images), -1)[:, 1:] for part in parts], axis=1)
+    length = np.linalg.norm(numbers, axis=1, keepdims=True)
+    flat = length < FLATTEST * images.shape[-1]
+    return np.where(flat, 0, numbers / np.maximum(length, 1e-6)).astype(np.float16)
 
 
 def near_duplicates(contents: Sequence[str], sketches: Sequence[Sketches], *, similarity: float) -> list[str | None]:
@@ -58,7 +66,7 @@ def near_duplicates(contents: Sequence[str], sketches: Sequence[Sketches], *, si
 def _pairs(known: NDArray[np.float32], similarity: float) -> NDArray[np.intp]:
     """(pairs, 2): rows that are near duplicates; of each row the nearest ones."""
     rows = np.flatnonzero(known.any(axis=1))
-    low = np.ascontiguousarray(known[rows][:, _lowest(known.shape[1])])
+    low = np.ascontiguousarray(known[rows][:, LOW])
     furthest = np.sqrt(2 - 2 * similarity) * 1.01  # sketches are rounded to 16 bits
     count = min(CANDIDATES + 1, len(rows))
     if count < 2:
@@ -76,10 +84,3 @@ def _basis(size: int) -> NDArray[np.float32]:
     """(frequencies, size): the lowest cosines."""
     found: NDArray[np.float64] = dct(np.eye(size), axis=0, norm="ortho")
     return found[:FREQUENCIES].astype(np.float32)
-
-
-def _lowest(length: int) -> NDArray[np.intp]:
-    """Places of the lowest frequencies in a sketch, of every channel."""
-    a_channel = FREQUENCIES**2 - 1
-    places = [i * FREQUENCIES + j - 1 for i in range(LOWEST) for j in range(LOWEST) if i + j]
-    return np.array([start + place for start in range(0, length, a_channel) for place in places])

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,11 +25,11 @@ from headstart.registry import similar
 CHUNK = 64  # files a worker decodes before it reports
 AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
 SHOWN = 10  # bad files that an error names
+MOST_CRASHES = 20  # files that end a process, before it is taken for the machine's fault
+DIED = "a process that decodes images died (killed, or out of memory); nothing was written, run again"
 
 Progress = Callable[[int, int], None]
 Keep = Callable[[NDArray[np.uint8]], None]
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ def decode_chunk(chunk: Chunk) -> list[Decoded]:
     if chunk.sketched and good:
         sketches = sketch(np.stack([found[place].pixels for place in good]))  # type: ignore[misc]
         for place, own in zip(good, sketches, strict=True):
-            found[place] = replace(found[place], sketch=own)
+            item = found[place]  # dataclasses.replace() takes four times as long
+            found[place] = Decoded(item.pixels, item.sha256, "", item.size, item.mode, item.changes, own)
     return found
 
 
@@ -232,24 +232,52 @@ def _decoded(
         progress(done, len(names))
 
 
-def _in_order(workers: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """Results in the order of the items, with a bounded number under way: Executor.map would take all at once.
+def _in_order(
+    workers: Executor, work: Callable[[Chunk], list[Decoded]], chunks: Iterable[Chunk]
+) -> Iterator[list[Decoded]]:
+    """Results in the order of the chunks, with a bounded number under way: Executor.map would take all at once.
+
+    A file that ends the process which decodes it is set aside; the other files of its chunk are read once more.
 
     Raises:
-        HeadstartError: a worker died.
+        HeadstartError: one process after the other died, or there are no more of them.
     """
-    waiting: deque[Future[B]] = deque()
-    try:
-        for item in items:
-            waiting.append(workers.submit(work, item))
-            if len(waiting) >= AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenExecutor:
-        raise HeadstartError(
-            "a process that decodes images died (killed, or out of memory); nothing was written, run again"
-        ) from None
+    waiting: deque[tuple[Chunk, Future[list[Decoded]]]] = deque()
+    crashes = _Crashes(workers, work)
+    for chunk in chunks:
+        waiting.append((chunk, crashes.submit(chunk)))
+        if len(waiting) >= AHEAD:
+            yield crashes.result(*waiting.popleft())
+    while waiting:
+        yield crashes.result(*waiting.popleft())
+
+
+class _Crashes:
+    """Work in processes of which one may die: all that was under way is lost with it, and done again alone."""
+
+    def __init__(self, workers: Executor, work: Callable[[Chunk], list[Decoded]]):
+        self._workers, self._work = workers, work
+        self._count = 0
+
+    def submit(self, chunk: Chunk) -> Future[list[Decoded]]:
+        try:
+            return self._workers.submit(self._work, chunk)
+        except BrokenExecutor:  # of a pool that starts no new processes
+            raise HeadstartError(DIED) from None
+
+    def result(self, chunk: Chunk, future: Future[list[Decoded]]) -> list[Decoded]:
+        for attempt in (future, None):
+            try:
+                return (attempt or self.submit(chunk)).result()
+            except BrokenExecutor:
+                continue
+        if len(chunk.paths) > 1:
+            alone = [replace(chunk, paths=(path,)) for path in chunk.paths]
+            return [item for one in alone for item in self.result(one, self.submit(one))]
+        self._count += 1
+        if self._count > MOST_CRASHES:
+            raise HeadstartError(DIED)
+        return [Decoded(None, "", "DECODER_CRASH: twice, reading it ended the process (killed, or out of memory)")]
 
 
 def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSettings) -> None:

@@ -227,14 +227,16 @@ def _repacked(name: str) -> Make:
 
 
 CASES = [
-    Case("parent", "a name that leads out", "X", ("pets.zip", "../escaped.png", "leads out"), _zip_of("../escaped.png")),
+    Case("parent", "a name that leads out", "X", ("pets.zip", "../escaped.png", "leads out"),
+         _zip_of("../escaped.png")),
     Case("parent_inside", "a name that leads out by a detour", "X", ("leads out",), _zip_of("cat/../../escaped.png")),
     Case("parent_of_windows", "a name that leads out on Windows", "X", ("leads out",), _zip_of("..\\..\\escaped.png")),
     Case("parent_tar", "a name that leads out", "X", ("pets.tar", "leads out"), _tar_of("../escaped.png")),
     Case("absolute", "an absolute name", "X", ("absolute",), _zip_of("/tmp/escaped.png")),
     Case("absolute_tar", "an absolute name", "X", ("absolute",), _tar_of("/tmp/escaped.png")),
     Case("drive", "a name with a drive", "X", ("absolute",), _zip_of("C:/escaped.png")),
-    Case("link", "a link", "X", ("link or a special file",), _tar_with(tarfile.SYMTYPE, "cat/link.png", "/etc/hostname")),
+    Case("link", "a link", "X", ("link or a special file",),
+         _tar_with(tarfile.SYMTYPE, "cat/link.png", "/etc/hostname")),
     Case("link_inside", "a link that stays inside", "X", ("link or a special file",),
          _tar_with(tarfile.SYMTYPE, "cat/link.png", "0.png")),
     Case("link_zip", "a link in a zip", "X", ("cat/link.png", "link or a special file"), _zip_link),
@@ -256,7 +258,8 @@ CASES = [
     Case("encrypted", "a password", "X", ("encrypted", "give the folder"), _encrypted),
     Case("cut_zip", "a zip cut at half", "X", ("damaged, cut short",), _cut(_zip(), 0.5)),
     Case("cut_tar", "a tar cut at half", "X", ("damaged, cut short",), _cut(_tar("pets.tar", "w"), 0.5)),
-    Case("cut_tar_at_a_border", "a tar cut between two files", "X", ("damaged, cut short",), lambda folder: _border(folder)),
+    Case("cut_tar_at_a_border", "a tar cut between two files", "X", ("damaged, cut short",),
+         lambda folder: _border(folder)),
     Case("cut_gz", "a packed tar cut at half", "X", ("damaged, cut short",), _cut(_tar("pets.tar.gz", "w:gz"), 0.5)),
     Case("cut_xz", "the same of another packer", "X", ("damaged, cut short",), _cut(_tar("pets.tar.xz", "w:xz"), 0.5)),
     Case("flipped", "a flipped byte", "X", ("damaged, cut short",), _flipped),

@@ -14,8 +14,8 @@ Outcome = Literal["X", "Q", "N"]
 class Case:
     """One bad input.
 
-    name: for the test's id. what: in a line. outcome: X, Q or N. says: of X words that the message has, of Q the reason's
-    beginning, of N what is counted ("" for nothing). make: makes it; what it takes and gives differs by kind.
+    name: for the test's id. what: in a line. outcome: X, Q or N. says: of X words that the message has, of Q the
+    reason's beginning, of N what is counted ("" for nothing). make: makes it; what it takes and gives differs by kind.
     """
 
     name: str

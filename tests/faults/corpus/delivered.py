@@ -1,4 +1,4 @@
-"""Delivered models that somebody tampered with: the manifest is true to them, so that nothing but the loader can tell."""
+"""Delivered models that somebody tampered with: the manifest is true to them, so that the loader alone can tell."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from corpus.case import Case
-from corpus.models import BACKBONE, CHANNELS, state
 from safetensors.torch import load_file, save_file
 
+from corpus.case import Case
+from corpus.models import BACKBONE, CHANNELS, state
 from headstart.storage.publish import publishing, write_manifest
 from headstart.training.rows import Normalisation
 from headstart.training.weights import CARD, WEIGHTS, WeightsCard, write_weights
@@ -69,7 +69,8 @@ FIRST = "blocks.0.0.weight"
 CASES = [
     Case("flipped", "one bit of the weights", "X", "not the file that was published",
          _bytes(lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], manifest=False)),
-    Case("cut", "weights cut at half", "X", "not a whole safetensors", _bytes(lambda content: content[: len(content) // 2])),
+    Case("cut", "weights cut at half", "X", "not a whole safetensors",
+         _bytes(lambda content: content[: len(content) // 2])),
     Case("no_card", "no card", "X", "card.json", lambda folder: (folder / CARD).unlink()),
     Case("no_manifest", "no manifest", "X", "has no manifest.json", lambda folder: (folder / "manifest.json").unlink()),
     Case("manifest_list", "a manifest that is a list", "X", "manifest.json", _manifest("[]")),

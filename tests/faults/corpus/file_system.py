@@ -1,4 +1,4 @@
-"""Odd names, links and special files in a folder of class folders. Each case alters a folder and gives what it added."""
+"""Odd names, links and special files in a folder of class folders. Each case alters one and gives what it added."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Broken and unusual image files. Each case makes (file name, bytes), and of N the picture that must be read from it."""
+"""Broken and unusual image files. Each case makes (file name, bytes), and of N the picture to be read from it."""
 
 import io
 import struct
@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from corpus.case import Case
 from PIL import Image, ImageDraw, PngImagePlugin
+
+from corpus.case import Case
 
 SIZE = (64, 48)
 Made = tuple[str, bytes, Image.Image | None]
 
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
-    """A picture in colour with a gradient, shapes and some noise, another one for each seed; no side like another."""
+    """A picture in colour with waves, shapes and some noise, another one for each seed; no side like another."""
     draw = np.random.default_rng(seed)
     width, height = size
     rows, columns = np.mgrid[:height, :width]
-    ground = np.stack([rows * 200 / height + 20, columns * 200 / width + 20, (rows + columns) % 90 + 60], axis=2)
+    across, down, shift = draw.uniform(-6, 6, 3), draw.uniform(-6, 6, 3), draw.uniform(0, 6, 3)
+    waves = [np.sin(a * columns / width + d * rows / height + s) for a, d, s in zip(across, down, shift, strict=True)]
+    ground = 128 + 70 * np.stack(waves, axis=2)
     image = Image.fromarray(np.clip(ground + draw.normal(0, 4, ground.shape), 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     for _ in range(4):
@@ -124,6 +127,15 @@ def _deep(image: Image.Image) -> np.ndarray:
 
 def _deep_png(image: Image.Image) -> bytes:
     return encoded(Image.fromarray(_deep(image)), "PNG")
+
+
+def _deep_colour(image: Image.Image) -> bytes:
+    """Written by hand: Pillow has no such mode."""
+    rows = (np.asarray(image).astype(">u2") * 257).reshape(image.height, -1)
+    pixels = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", *image.size, 16, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(pixels))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def _animated(kind: str) -> Callable[[Image.Image], bytes]:
@@ -243,10 +255,12 @@ CASES = [
          _bad("svg.png", lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>')),
     Case("pdf", "PDF under an image's name", "Q", "NOT_AN_IMAGE", _bad("pdf.jpg", lambda: encoded(picture(), "PDF"))),
     Case("psd", "Photoshop's under an image's name", "Q", "NOT_AN_IMAGE", _bad("psd.jpg", _photoshop)),
-    Case("ico", "an icon under an image's name", "Q", "NOT_AN_IMAGE", _bad("ico.png", lambda: encoded(picture(), "ICO"))),
+    Case("ico", "an icon under an image's name", "Q", "NOT_AN_IMAGE",
+         _bad("ico.png", lambda: encoded(picture(), "ICO"))),
     Case("jpeg_2000", "JPEG 2000 under an image's name", "Q", "NOT_AN_IMAGE",
          _bad("jp2.jpg", lambda: encoded(picture(), "JPEG2000"))),
-    Case("avif", "AVIF under an image's name", "Q", "NOT_AN_IMAGE", _bad("avif.jpg", lambda: encoded(picture(), "AVIF"))),
+    Case("avif", "AVIF under an image's name", "Q", "NOT_AN_IMAGE",
+         _bad("avif.jpg", lambda: encoded(picture(), "AVIF"))),
     Case("directories_in_a_loop", "a TIFF whose directories go round", "N", "",
          lambda: ("loop.tif", _loop_of_directories(), picture(5))),
     Case("frame_off_screen", "a GIF whose frame lies outside", "Q", "", _bad("off.gif", _gif_beyond_its_screen)),
@@ -257,6 +271,9 @@ CASES = [
          _good("deep.tif", lambda image: encoded(Image.fromarray(_deep(image)), "TIFF"), lambda i: GRAY(i, "L"))),
     Case("cmyk", "a JPEG in the printer's colours", "N", "CMYK",
          _good("cmyk.jpg", lambda image: encoded(image.convert("CMYK"), "JPEG", quality=98))),
+    Case("gray_of_32_bits", "a TIFF of whole numbers far beyond 16 bits", "Q", "UNREADABLE",
+         _bad("wide.tif", lambda: encoded(Image.fromarray(np.full((16, 16), 10**6, np.int32)), "TIFF"))),
+    Case("deep_colour", "16 bits of red, green and blue", "N", "", _good("deep_rgb.png", _deep_colour)),
     Case("palette", "a PNG with a palette", "N", "palette",
          _good("palette.png", lambda image: encoded(image.quantize(255), "PNG"))),
     Case("bits", "a PNG of one bit a pixel", "N", "",

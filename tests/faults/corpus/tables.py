@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+
 from corpus.case import Case
 from corpus.images import encoded, picture
 
@@ -89,7 +90,8 @@ def _numbers(*bad: str) -> str:
 
 
 CASES = [
-    Case("one_class", "all rows of one class", "X", ("one class", "'cat'", "at least two"), _text(lines(body=rows(["cat"])))),
+    Case("one_class", "all rows of one class", "X", ("one class", "'cat'", "at least two"),
+         _text(lines(body=rows(["cat"])))),
     Case("no_label", "every label empty", "X", ("no row has a label",), _text(lines(body=rows([""])))),
     Case("too_few", "a class of two rows", "X", ("'bird'", "2 readable", "data.min_rows_per_class"),
          _text(lines(body=rows()[:38], more=["38.png,bird", "39.png,bird"]))),
@@ -152,7 +154,7 @@ CASES = [
     Case("binary", "an image under the name of a table", "X", ("labels.csv", "UTF-8"),
          _text(encoded(picture(), "PNG"))),
     Case("uneven", "1,000 of one class and 4 of the other", "N", "uneven", _uneven),
-    Case("many_columns", "10,000 columns", "N", "",
-         _text("\n".join([line + "," * 9_998 for line in lines(header="path,label").splitlines()]).replace(
-             "path,label" + "," * 9_998, "path,label," + ",".join(f"c{n}" for n in range(9_998))))),
+    Case("many_columns", "1,000 columns", "N", "",
+         _text("\n".join([line + "," * 998 for line in lines(header="path,label").splitlines()]).replace(
+             "path,label" + "," * 998, "path,label," + ",".join(f"c{n}" for n in range(998))))),
 ]  # fmt: skip
