@@ -80,6 +80,15 @@ def is_visible(name: str) -> bool:
     return not name.startswith((".", "__MACOSX")) and name not in SYSTEM_FOLDERS
 
 
+def is_text(name: str) -> bool:
+    """Whether the bytes of a file's name are UTF-8: tables can hold no other."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable(text: str) -> str:
     """A name as it can be written anywhere: what is no visible character is escaped, as Python would."""
     if text.isprintable():
@@ -100,7 +109,7 @@ def _walk(directory: Path, before: str, refused: list[Refused]) -> Iterator[str]
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder or is_image(entry.name):
             _refuse_twins(directory, before, entry.name, named)
-        if not _is_text(entry.name):
+        if not is_text(entry.name):
             if is_folder or is_image(entry.name):
                 refused.append((printable(place), "BAD_NAME: the name is not UTF-8; rename it"))
         elif entry.is_file(follow_symlinks=False) or _is_object_of_dvc(entry):
@@ -121,14 +130,6 @@ def _refuse_twins(directory: Path, before: str, name: str, named: dict[str, str]
             f"{directory / before} holds {first!r} and {second!r} ({ascii(first)}, {ascii(second)}), which are one "
             "name on other systems; rename one of them"
         )
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_object_of_dvc(entry: "os.DirEntry[str]") -> bool:

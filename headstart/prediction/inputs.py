@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from headstart.datasets.folder import is_image, is_visible
+from headstart.datasets.folder import is_image, is_text, is_visible, printable
 from headstart.errors import DataError
 from headstart.modalities.image import EXTENSIONS, Decoded, decode
 
@@ -83,7 +83,8 @@ def _walk(directory: Path) -> Iterator[str]:
         folders[:] = sorted(filter(is_visible, folders))
         for name in sorted(names):
             if is_visible(name) and is_image(name):
-                yield Path(root, name).relative_to(directory).as_posix()
+                place = Path(root, name).relative_to(directory).as_posix()
+                yield place if is_text(place) else printable(place)  # which is not there, and is said to be
 
 
 def _csv(path: Path) -> Iterator[str]:

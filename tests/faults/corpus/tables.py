@@ -83,6 +83,12 @@ def _split(test: Sequence[str], train: Sequence[str]) -> str:
     return lines(header="path,label,split", body=body)
 
 
+def _grouped() -> str:
+    """Owners of every fifth picture, whatever its split."""
+    table = _split(["cat", "dog"], ["cat", "dog"]).splitlines()
+    return "\n".join([f"{table[0]},group", *(f"{row},owner {n % 5}" for n, row in enumerate(table[1:]))]) + "\n"
+
+
 def _numbers(*bad: str) -> str:
     body = [f"{n:02d}.png,{n}.5" for n in range(ROWS - len(bad))]
     body += [f'{ROWS - 1 - n:02d}.png,"{text}"' for n, text in enumerate(bad)]
@@ -101,6 +107,8 @@ CASES = [
          _text(_split(["cat", "dog", "dgo"], ["cat", "dog"]))),
     Case("not_in_test", "a class that the test rows have not", "N", "no test row",
          _text(_split(["cat", "dog"], ["cat", "dog", "bird"]))),
+    Case("group_on_both_sides", "a group with test rows and others", "X", ("both sides", "'owner 0'", "group column"),
+         _text(_grouped())),
     Case("two_labels", "one picture as a cat and as a dog", "Q", "TWO_LABELS", _same_picture),
     Case("missing_files", "half of the files are not there", "X",
          ("MISSING", *(f"gone{n}.png" for n in range(10)), "data.max_rejected"),
