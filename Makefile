@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -45,6 +45,13 @@ test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own 
 
 test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
 	@$(BIN)/python -m pytest -m slow -s
+
+faults: $(STAMP) ## what breaks and what is broken: faults and bad input, all of tests/faults; writes tests/faults/faults.json
+	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m '' tests/faults
+	@$(BIN)/python tools/faults_table.py
+
+fuzz-images: $(STAMP) ## 10,000 mutated images through ingest (about a minute)
+	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m faults tests/faults/test_mutated_images.py
 
 test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, in an environment of its own (minutes)
 	@$(RAY)/bin/python -m pytest -p no:xdist -m ray tests/cluster

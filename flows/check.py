@@ -7,6 +7,8 @@ from typing import Any
 from flows.console import show
 from flows.overrides import overridden
 from flows.plan import expected_resolution, small_data_lines
+from flows.register import opened
+from headstart.datasets.archive_names import is_archive
 from headstart.datasets.check import check as check_dataset
 from headstart.datasets.check import check_source
 from headstart.datasets.pack import POOL, TEST
@@ -33,9 +35,11 @@ def check(text: str, overrides: dict[str, str], *, role: str, as_json: bool) -> 
     """
     workspace = here()
     settings = overridden(workspace, overrides)
-    path = _find(workspace, text)
+    given = _find(workspace, text)
+    path = given
     try:
-        found = {"target": _check_target, "source": _check_source}[role](path, settings)
+        path = opened(workspace, given)
+        found = {"target": _check_target, "source": _check_source}[role](path, settings, anywhere=not is_archive(given))
     except HeadstartError as error:
         if not as_json:
             raise
@@ -54,17 +58,18 @@ def check(text: str, overrides: dict[str, str], *, role: str, as_json: bool) -> 
     return 0
 
 
-def _check_source(path: Path, settings: Settings) -> dict[str, Any]:
+def _check_source(path: Path, settings: Settings, *, anywhere: bool) -> dict[str, Any]:
     with Bars() as bars:
         return check_source(
             path,
             settings=settings.data,
             workers=workers.pool(),
             progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
+            anywhere=anywhere,
         )
 
 
-def _check_target(path: Path, settings: Settings) -> dict[str, Any]:
+def _check_target(path: Path, settings: Settings, *, anywhere: bool) -> dict[str, Any]:
     with Bars() as bars:
         found = check_dataset(
             path,
@@ -74,6 +79,7 @@ def _check_target(path: Path, settings: Settings) -> dict[str, Any]:
             seeds=settings.finetune.seeds,
             workers=workers.pool(),
             progress=lambda done, of: bars.show(f"reading {path.name}", done, of),
+            anywhere=anywhere,
         )
     measure = _measure(path.name, found, settings)
     largest = found["largest_label_budget"] if found["folds"] else 0
@@ -168,7 +174,10 @@ def _closing_lines(found: dict[str, Any]) -> list[str]:
     side = found["shorter_side"]
     modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
     lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
-    lines.append(f"exact duplicates: {found['duplicates']:,}; independent units: {found['units']:,}")
+    if found["changed"]:
+        lines.append(f"made like the others: {', '.join(f'{n:,} {what}' for what, n in found['changed'].items())}")
+    near = f" and {found['near_duplicates']:,} near ones" if found.get("near_duplicates") else ""
+    lines.append(f"exact duplicates: {found['duplicates']:,}{near}; independent units: {found['units']:,}")
     lines.append(f"set aside: {len(found['rejected']):,}")
     lines += [f"  {row['path']}: {row['reason']}" for row in _first(found["rejected"])] + _more(found["rejected"])
     lines += [f"warning: {text}" for text in found["warnings"]]

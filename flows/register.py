@@ -4,12 +4,17 @@ import filecmp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.console import show
+from headstart.datasets.archive_names import is_archive
 from headstart.datasets.settings import DataSettings, check_name
 from headstart.datasets.table import get_built_in, is_built_in, torchvision_name
 from headstart.errors import UserError
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from headstart.datasets.collect import Collection
 
 WEIGHTS = "source.weights"
 EXTRAS = {
@@ -41,7 +46,8 @@ def look_up(
     Raises:
         UserError: a path is no folder or table, its name is taken, or an own test set comes without a path.
     """
-    path = _expanded(text)
+    given = _expanded(text)
+    path = opened(workspace, given)
     if workspace.root.is_relative_to(path.resolve()) and path.is_dir():
         raise UserError(f"{text or 'an empty path'} is a folder that holds this project; give the folder of the images")
     name = torchvision_name(text)
@@ -56,12 +62,41 @@ def look_up(
         return Registration(path.resolve().name if inside else name, text)
     from headstart.datasets.collect import collect
 
-    collection = collect(path, settings, test_data=_path(workspace, test_data), unlabelled=_path(workspace, unlabelled))
+    collection = collect(
+        path,
+        settings,
+        test_data=_path(workspace, test_data),
+        unlabelled=_path(workspace, unlabelled),
+        confined=any(is_archive(Path(part)) for part in (text, test_data)),
+    )
     name = collection.name
     if not is_built_in(name) and same_files(workspace.data(name), collection.files, collection.texts):
         return Registration(name, text)
     check_free(workspace, name, text)
-    return Registration(name, text, collection.files, collection.texts, f"{collection.images:,} images")
+    return Registration(
+        name, text, collection.files, collection.texts, f"{collection.images:,} images{_left_out(collection)}"
+    )
+
+
+def opened(workspace: Workspace, path: Path) -> Path:
+    """The path; of an archive, the folder that it was unpacked to.
+
+    Raises:
+        DataError: see `unpack`.
+    """
+    if not (is_archive(path) and path.is_file()):
+        return path
+    from headstart.datasets.archive import unpack
+
+    return unpack(path, workspace.own / "archives")
+
+
+def _left_out(collection: "Collection") -> str:
+    """What did not come along, in words."""
+    if not collection.left_out:
+        return ""
+    place, reason = collection.left_out[0]
+    return f" ({len(collection.left_out)} left out, such as {place}: {reason})"
 
 
 def check_target(workspace: Workspace, registration: Registration, settings: DataSettings) -> None:
@@ -75,7 +110,8 @@ def check_target(workspace: Workspace, registration: Registration, settings: Dat
 
     data = workspace.data(registration.name)
     if registration.files:
-        foresee_target(_expanded(registration.text), settings, anywhere=True)
+        given = _expanded(registration.text)
+        foresee_target(opened(workspace, given), settings, anywhere=not is_archive(given))
     elif data.is_dir():
         foresee_target(data, settings)
     elif is_built_in(registration.name):
@@ -144,4 +180,4 @@ def _path(workspace: Workspace, text: str) -> Path | None:
     """A path, or the place of a dataset of the project; None where nothing is given."""
     path = _expanded(text) if text else Path()
     named = path.parent == Path(".") and not path.exists() and workspace.data(text).is_dir()
-    return None if not text else workspace.data(text) if named else path
+    return None if not text else workspace.data(text) if named else opened(workspace, path)

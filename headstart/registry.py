@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -84,6 +84,12 @@ class Registry(Generic[E]):
 
 
 SHOWN, MANY = 8, 60  # of a list of names that nobody would read, so many are shown
+
+
+def similar(name: str, names: Iterable[str]) -> str:
+    """ " (did you mean ...?)" where one of the other names is nearly the same; "" where none is."""
+    found = difflib.get_close_matches(name, [other for other in names if other != name], n=1, cutoff=0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def nearest(name: str, allowed: list[str]) -> str:

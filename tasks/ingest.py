@@ -31,6 +31,8 @@ def in_words(card: Card) -> str:
         f"{card.validation:,} rows given for validation are in the pool": card.validation,
         f"{card.splits.get(UNLABELLED, 0):,} unlabelled rows beside them": UNLABELLED in card.splits,
         f"{sum(card.rejected.values())} files set aside (packs/{card.name}/rejected.csv)": card.rejected,
+        f"{card.near_duplicates} rows nearly repeat another (data.near_duplicates)": card.near_duplicates,
+        f"made like the others: {', '.join(f'{n} {what}' for what, n in card.changed.items())}": card.changed,
         f"{card.removed_overlap} rows left out that {_whose(card)}": card.removed_overlap,
     }
     return "; ".join(part for part, holds in parts.items() if holds)

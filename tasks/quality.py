@@ -36,7 +36,7 @@ def quality(context: Context) -> Outcome:
         shifts=tuple(shift for shift in shifts if shift),
         rejected=sum(pack.card.rejected.values()),
         duplicates=pack.card.duplicates,
-        near_duplicates=0,
+        near_duplicates=pack.card.near_duplicates,
     )
     write_json(workspace.quality, found.model_dump(mode="json"))
     said = [*lines(found), apart(found)]

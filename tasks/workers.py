@@ -8,10 +8,10 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headstart.errors import HeadstartError
 
@@ -22,6 +22,28 @@ B = TypeVar("B")
 @cache
 def pool() -> Executor:
     """The process's pool of workers. They are started from a clean server process, so that no thread is forked."""
+    return Pool()
+
+
+class Pool(Executor):
+    """Processes that are started anew with the next piece of work where one of them died; what it was at is lost."""
+
+    def __init__(self) -> None:
+        self._inner = _start()
+
+    def submit(self, function: Callable[..., B], /, *args: Any, **kwargs: Any) -> Future[B]:
+        try:
+            return self._inner.submit(function, *args, **kwargs)
+        except BrokenExecutor:
+            self._inner.shutdown(wait=False)
+            self._inner = _start()
+            return self._inner.submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._inner.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _start() -> ProcessPoolExecutor:
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(
         max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=begin, initargs=(os.getpid(),)

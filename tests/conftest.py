@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class ByPlace(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::")[0]
-            return path if path.startswith("tests/unit/") else "projects"
+            return path if path.startswith(("tests/unit/", "tests/faults/")) else "projects"
 
     return ByPlace(config, log)  # type: ignore[arg-type]
 

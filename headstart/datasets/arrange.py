@@ -17,6 +17,7 @@ from headstart.datasets.settings import FEWEST_LABELS, DataSettings
 from headstart.datasets.splits import split_test
 from headstart.datasets.units import join_units, value_bins
 from headstart.errors import DataError
+from headstart.registry import similar
 
 Mask = NDArray[np.bool_]
 
@@ -25,7 +26,8 @@ Mask = NDArray[np.bool_]
 class Arranged:
     """The rows that stay, in the order of their ids; the folder's order would tell a test row's class.
 
-    examples: id, path, label, value, split, group (the unit that the row belongs to), content, row (its place in Rows).
+    examples: id, path, label, value, split, group (the unit that the row belongs to), content, near (its cluster of
+    near duplicates, or null), row (its place in Rows).
     removed: rows that left. own_test: whether the dataset brought its own test rows. validation: how many rows it gave
     as val, which are in the pool. duplicates: rows that stay and repeat another's content.
     folds: where cross-validation takes the place of test rows; of the pool, in the order of its rows.
@@ -50,6 +52,12 @@ class Arranged:
     @property
     def duplicates(self) -> int:
         return int(self.examples["content"].duplicated().sum())
+
+    @property
+    def near_duplicates(self) -> int:
+        """Rows that stay and nearly repeat another's content."""
+        unlike = self.examples[~self.examples["content"].duplicated()]
+        return int(unlike["near"].dropna().duplicated().sum())
 
 
 def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int) -> Arranged:
@@ -137,24 +145,25 @@ def _draw_test(rows: Rows, *, settings: DataSettings, seed: int) -> Mask:
 
 
 def _units(examples: pd.DataFrame) -> list[str]:
-    groups = [None if pd.isna(group) else str(group) for group in examples["group"]]
-    return join_units(list(examples["content"]), groups)
+    groups, near = ([None if pd.isna(name) else str(name) for name in examples[column]] for column in ("group", "near"))
+    return join_units(list(examples["content"]), groups, near)
 
 
 def _repeats(examples: pd.DataFrame, test: Mask, unlabelled: Mask) -> Mask:
-    """Rows that are no test rows but have the content of one, and unlabelled rows of a test row's group."""
-    same = examples["content"].isin(set(examples.loc[test, "content"])).to_numpy()
+    """Rows that are no test rows but have the content of one, or nearly; and unlabelled rows of a test row's group."""
+    content, near = (examples[name].isin(set(examples.loc[test, name].dropna())) for name in ("content", "near"))
+    same = (content | near).to_numpy()
     group = examples["group"].isin(set(examples.loc[test, "group"].dropna())).to_numpy()
     found: Mask = ~test & (same | (unlabelled & group))
     return found
 
 
 def _arrange(rows: Rows, split: NDArray[np.str_], keep: Mask, *, own_test: bool) -> Arranged:
-    kept = rows.examples.assign(split=split, row=np.arange(len(split)))[keep]
+    kept = rows.examples.assign(split=split)[keep]
     kept = kept.assign(id=_ids(list(kept["content"])), group=_units(kept))
     validation = int(((kept["given"] == VAL) & (kept["split"] == POOL)).sum())
     ordered = kept.iloc[np.argsort(kept["id"].to_numpy(dtype=object))].reset_index(drop=True)
-    columns = ["id", "path", "label", "value", "split", "group", "content", "row"]
+    columns = ["id", "path", "label", "value", "split", "group", "content", "near", "row"]
     return Arranged(ordered[columns], int((~keep).sum()), own_test, validation)
 
 
@@ -185,7 +194,8 @@ def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSet
     for label in sorted(set(rows.examples["label"].dropna())):
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
-                f"{path}: class {label!r} has {counts[label]} rows outside the dataset's own test rows, at least "
+                f"{path}: class {label!r}{similar(label, counts)} has {counts[label]} rows outside the dataset's own "
+                "test rows, at least "
                 f"{settings.min_rows_per_class} are needed; add images that are not copies of test rows, remove the "
                 "class, or lower data.min_rows_per_class"
             )

@@ -1,5 +1,6 @@
 """Reads a dataset as ingest would, and says what a run would make of it; writes nothing."""
 
+import os
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ import numpy as np
 import pandas as pd
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_images
+from headstart.datasets.ingest import likeness
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import read_signatures
+from headstart.datasets.split_folders import is_split
 from headstart.datasets.splits import draw_labels
 from headstart.errors import DataError
 
@@ -30,17 +34,20 @@ def check(
     seeds: int,
     workers: Executor,
     progress: Progress,
+    anywhere: bool = True,
 ) -> dict[str, Any]:
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
     budgets: labels a class that the run would draw, the headline first; others that are too large are left out.
-    seeds: how many draws. The result's "error" is what the run would say when it draws labels, "" where it could; in
-    folds a run lowers its budgets to what there is.
+    seeds: how many draws. anywhere: whether its table may name images outside of its folder. The result's "error" is
+    what the run would say when it draws labels, "" where it could; in folds a run lowers its budgets to what there is.
 
     Raises:
         DataError: what ingest would say; it would stop there.
     """
-    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    rows = inspect_rows(
+        path, settings=settings, workers=workers, progress=progress, anywhere=anywhere, near=likeness(path, settings)
+    )
     arranged = arrange_target(path, rows, settings=settings, seed=seed)
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
@@ -58,6 +65,7 @@ def check(
         "test_units": int(arranged.scored["group"].nunique()),
         "units": int(examples["group"].nunique()),
         "duplicates": arranged.duplicates,
+        "near_duplicates": arranged.near_duplicates,
         "removed": arranged.removed,
         "rejected": rows.rejected.to_dict("records"),
         "class_attributes": list(known.columns) if known else [],
@@ -68,13 +76,15 @@ def check(
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
 
 
-def check_source(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> dict[str, Any]:
+def check_source(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True
+) -> dict[str, Any]:
     """What a run would make of a dataset as its source, as plain values, before the target's test rows leave it.
 
     Raises:
         DataError: what ingest would say.
     """
-    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress)
+    rows = inspect_rows(path, settings=settings, workers=workers, progress=progress, anywhere=anywhere)
     arranged = arrange_source(path, rows, settings=settings, excluded=())
     examples = arranged.examples
     labels = examples["label"].value_counts().sort_index()
@@ -138,6 +148,7 @@ def _values(examples: pd.DataFrame) -> dict[str, Any]:
 def _images(rows: Rows) -> dict[str, Any]:
     sides = rows.facts[["width", "height"]].min(axis=1)
     return {
+        "changed": rows.changes,
         "modes": {str(mode): int(count) for mode, count in rows.facts["mode"].value_counts().sort_index().items()},
         "shorter_side": {"min": int(sides.min()), "median": int(sides.median()), "max": int(sides.max())},
     }
@@ -155,12 +166,12 @@ def _warnings(
     """One sentence each, the gravest first."""
     parts = [
         *_warn_of_test(found),
-        *_warn_of_labels(arranged),
+        *_warn_of_folders(found),
         *(_warn_of_classes(found, max(budgets), seeds) if rows.kind == "class" else []),
         *_warn_of_images(rows, settings),
     ]
     if arranged.removed:
-        parts.append(f"{arranged.removed} rows are left out because they repeat test rows")
+        parts.append(f"{arranged.removed} rows are left out because they repeat test rows, or nearly")
     return parts
 
 
@@ -171,10 +182,18 @@ def _warn_of_test(found: dict[str, Any]) -> list[str]:
     return [f"the {rows} test rows are {units} independent units; below {FEWEST_UNITS} no verdict can be settled"]
 
 
-def _warn_of_labels(arranged: Arranged) -> list[str]:
-    labels = arranged.examples.dropna(subset="label").groupby("content")["label"].nunique()
-    several = int((labels > 1).sum())
-    return [f"{several} images are there under more than one class"] if several else []
+def _warn_of_folders(found: dict[str, Any]) -> list[str]:
+    """Folders where one would look for a class."""
+    path = Path(found["path"])
+    if not path.is_dir() or found["kind"] != "class" or is_split(path):
+        return []
+    folders = sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir(follow_symlinks=False) and is_visible(entry.name) and entry.name not in UNLABELLED_FOLDERS
+    )
+    empty = [name for name in folders if name not in found["classes"] and not list_images(path / name)]
+    return [f"folder {name!r} holds no image and is no class" for name in empty]
 
 
 def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str]:

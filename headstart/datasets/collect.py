@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, list_images, list_visible
+from headstart.datasets.folder import UNLABELLED_FOLDERS, Refused, list_images, look_through, printable
 from headstart.datasets.listing import SPLITS
 from headstart.datasets.pack import TEST
 from headstart.datasets.read import list_labelled
@@ -19,6 +19,7 @@ from headstart.datasets.split_folders import is_split
 from headstart.datasets.tabular import clean, find_table, is_inside, is_table, list_table, read_table
 from headstart.errors import DataError, UserError
 
+AS_SELF = os.access in os.supports_effective_ids  # Windows knows none
 FILES = "files"  # where images go that lie outside of their table's folder
 TRAIN_FOLDER, TEST_FOLDER = "train", "test"
 
@@ -28,20 +29,28 @@ class Collection:
     """A dataset to be: its name, where each file of it lies now, and tables that are written anew.
 
     files: place in the dataset -> file. texts: place in the dataset -> content. images: rows that can be read so far.
+    left_out: what is called like an image and is not taken along, with the reason.
     """
 
     name: str
     files: dict[str, Path]
     texts: dict[str, str]
     images: int
+    left_out: tuple[Refused, ...] = ()
 
 
 def collect(
-    path: Path, settings: DataSettings, *, test_data: Path | None = None, unlabelled: Path | None = None
+    path: Path,
+    settings: DataSettings,
+    *,
+    test_data: Path | None = None,
+    unlabelled: Path | None = None,
+    confined: bool = False,
 ) -> Collection:
     """Collects a folder, or a table and the images that it names; with an own test set or unlabelled images on top.
 
     test_data: like `path`, of the same kind; its rows become the test rows. unlabelled: a folder of images.
+    confined: tables may not name images outside of their folder, for they are not of the user's own making.
 
     Raises:
         DataError: see `list_labelled`; or the parts do not fit together.
@@ -50,30 +59,39 @@ def collect(
     for given in (path, test_data):
         if given is not None and not given.is_dir() and not (given.is_file() and is_table(given)):
             raise UserError(
-                f"{given} is not a folder, and not a table (.csv or .parquet) either; give the path of a folder of "
-                "class folders or of a table, or a dataset's name"
+                f"{given} is not a folder, a table (.csv or .parquet) or an archive (.zip or .tar); give the path of "
+                "a folder of class folders, of a table or of an archive, or a dataset's name"
             )
-    rows = len(list_labelled(path, settings, anywhere=True))
-    collection = replace(_collect(path, settings), images=rows)
+    rows = len(list_labelled(path, settings, anywhere=not confined))
+    collection = replace(_collect(path, settings, confined), images=rows)
     if test_data is not None:
-        collection = _with_test(collection, path, test_data, settings)
+        collection = _with_test(collection, path, test_data, settings, confined)
     if unlabelled is not None:
         collection = _with_unlabelled(collection, unlabelled)
     return collection
 
 
-def _collect(path: Path, settings: DataSettings) -> Collection:
+def _collect(path: Path, settings: DataSettings, confined: bool) -> Collection:
     table = _table_of(path, settings)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    files = {place: path / place for place in list_visible(path)} if path.is_dir() else _beside(path)
+    files, left_out = _readable(path) if path.is_dir() else (_beside(path), ())
     if table is None:
-        return Collection(name, files, {}, 0)
-    frame, named, moved = _gather(table, settings, lambda place: place)
+        return Collection(name, files, {}, 0, left_out)
+    frame, named, moved = _gather(table, settings, lambda place: place, confined)
     files |= named
     if not moved:
-        return Collection(name, files | {table.name: table}, {}, 0)
+        return Collection(name, files | {table.name: table}, {}, 0, left_out)
     files.pop(table.name, None)
-    return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0)
+    return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0, left_out)
+
+
+def _readable(folder: Path) -> tuple[dict[str, Path], tuple[Refused, ...]]:
+    """The files of a folder by their places, and what is left out of them."""
+    places, refused = look_through(folder)
+    files = {place: folder / place for place in places}
+    locked = [place for place, file in files.items() if not os.access(file, os.R_OK, effective_ids=AS_SELF)]
+    refused += [(printable(place), "UNREADABLE: the file may not be read") for place in locked]
+    return {place: file for place, file in files.items() if place not in locked}, tuple(refused)
 
 
 def _beside(table: Path) -> dict[str, Path]:
@@ -92,7 +110,7 @@ def _csv(table: Path) -> str:
 
 
 def _gather(
-    table: Path, settings: DataSettings, place_of: Callable[[str], str]
+    table: Path, settings: DataSettings, place_of: Callable[[str], str], confined: bool
 ) -> tuple[pd.DataFrame, dict[str, Path], bool]:
     """A table with its paths as they will be, the files that it names by place, and whether any path changed.
 
@@ -105,7 +123,7 @@ def _gather(
     for text in frame[settings.path_column]:
         path = clean(text)
         origin = table.parent / path
-        if not path or not origin.is_file():
+        if not path or (confined and not is_inside(path)) or not origin.is_file():
             places.append(place_of(path) if path and is_inside(path) else text)
             continue
         place = place_of(path if is_inside(path) else f"{FILES}/{PurePosixPath(path).name}")
@@ -117,7 +135,9 @@ def _gather(
     return frame.assign(**{settings.path_column: places}), files, moved
 
 
-def _with_test(collection: Collection, path: Path, test_data: Path, settings: DataSettings) -> Collection:
+def _with_test(
+    collection: Collection, path: Path, test_data: Path, settings: DataSettings, confined: bool
+) -> Collection:
     table, other = _table_of(path, settings), _table_of(test_data, settings)
     if (table is None) != (other is None):
         raise DataError(
@@ -125,7 +145,7 @@ def _with_test(collection: Collection, path: Path, test_data: Path, settings: Da
             "both as folders of class folders"
         )
     if table is not None and other is not None:
-        return _join_tables(collection, table, other, settings)
+        return _join_tables(collection, table, other, settings, confined)
     return _join_folders(collection, path, test_data)
 
 
@@ -146,14 +166,16 @@ def _join_folders(collection: Collection, path: Path, test_data: Path) -> Collec
     return replace(collection, files=files | found, images=collection.images + len(images))
 
 
-def _join_tables(collection: Collection, table: Path, other: Path, settings: DataSettings) -> Collection:
+def _join_tables(
+    collection: Collection, table: Path, other: Path, settings: DataSettings, confined: bool
+) -> Collection:
     """One table with a split column; the test set's images go to test/."""
-    base, listed = list_table(table, settings, anywhere=True), list_table(other, settings, anywhere=True)
+    base, listed = (list_table(part, settings, anywhere=not confined) for part in (table, other))
     _refuse_two_tests(table, set(base.splits))
     if base.kind != listed.kind:
         raise DataError(f"{table} and {other} cannot be joined: one has labels, the other values")
-    frame, _, _ = _gather(table, settings, lambda place: place)
-    test, files, _ = _gather(other, settings, lambda place: f"{TEST_FOLDER}/{place}")
+    frame, _, _ = _gather(table, settings, lambda place: place, confined)
+    test, files, _ = _gather(other, settings, lambda place: f"{TEST_FOLDER}/{place}", confined)
     joined = pd.concat([frame, test.assign(**{settings.split_column: TEST})], ignore_index=True).fillna("")
     kept = {place: file for place, file in collection.files.items() if file != table}
     return replace(

@@ -12,6 +12,8 @@ from headstart.datasets.rows import Progress, Rows, read_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import Signatures, read_signatures
 from headstart.datasets.spool import Ordered, spooling
+from headstart.datasets.table import is_built_in
+from headstart.storage.spreadsheet import without_formulas
 
 
 def ingest_source(
@@ -56,11 +58,17 @@ def ingest_target(
         DataError: see `read_rows`, `arrange_target` and `read_signatures`.
     """
     with spooling(pack.parent, _shape(settings)) as spool:
-        rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append)
+        near = likeness(directory, settings)
+        rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append, near=near)
         arranged = arrange_target(directory, rows, settings=settings, seed=seed)
         known = read_signatures(directory, arranged.classes)
         images = Ordered(spool, arranged.examples["row"].to_numpy())
         return _publish(pack, rows, arranged, images, settings=settings, unit=unit, signatures=known)
+
+
+def likeness(dataset: Path, settings: DataSettings) -> float:
+    """From which a target's images are near duplicates; built-ins are as they were published, copies and all."""
+    return 1.0 if is_built_in(dataset.name) else settings.near_duplicates
 
 
 def _shape(settings: DataSettings) -> tuple[int, int, int]:
@@ -92,6 +100,7 @@ def _publish(
         splits={str(k): int(v) for k, v in examples["split"].value_counts().sort_index().items()},
         rejected=dict(sorted(Counter(reason.split(":")[0] for reason in rows.rejected["reason"]).items())),
         duplicates=arranged.duplicates,
+        near_duplicates=arranged.near_duplicates,
         removed_overlap=arranged.removed,
         image_size=settings.image_size,
         channels=settings.channels,
@@ -108,15 +117,16 @@ def _publish(
         largest_label_budget=arranged.folds.largest_label_budget if arranged.folds else 0,
         attributes=rows.attributes,
         signatures=signatures.columns if signatures else (),
+        changed=rows.changes,
     )
-    stored = examples.drop(columns=["content", "row"])
+    stored = examples.drop(columns=["content", "near", "row"])
     folds = arranged.folds.table if arranged.folds else None
     write_pack(
         pack,
         card=card,
         examples=stored,
         images=images,
-        rejected=rows.rejected,
+        rejected=without_formulas(rows.rejected),
         folds=folds,
         attributes=rows.codes[examples["row"].to_numpy()] if rows.attributes else None,
         signatures=signatures.table if signatures else None,

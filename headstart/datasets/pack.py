@@ -11,7 +11,7 @@ packs/<dataset>.test/   labels.parquet, manifest.json: the test labels, which ev
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -71,7 +71,9 @@ class Card:
     repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
     scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
     that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
-    where they have these in place of classes or values. signatures: columns of what is known of each class.
+    where they have these in place of classes or values. signatures: columns of what is known of each class. changed:
+    how many images had to be made like the others, by what was done to them. near_duplicates: rows that
+    nearly repeat another, and are kept on its side of every split.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Card:
     largest_label_budget: int = 0
     attributes: tuple[Attribute, ...] = ()
     signatures: tuple[str, ...] = ()
+    changed: dict[str, int] = field(default_factory=dict)
+    near_duplicates: int = 0
 
     @property
     def scored(self) -> str:

@@ -1,8 +1,9 @@
 """Chooses the reader of a dataset by what its folder holds: a table, split folders, class folders, or loose images."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, list_folder, list_images
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_image, list_folder, list_images, look_through
 from headstart.datasets.listing import Listing, of_unlabelled
 from headstart.datasets.pack import UNLABELLED
 from headstart.datasets.settings import DataSettings
@@ -37,13 +38,17 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
     table = find_table(path, settings)
     if table is not None:
         return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
-    if is_split(path):
-        return list_split_folders(path).joined(unlabelled)
-    images = list_images(path)
+    files, refused = look_through(path)
+    images = [file for file in files if is_image(file)]
     loose = [image for image in images if "/" not in image]
-    if images and len(loose) + len(unlabelled) == len(images):
-        return of_unlabelled(loose).joined(unlabelled)
-    return list_folder(path, images).joined(unlabelled)
+    if is_split(path):
+        listing = list_split_folders(path)
+    elif images and len(loose) + len(unlabelled) == len(images):
+        listing = of_unlabelled(loose)
+    else:
+        listing = list_folder(path, images)
+    listing = listing.joined(unlabelled)
+    return replace(listing, rejected=(*listing.rejected, *refused))
 
 
 def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:

@@ -4,29 +4,32 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.datasets.folder import printable
 from headstart.datasets.listing import Kind, Listing
-from headstart.datasets.pack import UNLABELLED, Attribute
+from headstart.datasets.near import near_duplicates, sketch
+from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
 from headstart.modalities.image import Decoded, decode
+from headstart.modalities.limits import Limits
+from headstart.registry import similar
 
 CHUNK = 64  # files a worker decodes before it reports
 AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
-SHOWN = 5  # bad files that an error names
+SHOWN = 10  # bad files that an error names
+MOST_CRASHES = 20  # files that end a process, before it is taken for the machine's fault
+DIED = "a process that decodes images died (killed, or out of memory); nothing was written, run again"
 
 Progress = Callable[[int, int], None]
 Keep = Callable[[NDArray[np.uint8]], None]
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Chunk:
     paths: tuple[str, ...]
     size: int
     channels: int
+    limits: Limits = Limits()
+    sketched: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of the pixels). rejected: path, reason. facts: path, width, height, mode, a row an example.
+    content (digest of the pixels), near (its cluster of near duplicates, or null), row (its number among those that
+    were kept, and in codes). rejected: path, reason. facts: path, width, height, mode, changes, a row an example.
     attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
     """
 
@@ -55,6 +61,11 @@ class Rows:
     codes: NDArray[np.float64]
 
     @property
+    def changes(self) -> dict[str, int]:
+        """How many images had to be made like the others, by what was done to them."""
+        return dict(sorted(Counter(change for changes in self.facts["changes"] for change in changes).items()))
+
+    @property
     def labelled(self) -> NDArray[np.bool_]:
         """(rows,): which of them have a label, a value or an attribute."""
         return (self.examples["given"] != UNLABELLED).to_numpy()
@@ -62,7 +73,14 @@ class Rows:
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
     """Decodes the files of a chunk; runs in a worker process."""
-    return [decode(Path(path), size=chunk.size, channels=chunk.channels) for path in chunk.paths]
+    found = [decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths]
+    good = [place for place, item in enumerate(found) if item.pixels is not None]
+    if chunk.sketched and good:
+        sketches = sketch(np.stack([found[place].pixels for place in good]))  # type: ignore[misc]
+        for place, own in zip(good, sketches, strict=True):
+            item = found[place]  # dataclasses.replace() takes four times as long
+            found[place] = Decoded(item.pixels, item.sha256, "", item.size, item.mode, item.changes, own)
+    return found
 
 
 def inspect_chunk(chunk: Chunk) -> list[Decoded]:
@@ -70,20 +88,33 @@ def inspect_chunk(chunk: Chunk) -> list[Decoded]:
     return [item.without_pixels() for item in decode_chunk(chunk)]
 
 
-def read_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep) -> Rows:
+def read_rows(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep, near: float = 1
+) -> Rows:
     """Decodes a dataset; `keep` is given the pixels of each usable row, (channels, size, size), in the rows' order.
+
+    near: likeness from which two images are near duplicates; 1: none are looked for.
 
     Raises:
         DataError: no labels, too many bad files, or too few readable rows in a class or of values.
     """
     listing = list_labelled(path, settings)
-    return _read(path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep)
+    return _read(
+        path, listing, decode_chunk, settings=settings, workers=workers, progress=progress, keep=keep, near=near
+    )
 
 
-def inspect_rows(path: Path, *, settings: DataSettings, workers: Executor, progress: Progress) -> Rows:
-    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet."""
-    listing = list_labelled(path, settings, anywhere=True)
-    return _read(path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop)
+def inspect_rows(
+    path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True, near: float = 1
+) -> Rows:
+    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet.
+
+    anywhere: whether its table may name images outside of its folder.
+    """
+    listing = list_labelled(path, settings, anywhere=anywhere)
+    return _read(
+        path, listing, inspect_chunk, settings=settings, workers=workers, progress=progress, keep=_drop, near=near
+    )
 
 
 def _drop(pixels: NDArray[np.uint8]) -> None:
@@ -99,22 +130,30 @@ def _read(
     workers: Executor,
     progress: Progress,
     keep: Keep,
+    near: float,
 ) -> Rows:
     folder = path.parent if path.is_file() else path
     rejected = list(listing.rejected)
     good: list[int] = []
     content: list[str] = []
     facts = []
-    decoded = _decoded(folder, listing.paths, work, settings=settings, workers=workers, progress=progress)
+    sketches = []
+    how = Chunk((), settings.image_size, settings.channels, settings.limits, sketched=near < 1)
+    decoded = _decoded(folder, listing.paths, work, how, workers=workers, progress=progress)
     for row, item in enumerate(decoded):
         if item.reason:
             rejected.append((listing.paths[row], item.reason))
             continue
         if item.pixels is not None:
             keep(item.pixels)
+        if item.sketch is not None:
+            sketches.append(item.sketch)
         good.append(row)
         content.append(item.sha256[:32])
-        facts.append((listing.paths[row], *item.size, item.mode))
+        facts.append((listing.paths[row], *item.size, item.mode, item.changes))
+    conflicts = _two_labels(listing, good, content) if listing.kind == "class" else {}
+    rejected += [(listing.paths[good[place]], reason) for place, reason in conflicts.items()]
+    kept = [place for place in range(len(good)) if place not in conflicts]
     rows = Rows(
         examples=pd.DataFrame(
             {
@@ -124,10 +163,18 @@ def _read(
                 "given": _column([listing.splits[row] for row in good]),
                 "group": _column([listing.groups[row] for row in good]),
                 "content": _column(content),
+                "near": _column(near_duplicates(content, sketches, similarity=near)),
+                "row": np.arange(len(good)),
             }
+        )
+        .iloc[kept]
+        .reset_index(drop=True),
+        rejected=pd.DataFrame(
+            [(printable(place), printable(reason)) for place, reason in rejected], columns=["path", "reason"]
         ),
-        rejected=pd.DataFrame(rejected, columns=["path", "reason"]),
-        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode"]),
+        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"])
+        .iloc[kept]
+        .reset_index(drop=True),
         kind=listing.kind,
         attributes=listing.attributes,
         codes=np.array([listing.codes[row] for row in good] if listing.codes else [()] * len(good), dtype=np.float64),
@@ -135,6 +182,29 @@ def _read(
     _check_rejected(path, rows, total=len(listing) + len(listing.rejected), settings=settings)
     _check_enough(path, rows, set(listing.labels) - {None}, settings=settings)  # type: ignore[arg-type]
     return rows
+
+
+def _two_labels(listing: Listing, good: Sequence[int], content: Sequence[str]) -> dict[int, str]:
+    """Why labelled rows are set aside whose pixels another class has too, by their place in `good`.
+
+    A test set of the dataset's own has the last word: what repeats one of its rows leaves anyway.
+    """
+    tested = {digest for row, digest in zip(good, content, strict=True) if listing.splits[row] == TEST}
+    rows = [
+        (place, listing.labels[row], digest)
+        for place, (row, digest) in enumerate(zip(good, content, strict=True))
+        if listing.splits[row] == TEST or digest not in tested
+    ]
+    classes: dict[str, dict[str, int]] = {}  # of each content: a place for each label
+    for place, label, digest in rows:
+        if label is not None:
+            classes.setdefault(digest, {}).setdefault(label, place)
+    found = {}
+    for place, label, digest in rows:
+        if label is not None and len(classes[digest]) > 1:
+            other, copy = next((name, copy) for name, copy in classes[digest].items() if name != label)
+            found[place] = f"TWO_LABELS: {label!r}, and {other!r} as {listing.paths[good[copy]]}"
+    return found
 
 
 def _column(values: list[str | None] | list[str]) -> "pd.Series[str]":
@@ -145,17 +215,14 @@ def _decoded(
     folder: Path,
     names: Sequence[str],
     work: Callable[[Chunk], list[Decoded]],
+    how: Chunk,
     *,
-    settings: DataSettings,
     workers: Executor,
     progress: Progress,
 ) -> Iterator[Decoded]:
+    """how: a chunk of no files."""
     chunks = (
-        Chunk(
-            tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]),
-            settings.image_size,
-            settings.channels,
-        )
+        replace(how, paths=tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]))
         for start in range(0, len(names), CHUNK)
     )
     done = 0
@@ -165,24 +232,52 @@ def _decoded(
         progress(done, len(names))
 
 
-def _in_order(workers: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """Results in the order of the items, with a bounded number under way: Executor.map would take all at once.
+def _in_order(
+    workers: Executor, work: Callable[[Chunk], list[Decoded]], chunks: Iterable[Chunk]
+) -> Iterator[list[Decoded]]:
+    """Results in the order of the chunks, with a bounded number under way: Executor.map would take all at once.
+
+    A file that ends the process which decodes it is set aside; the other files of its chunk are read once more.
 
     Raises:
-        HeadstartError: a worker died.
+        HeadstartError: one process after the other died, or there are no more of them.
     """
-    waiting: deque[Future[B]] = deque()
-    try:
-        for item in items:
-            waiting.append(workers.submit(work, item))
-            if len(waiting) >= AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenExecutor:
-        raise HeadstartError(
-            "a process that decodes images died (killed, or out of memory); nothing was written, run again"
-        ) from None
+    waiting: deque[tuple[Chunk, Future[list[Decoded]]]] = deque()
+    crashes = _Crashes(workers, work)
+    for chunk in chunks:
+        waiting.append((chunk, crashes.submit(chunk)))
+        if len(waiting) >= AHEAD:
+            yield crashes.result(*waiting.popleft())
+    while waiting:
+        yield crashes.result(*waiting.popleft())
+
+
+class _Crashes:
+    """Work in processes of which one may die: all that was under way is lost with it, and done again alone."""
+
+    def __init__(self, workers: Executor, work: Callable[[Chunk], list[Decoded]]):
+        self._workers, self._work = workers, work
+        self._count = 0
+
+    def submit(self, chunk: Chunk) -> Future[list[Decoded]]:
+        try:
+            return self._workers.submit(self._work, chunk)
+        except BrokenExecutor:  # of a pool that starts no new processes
+            raise HeadstartError(DIED) from None
+
+    def result(self, chunk: Chunk, future: Future[list[Decoded]]) -> list[Decoded]:
+        for attempt in (future, None):
+            try:
+                return (attempt or self.submit(chunk)).result()
+            except BrokenExecutor:
+                continue
+        if len(chunk.paths) > 1:
+            alone = [replace(chunk, paths=(path,)) for path in chunk.paths]
+            return [item for one in alone for item in self.result(one, self.submit(one))]
+        self._count += 1
+        if self._count > MOST_CRASHES:
+            raise HeadstartError(DIED)
+        return [Decoded(None, "", "DECODER_CRASH: twice, reading it ended the process (killed, or out of memory)")]
 
 
 def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSettings) -> None:
@@ -208,7 +303,8 @@ def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSe
     for label in sorted(classes):
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
-                f"{path}: class {label!r} has {counts[label]} readable image{'s' * (counts[label] != 1)}, at least "
+                f"{path}: class {label!r}{similar(label, classes)} has {counts[label]} readable "
+                f"image{'s' * (counts[label] != 1)}, at least "
                 f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
                 "data.min_rows_per_class"
             )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from headstart.knobs import Knobs
+from headstart.modalities.limits import Limits
 
 NAME = re.compile(r"\w[\w .+-]*")  # of a dataset: it becomes part of paths, commands and stages of dvc.yaml
 
@@ -93,6 +94,18 @@ class DataSettings(Knobs):
     max_rejected: float = Field(0.05, ge=0, le=1)
     """share of unreadable files and unusable table rows up to which ingest goes on"""
 
+    near_duplicates: float = Field(0.997, ge=0.9, le=1)
+    """likeness (a cosine) from which two images of a target count as one picture saved twice; 1: exact copies alone"""
+
+    smallest_side: int = Field(2, ge=1)
+    """pixels of an image's shorter side below which it is set aside"""
+
+    largest_aspect: float = Field(100.0, ge=1)
+    """an image's longer side over its shorter one above which it is set aside: the square would hold next to nothing"""
+
+    largest_pixels: int = Field(64_000_000, ge=1, le=178_000_000)
+    """width times height above which an image is set aside before its pixels take any memory"""
+
     shard_gb: float = Field(2.0, gt=0)
     """pixels that one file of a pack holds at most, in 10^9 bytes; a larger pack has several"""
 
@@ -122,6 +135,11 @@ class DataSettings(Knobs):
 
     attribute_columns: tuple[Text, ...] = ()
     """columns of attributes (yes/no, numbers, tags) that a source's table without classes and values is learned by"""
+
+    @property
+    def limits(self) -> Limits:
+        """Of an image's size."""
+        return Limits(self.smallest_side, self.largest_aspect, self.largest_pixels)
 
     def of_built_in(self, attributes: tuple[str, ...]) -> "DataSettings":
         """The same for a built-in, whose table has the default columns (and these attributes) whatever a user's has."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, list_images
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_images
 from headstart.datasets.listing import SPLITS, TRAIN, Listing, of_classes
 from headstart.errors import DataError
 from headstart.modalities.image import EXTENSIONS
@@ -10,7 +10,7 @@ from headstart.modalities.image import EXTENSIONS
 
 def is_split(directory: Path) -> bool:
     """Whether the folders are those of a split: train/ and none that is not a split's. (A class may be a train.)"""
-    names = {path.name for path in directory.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))}
+    names = {path.name for path in directory.iterdir() if path.is_dir() and is_visible(path.name)}
     named = {SPLITS.get(name.lower()) for name in names - set(UNLABELLED_FOLDERS)}
     return TRAIN in named and None not in named
 

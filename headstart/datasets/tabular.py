@@ -3,15 +3,24 @@
 Rows are numbered as an editor shows them: the header of a CSV file is row 1. Parquet has no header: its first row is 1.
 """
 
+import csv
 import math
 import os
-from collections.abc import Sequence
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 
 from headstart.datasets.attributes import describe_columns, read_cell
+from headstart.datasets.folder import DVC_OBJECT
 from headstart.datasets.listing import SPLITS, Kind, Listing
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.settings import SIGNATURES, DataSettings
@@ -20,6 +29,9 @@ from headstart.registry import nearest
 
 SUFFIXES = (".csv", ".parquet")
 SHOWN = 200  # characters of a path in a reason
+LONGEST = 1_000_000  # characters of a cell or row
+LARGEST_PARQUET = 2_000_000_000  # bytes, unpacked
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]")  # as `clean` leaves it
 SEPARATORS = (",", ";", "\t")
 
 
@@ -52,6 +64,7 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         DataError: it cannot be read, a column is missing, there are labels and values at once, or no row is left.
     """
     frame = read_table(path)
+    _stays.cache_clear()
     kind = _kind(path, frame, settings)
     attributes = describe_columns(path, frame, settings.attribute_columns) if kind == "attribute" else ()
     columns = {
@@ -85,39 +98,127 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         first = f", such as {rejected[0][0]}: {rejected[0][1]}" if rejected else ""
         raise DataError(f"{path} has no row that can be used{first}")
     paths, labels, values, splits, groups = zip(*rows, strict=True)
+    _refuse_twins(path, {label for label in labels if label})
     return Listing(paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes))
+
+
+def _refuse_twins(path: Path, labels: Iterable[str]) -> None:
+    """Classes whose names look alike and are written by other characters of Unicode.
+
+    Raises:
+        DataError: there are two.
+    """
+    named: dict[str, str] = {}
+    for label in sorted(labels):
+        other = named.setdefault(unicodedata.normalize("NFC", label), label)
+        if other != label:
+            raise DataError(
+                f"{path} has the classes {other!r} and {label!r} ({ascii(other)}, {ascii(label)}), which are one name "
+                "in two spellings of Unicode; write both alike"
+            )
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table as text, "" where a cell is empty; the index is the number of each row.
 
     Raises:
-        DataError: it is no table of that kind.
+        DataError: it is no table of that kind, two columns have one name, or a row is longer than any could be.
     """
     try:
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-            frame = pd.DataFrame({str(name): [_text(cell) for cell in frame[name]] for name in frame}, dtype=object)
-            first = 1
-        else:
-            frame = pd.read_csv(
-                path,
-                sep=_separator(path),
-                dtype=str,
-                keep_default_na=False,  # a class may be called NA or None
-                index_col=False,
-                skip_blank_lines=False,  # or the numbers of the rows would not be those that an editor shows
-                encoding="utf-8-sig",
-            ).fillna("")
-            frame.columns = frame.columns.str.strip()
-            frame = frame.map(str.strip)
-            first = 2
+        frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except (OSError, ValueError) as error:  # pandas' ParserError and pyarrow's errors are ValueErrors
-        raise DataError(f"{path} cannot be read as a table: {str(error).strip().splitlines()[0]}") from None
-    frame.index = pd.RangeIndex(first, first + len(frame))
+    except (
+        OSError,
+        ValueError,
+        csv.Error,
+        pd.errors.ParserWarning,
+    ) as error:  # pandas' ParserError and pyarrow's errors are ValueErrors
+        raise DataError(f"{path} cannot be read as a table: {_cause(error)}") from None
+    long = frame.map(len).max(axis=1) > LONGEST
+    if long.any():
+        raise DataError(
+            f"{path} row {long.idxmax()} is longer than {LONGEST:,} characters; is a quote left open there?"
+        )
     return frame[(frame != "").any(axis=1)]
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    _refuse_long_lines(path)
+    separator = _separator(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,  # a class may be called NA or None
+            index_col=False,
+            skip_blank_lines=False,  # or the numbers of the rows would not be those that an editor shows
+            encoding="utf-8-sig",
+        ).fillna("")
+    _refuse_two_columns(path, separator)
+    frame.columns = frame.columns.str.strip()
+    frame.index = pd.RangeIndex(2, 2 + len(frame))
+    return frame.map(str.strip)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+    if size > LARGEST_PARQUET:
+        raise ValueError(f"it unpacks to {size / 1e6:,.0f} MB, at most {LARGEST_PARQUET / 1e6:,.0f} are read")
+    frame = pd.read_parquet(path)
+    return pd.DataFrame(
+        {str(name): [_text(cell) for cell in frame[name]] for name in frame},
+        dtype=object,
+        index=pd.RangeIndex(1, 1 + len(frame)),
+    )
+
+
+def _refuse_long_lines(path: Path) -> None:
+    """Before a line is in memory as a whole.
+
+    Raises:
+        ValueError: the file is empty, or a line is longer than LONGEST bytes.
+    """
+    with path.open("rb") as file:
+        if not file.peek(1):
+            raise ValueError("it is empty")
+        for number in count(1):
+            line = file.readline(LONGEST + 1)
+            if not line:
+                return
+            if len(line) > LONGEST:
+                raise ValueError(f"row {number} is longer than {LONGEST:,} bytes")
+
+
+def _refuse_two_columns(path: Path, separator: str) -> None:
+    """pandas would call the second one another name.
+
+    Raises:
+        ValueError: two columns have one name.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = [name.strip() for name in next(csv.reader(file, delimiter=separator))]
+    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
+    if twice:
+        raise ValueError(f"it has two columns {twice[0]!r}; rename or remove one of them")
+
+
+def _cause(error: Exception) -> str:
+    """What pandas says, with the row as an editor numbers it and what to look for."""
+    text = str(error).strip().splitlines()[0]
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
+        return (
+            f"row {found[2]} has {found[3]} cells under {found[1]} columns; put a cell that holds a separator in quotes"
+        )
+    if found := re.search(r"EOF inside string starting at row (\d+)", text):
+        return f"row {int(found[1]) + 1} opens a quote that never ends; close it"
+    if isinstance(error, pd.errors.ParserWarning):
+        return "row 2 has more cells than there are columns; give each column a name"
+    return text
 
 
 def clean(path: str) -> str:
@@ -185,22 +286,41 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _leads_out(folder: str, inner: str, name: str) -> bool:
+    """Whether a file of the folder is a link to what lies elsewhere; those that DVC makes, into its cache, are not."""
+    place = os.path.join(folder, inner, name)
+    if os.path.islink(place):
+        return not DVC_OBJECT.search(os.readlink(place))
+    return not _stays(folder, inner)
+
+
+@lru_cache(maxsize=1024)
+def _stays(folder: str, inner: str) -> bool:
+    real = os.path.realpath(folder)
+    return os.path.commonpath([real, os.path.realpath(os.path.join(folder, inner))]) == real
+
+
 def _unusable(
     folder: Path, place: str, target: str, split: str, *, kind: Kind, seen: set[str], anywhere: bool
 ) -> str | None:
     """Why a row cannot be used: a code and the cause; None where it can."""
     if not place:
         return "NO_PATH: the row names no file"
+    if ADDRESS.match(place):
+        return f"ADDRESS: {place[:SHOWN]} is an address and not a file; download it, and name the file"
     if not anywhere and not is_inside(place):
-        return f"OUTSIDE: {place} lies outside of the dataset's folder; register the table: --target.data TABLE"
+        return f"OUTSIDE: {place[:SHOWN]} lies outside of the dataset's folder; register the table: --target.data TABLE"
     if place in seen:
         return f"REPEATED: file {place} has a row already"
     if not _is_file(folder / place):
         return f"MISSING: file {place[:SHOWN]} is missing"
+    if not anywhere and _leads_out(str(folder), os.path.dirname(place), os.path.basename(place)):
+        return f"LINK: {place[:SHOWN]} is a link out of the dataset's folder; put the file itself there"
     if split and split.lower() not in SPLITS:
         return f"BAD_SPLIT: {split!r} is none of train, val, test"
     if kind == "value" and target and not _is_number(target):
-        return f"BAD_VALUE: {target!r} is not a finite number"
+        hint = "; for a decimal comma write a point" if "," in target else ""
+        return f"BAD_VALUE: {target[:SHOWN]!r} is not a finite number{hint}"
     if not target and SPLITS.get(split.lower()) == TEST:
         return "NO_LABEL: a test row needs its label"
     return None

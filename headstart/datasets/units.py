@@ -11,22 +11,24 @@ LARGEST_BINS = 10
 ROWS_A_BIN = 10
 
 
-def join_units(contents: Sequence[str], groups: Sequence[str | None]) -> list[str]:
+def join_units(contents: Sequence[str], *groupings: Sequence[str | None]) -> list[str]:
     """The unit of each row: rows of one content or one group are in one unit, and so on along the chain.
 
-    contents: digests. groups: as the user gave them, None for a row that belongs to none.
+    contents: digests. groupings: such as the user's groups; None for a row that belongs to none.
     A unit is named by the smallest digest in it, so that its name follows from the pictures and tells no class.
     """
     if not contents:
         return []
-    content, _ = pd.factorize(np.array(contents, dtype=object))
-    group, _ = pd.factorize(np.array(groups, dtype=object))  # -1 where there is none
     rows = np.arange(len(contents))
-    grouped = group >= 0
-    keys = np.concatenate([content, group[grouped] + content.max() + 1]) + len(rows)
-    edges = (np.concatenate([rows, rows[grouped]]), keys)
-    size = int(keys.max()) + 1
-    _, part = connected_components(coo_array((np.ones(len(keys)), edges), shape=(size, size)), directed=False)
+    starts, ends, size = [], [], len(rows)
+    for grouping in (contents, *groupings):
+        key, names = pd.factorize(np.array(grouping, dtype=object))  # -1 where there is none
+        grouped = key >= 0
+        starts.append(rows[grouped])
+        ends.append(key[grouped] + size)
+        size += len(names)
+    edges = (np.concatenate(starts), np.concatenate(ends))
+    _, part = connected_components(coo_array((np.ones(len(edges[0])), edges), shape=(size, size)), directed=False)
     smallest: dict[int, str] = {}
     for number, name in zip(part, contents, strict=False):  # parts go on with the keys
         smallest[number] = min(smallest.get(number, name), name)

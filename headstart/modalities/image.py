@@ -5,8 +5,11 @@ torchvision.io's decoders were measured to kill the process on corrupt PNGs; Pil
 
 import hashlib
 import math
+import os
+import stat
 import warnings
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.modalities.limits import Limits
+
 if TYPE_CHECKING:
     import torch
 
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-LARGEST = 64_000_000  # pixels; beyond it an image is set aside before its pixels are read
+OTHER_NAMES = {".jpg": "JPEG", ".tif": "TIFF"}  # extensions that are not their format's name
+SEVERAL = ("GIF", "MPO", "PNG", "TIFF", "WEBP")  # formats whose files may hold more than one picture
+LARGEST_FILE = 1_000_000_000  # bytes
 DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
+ORIENTATION = 0x0112  # of EXIF: 1 is upright
 ALL = slice(None)  # rows of a batch
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ class Decoded:
     """One file as a row: pixels (channels, height, width) uint8 and a digest of them, or the reason why not.
 
     sha256: of the pixels as (height, width, channels). size: (width, height) in the file, pixels. mode: Pillow's name
-    of how the file stores them, such as RGBA.
+    of how the file stores them, such as RGBA. changes: what was done to it that most images need not, in words.
+    sketch: by which near duplicates are told (datasets/near.py), where it was asked for.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -37,34 +47,93 @@ class Decoded:
     reason: str
     size: tuple[int, int] = (0, 0)
     mode: str = ""
+    changes: tuple[str, ...] = ()
+    sketch: NDArray[np.float16] | None = None
 
     def without_pixels(self) -> "Decoded":
         """The same, light enough to be sent between processes by the thousand."""
         return replace(self, pixels=None)
 
 
-def decode(path: Path, *, size: int, channels: int) -> Decoded:
+def decode(path: Path, *, size: int, channels: int, limits: Limits = LIMITS) -> Decoded:
     """Reads one file to a (channels, size, size) array: whole load, EXIF turned, alpha on white, centre-cropped.
 
     Never raises for a bad file: the reason is a code and the cause, for rejected.csv.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            bombs = "error" if limits.largest_pixels <= (Image.MAX_IMAGE_PIXELS or 0) else "ignore"
+            warnings.simplefilter(bombs, Image.DecompressionBombWarning)  # type: ignore[arg-type]
             warnings.simplefilter("ignore", UserWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > LARGEST:
-                    return Decoded(None, "", f"TOO_LARGE: {image.width}x{image.height} pixels, at most {LARGEST:,}")
+            with Image.open(_content(path), formats=FORMATS) as image:
+                reason = limits.refuse(*image.size)
+                if reason:
+                    return Decoded(None, "", reason)
                 stored = image.size, image.mode  # before draft() changes them
-                pixels = _to_array(image, size=size, channels=channels)
+                pixels, changes = _to_array(image, size=size, channels=channels)
+                changes += _of_file(image, path)
+    except _Refused as error:
+        return Decoded(None, "", str(error))
     except UnidentifiedImageError:
         return Decoded(None, "", f"NOT_AN_IMAGE: none of {', '.join(FORMATS)}")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return Decoded(None, "", f"TOO_LARGE: at most {limits.largest_pixels:,} pixels (data.largest_pixels)")
     except MemoryError:
         return Decoded(None, "", "OUT_OF_MEMORY: the image does not fit into memory")
     except Exception as error:  # Pillow's decoders raise many kinds; each makes the file a rejected one
         return Decoded(None, "", f"UNREADABLE: {type(error).__name__}: {error}")
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # a tenth of the time that a block of images would take
-    return Decoded(planes, hashlib.sha256(pixels.data).hexdigest(), "", *stored)
+    return Decoded(planes, hashlib.sha256(pixels.data).hexdigest(), "", *stored, changes)
+
+
+class _Refused(Exception):
+    """The file is not one that is decoded; the text is a reason with its code."""
+
+
+def _content(path: Path) -> BytesIO:
+    """The bytes of a file as they were at one time. Pillow would map a file that it opens: cut short, that kills.
+
+    Raises:
+        _Refused: it is empty, too large, no regular file (a pipe would be waited for), or was written to meanwhile.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return path  # bytes in memory
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode):
+            raise _Refused("NOT_A_FILE: a folder, a pipe or a device")
+        if not before.st_size:
+            raise _Refused("EMPTY: a file of no bytes")
+        if before.st_size > LARGEST_FILE:
+            raise _Refused(f"TOO_LARGE: {before.st_size / 1e6:,.0f} MB, at most {LARGEST_FILE / 1e6:,.0f}")
+        content = os.read(handle, before.st_size)
+        after = os.fstat(handle)
+    finally:
+        os.close(handle)
+    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise _Refused("CHANGED: something wrote to the file while it was read")
+    return BytesIO(content)
+
+
+def _of_file(image: Image.Image, path: Path) -> tuple[str, ...]:
+    """What is true of the file beside its first picture, once that is read."""
+    parts = []
+    if image.format in SEVERAL and _has_several(image):
+        parts.append("first frame of several")
+    if isinstance(path, str | os.PathLike):
+        suffix = os.path.splitext(path)[1].lower()
+        named = OTHER_NAMES.get(suffix, suffix[1:].upper())
+        if named != {"MPO": "JPEG"}.get(str(image.format), image.format):
+            parts.append("other extension")
+    return tuple(parts)
+
+
+def _has_several(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first picture is broken, which takes nothing from it
+        return True
 
 
 def fit(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:
@@ -132,21 +201,36 @@ def _grid(matrix: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
     return moved.reshape(-1, 2, height, width).permute(0, 2, 3, 1)
 
 
-def _to_array(image: Image.Image, *, size: int, channels: int) -> NDArray[np.uint8]:
+def _to_array(image: Image.Image, *, size: int, channels: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """(size, size, channels), and what was done on the way, in words."""
     if image.format == "JPEG":
         image.draft("RGB" if channels == 3 else "L", (size, size))  # decodes at 1/2, 1/4 or 1/8 where that is enough
+    changes = []
     image.load()
-    turned = ImageOps.exif_transpose(image)
-    if turned.mode in DEEP_GRAY:
-        turned = _eight_bits(turned)
-    elif turned.mode == "F":
+    if image.mode in ("P", "PA", "CMYK"):
+        changes.append("CMYK" if image.mode == "CMYK" else "palette")
+    if image.getexif().get(ORIENTATION, 1) in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        changes.append("turned")
+    if image.mode in DEEP_GRAY:
+        image = _eight_bits(image)
+        changes.append("16 bits")
+    elif image.mode == "F":
         raise ValueError("float pixels have no known range; save the image with 8 or 16 bits")
-    if turned.has_transparency_data:
-        turned = turned.convert("RGBA")
-        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
-    return fit(turned, size=size, channels=channels)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        changes.append("laid on white")
+    return fit(image, size=size, channels=channels), tuple(changes)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit gray to 8 bits by scaling; Pillow's own convert() saturates nearly every pixel."""
-    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    """16-bit gray to 8 bits by scaling; Pillow's own convert() saturates nearly every pixel.
+
+    Raises:
+        ValueError: a value is not of 16 bits.
+    """
+    values = np.asarray(image)
+    if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 0xFFFF):
+        raise ValueError("gray of 32 bits has no known range; save the image with 8 or 16 bits")
+    return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))

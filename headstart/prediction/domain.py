@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headstart.errors import IntegrityError
+from headstart.storage.disk import naming_the_disk
 from headstart.storage.publish import read_manifest, write_json, write_manifest
 from headstart.training.accelerator import Accelerator
 
@@ -139,12 +140,17 @@ def some(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def write_domain(directory: Path, domain: Domain) -> None:
-    """Adds a domain to a published folder of weights; without its manifest's last word it is not there."""
+    """Adds a domain to a published folder of weights; without its manifest's last word it is not there.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
     tensors = {name: getattr(domain, name) for name in ("centre", "directions", "scales", "rows")}
-    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, directory / TENSORS)
     numbers = {name: getattr(domain, name) for name in _NUMBERS}
-    write_json(directory / NUMBERS, numbers | {"labelled": len(domain.rows)})
-    write_manifest(directory)
+    with naming_the_disk(directory):
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, directory / TENSORS)
+        write_json(directory / NUMBERS, numbers | {"labelled": len(domain.rows)})
+        write_manifest(directory)
 
 
 def read_domain(directory: Path) -> Domain | None:

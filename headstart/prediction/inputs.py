@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+from headstart.datasets.folder import is_image, is_text, is_visible, printable
 from headstart.errors import DataError
 from headstart.modalities.image import EXTENSIONS, Decoded, decode
 
@@ -79,10 +80,11 @@ def find_inputs(path: Path) -> Inputs:
 
 def _walk(directory: Path) -> Iterator[str]:
     for root, folders, names in os.walk(directory, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(filter(is_visible, folders))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
-                yield Path(root, name).relative_to(directory).as_posix()
+            if is_visible(name) and is_image(name):
+                place = Path(root, name).relative_to(directory).as_posix()
+                yield place if is_text(place) else printable(place)  # which is not there, and is said to be
 
 
 def _csv(path: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from headstart.backbones.folded import folded
 from headstart.backbones.network import Network, restore
-from headstart.errors import DataError
+from headstart.errors import DataError, IntegrityError
 from headstart.features.pooled import pooled
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of
@@ -143,13 +143,20 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     where = accelerator or Accelerator()
     size = batch_size or (BATCH_ON_CPU if where.device == "cpu" else BATCH)
     card, tensors = read_weights(directory)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise IntegrityError(f"{directory}: {name} is of {tensor.dtype}, and a delivered model of torch.float32")
     body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
-    network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
-    network = _for_prediction(network, card, where)
-    head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-    score = {"network": _head, "probe": _probe, "means": _means, "neighbours": _neighbours}[card.kind]
+    try:
+        network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
+        network = _for_prediction(network, card, where)
+        head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
+        score = SCORES[card.kind](network, head, card)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        cause = str(error).strip().splitlines()[-1].strip()
+        raise IntegrityError(f"{directory} holds no model of {card.backbone} as its card says: {cause}") from None
     domain = read_domain(directory)
-    return Model(card, network, score(network, head, card), where, size, domain and domain.on(where))
+    return Model(card, network, score, where, size, domain and domain.on(where))
 
 
 def _for_prediction(network: Network, card: WeightsCard, where: Accelerator) -> Network:
@@ -179,6 +186,9 @@ def _neighbours(network: Network, tensors: dict[str, Tensor], card: WeightsCard)
     objective, kept = objective_of(card), _under(f"{card.kind}.", tensors)
     centre = kept.pop("centre")
     return lambda vectors: neighbours.score(normalize(vectors - centre, dim=1), kept, objective.from_votes)
+
+
+SCORES = {"network": _head, "probe": _probe, "means": _means, "neighbours": _neighbours}  # by the card's kind
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -52,19 +52,14 @@ def replacing(final: Path) -> Iterator[Path]:
 
 
 def write_manifest(directory: Path) -> None:
-    """Records sha256 and size of each file below `directory`, after they are on disk.
-
-    Raises:
-        StorageError: the disk is full or fails.
-    """
+    """Records sha256 and size of each file below `directory`, after they are on disk."""
     files = {}
-    with naming_the_disk(directory):
-        for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
-            _fsync(path)
-            files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
-        write_json(directory / MANIFEST, files)
-        _fsync(directory / MANIFEST)
-        _fsync(directory)
+    for path in sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST):
+        _fsync(path)
+        files[path.relative_to(directory).as_posix()] = {"sha256": sha256(path), "size": path.stat().st_size}
+    write_json(directory / MANIFEST, files)
+    _fsync(directory / MANIFEST)
+    _fsync(directory)
 
 
 def verify(directory: Path) -> dict[str, dict[str, Any]]:
@@ -120,7 +115,7 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
     """Returns the manifest without reading the files it lists.
 
     Raises:
-        IntegrityError: there is none, or it is damaged.
+        IntegrityError: there is none, it is damaged, or names files elsewhere.
     """
     path = directory / MANIFEST
     try:
@@ -129,13 +124,15 @@ def read_manifest(directory: Path) -> dict[str, dict[str, Any]]:
         raise IntegrityError(f"{directory} has no {MANIFEST}: it was not published whole; run its step first") from None
     except ValueError:
         raise IntegrityError(f"{path} is not valid JSON; delete {directory} and run its step again") from None
-    if not isinstance(manifest, dict) or not all(_is_entry(entry) for entry in manifest.values()):
+    if not isinstance(manifest, dict) or not all(map(_is_entry, manifest, manifest.values())):
         raise IntegrityError(f"{path} is no manifest: it is damaged; delete {directory} and run its step again")
     return manifest
 
 
-def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and entry.keys() == {"sha256", "size"}
+def _is_entry(name: str, entry: Any) -> bool:
+    """Whether it could be that of a file below the directory."""
+    inside = not os.path.isabs(name) and ".." not in name.split("/")
+    return inside and isinstance(entry, dict) and entry.keys() == {"sha256", "size"}
 
 
 def write_text(path: Path, text: str) -> None:

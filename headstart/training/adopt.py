@@ -17,6 +17,7 @@ from headstart.errors import DataError
 from headstart.storage.publish import publishing
 from headstart.training.matching import Match, load_matching
 from headstart.training.rows import Normalisation
+from headstart.training.screen import cannot_be_read, check_pickled, check_safetensors
 from headstart.training.weights import WeightsCard, write_weights
 
 MATCHES = "matches.csv"
@@ -80,22 +81,32 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Named tensors of a .safetensors file, or of a pickled one, which is opened in another process.
 
     Raises:
-        DataError: it holds no tensors, or more than tensors.
+        DataError: it holds no tensors, more than tensors, or a value that is not finite.
     """
-    if path.suffix.lower() == ".safetensors":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise DataError(f"{path} is not a whole safetensors file: {error}") from None
+    state = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickled(path)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(f"{path}: {name} holds values that are not finite; give other weights")
+    return state
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    check_safetensors(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    check_pickled(path)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "state.safetensors"
         command = [sys.executable, "-m", "headstart.training.unpickle", str(path), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not out.is_file():
-            said = done.stdout.strip() or f"reading it ended with code {done.returncode}"
             raise DataError(
-                f"{path} cannot be read as weights: {said}. Only tensors are loaded, never other pickled objects: save "
-                "model.state_dict() with torch.save or safetensors"
+                cannot_be_read(path, done.stdout.strip() or f"reading it ended with code {done.returncode}")
             )
         return {name: tensor.clone() for name, tensor in load_file(out).items()}
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from headstart.backbones.network import Network, restore
 from headstart.datasets.pack import Attribute, read_attributes
-from headstart.errors import IntegrityError
-from headstart.storage.publish import read_manifest, verify, write_json
+from headstart.errors import DataError, IntegrityError
+from headstart.storage.publish import MANIFEST, read_manifest, verify, write_json
 from headstart.training.rows import Normalisation
+from headstart.training.screen import check_safetensors
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -77,7 +78,10 @@ def read_card(directory: Path) -> WeightsCard:
         normalisation = Normalisation(**{key: tuple(value) for key, value in fields.pop("normalisation").items()})
         attributes = read_attributes(fields.get("attributes", ()))
         own = {"classes": tuple(fields["classes"]), "normalisation": normalisation, "attributes": attributes}
-        return WeightsCard(**(fields | own))
+        card = WeightsCard(**(fields | own))
+        if min(card.image_size, card.channels) < 1 or not all(deviation > 0 for deviation in normalisation.std):
+            raise ValueError("image_size, channels and each std must be above 0")
+        return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{directory / CARD} is not a card of weights: {error}") from None
 
@@ -88,7 +92,13 @@ def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
     Raises:
         IntegrityError: a file is not what the manifest says, or a value is not finite.
     """
-    verify(directory)
+    missing = {WEIGHTS, CARD} - verify(directory).keys()
+    if missing:
+        raise IntegrityError(f"{directory / MANIFEST} does not list {', '.join(sorted(missing))}; run its step again")
+    try:
+        check_safetensors(directory / WEIGHTS)
+    except DataError as error:
+        raise IntegrityError(f"{error}; run its step again") from None
     tensors = load_file(directory / WEIGHTS)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():

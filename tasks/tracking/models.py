@@ -179,7 +179,12 @@ class RegisteredModels:
         about = Model.load(str(folder)).flavors.get("python_function", {})
         if about.get("loader_module") != LOADER:
             raise UserError(f"{name} is a model of MLflow's, but none that `headstart run` has registered")
-        return folder / str(about["data"])
+        data = folder / str(about["data"])
+        if not data.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{name} names {about['data']!r} as its data, which lies outside of the model; it is not read"
+            )
+        return data
 
     def _model_version(self, text: str) -> "ModelVersion":
         from mlflow.exceptions import MlflowException

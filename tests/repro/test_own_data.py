@@ -97,6 +97,22 @@ def test_a_folder_becomes_a_dataset_that_dvc_versions(project, apply, pets):
         apply("--target.data", str(pets))
 
 
+def test_an_archive_becomes_a_dataset_too_odd_names_and_all(project, run_warm, apply, pets, tmp_path):
+    for number, name in enumerate(("a\nb.png", "=1,2.png", "\x1b[31mred.png", "<img src=x onerror=alert(1)>.png")):
+        (pets / "bar" / f"{number:03d}.png").rename(pets / "bar" / name)
+    shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "my pets")
+    lines = apply("--target.data", str(tmp_path / "packed.tar.gz"))
+    assert lines[0] == (
+        f"{tmp_path}/packed.tar.gz: 72 images, now data/packed and versioned by DVC (commit data/packed.dvc to keep it)"
+    )
+    assert (project.root / "data" / "packed" / "bar" / "a\nb.png").is_file()
+    assert not (project.root / "data" / "packed" / "bar" / "notes.txt").exists()
+    run_warm(project)
+    page = (project.root / "reports" / "report.html").read_text()
+    assert "<img src=x" not in page
+    assert "\x1b" not in page
+
+
 def test_a_plan_with_a_folder_keeps_the_dataset_and_no_flag(project, headstart, pets):
     before = (project.root / "params.yaml").read_bytes()
     code, out, err = headstart("--plan", "--target.data", str(pets))

@@ -150,7 +150,7 @@ def test_all_that_is_wrong_is_listed_at_once():
         ("sede", "unknown setting 'sede'; did you mean seed"),
         ("finetun", "unknown setting 'finetun'; did you mean finetune"),
         ("finetune.seed", "unknown setting 'finetune.seed'; did you mean seeds"),
-        ("data.imagesize", "unknown setting 'data.imagesize'; did you mean image_size?"),
+        ("data.imagesize", "unknown setting 'data.imagesize'; did you mean image_size"),
         ("strategies.ful", "unknown setting 'strategies.ful'; did you mean full"),
         ("strategies.sourc", "unknown setting 'strategies.sourc'; did you mean source"),
         ("strategies.full.layerdecay", "unknown setting 'strategies.full.layerdecay'; did you mean layer_decay"),

@@ -119,8 +119,8 @@ def test_unlabelled_images_on_top(put):
         ("folder", "splits", "splits is not a folder of class folders"),
         ("table", "values", "cannot be joined: one has labels, the other values"),
         ("own", "table", "has test rows of its own already"),
-        ("folder", "nowhere", "nowhere is not a folder, and not a table"),
-        ("folder", "flat/1.png", "1.png is not a folder, and not a table"),
+        ("folder", "nowhere", "nowhere is not a folder, a table"),
+        ("folder", "flat/1.png", "1.png is not a folder, a table"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(put, base, test, stated):

@@ -127,11 +127,19 @@ def test_exact_duplicates_are_on_one_side_and_have_ids_of_their_own(ingest, pict
     assert [name.rpartition("-")[2] for name in copies] == ["0", "1", "2", "3", "4", "5"]
 
 
-def test_one_picture_under_two_classes_is_on_one_side(ingest, pictures):
+def test_one_picture_under_two_classes_is_set_aside_under_both(ingest, pictures):
+    whole = ingest(pictures, name="whole")
     shutil.copy(pictures / "bar" / "000.png", pictures / "disc" / "copy.png")
-    pack = ingest(pictures)
-    assert pack.card.duplicates == 1
-    assert not contents(pack, "pool") & contents(pack, "test")
+    pack = ingest(pictures, max_rejected=0.1)
+    assert pack.card.rejected == {"TWO_LABELS": 2}
+    assert pd.read_csv(pack.directory / "rejected.csv").to_dict("split")["data"] == [
+        ["bar/000.png", "TWO_LABELS: 'bar', and 'disc' as disc/copy.png"],
+        ["disc/copy.png", "TWO_LABELS: 'disc', and 'bar' as bar/000.png"],
+    ]
+    assert len(pack.examples) == 29
+    pixels = {id_: row for id_, row in zip(whole.ids(np.arange(30)), whole.images[:], strict=True)}
+    found = zip(pack.ids(np.arange(29)), pack.images[:], strict=True)
+    assert all((pixels[id_] == row).all() for id_, row in found)  # rows that stay keep their pixels
 
 
 def test_bad_files_are_set_aside_with_their_reasons(ingest, pictures):
@@ -149,16 +157,16 @@ def test_bad_files_are_set_aside_with_their_reasons(ingest, pictures):
 
 
 def test_more_bad_files_than_allowed_are_an_error_that_names_some(ingest, pictures):
-    for number in range(7):
-        (pictures / "bar" / f"bad{number}.png").write_text("no picture")
+    for number in range(12):
+        (pictures / "bar" / f"bad{number:02d}.png").write_text("no picture")
     with pytest.raises(DataError) as caught:
         ingest(pictures)
     message = str(caught.value)
-    assert "set: 7 of 37 files cannot be read (19%, at most 5% allowed): bar/bad0.png: NOT_AN_IMAGE" in message
-    assert "bar/bad4.png" in message
-    assert "bar/bad5.png" not in message
+    assert "set: 12 of 42 files cannot be read (29%, at most 5% allowed): bar/bad00.png: NOT_AN_IMAGE" in message
+    assert "bar/bad09.png" in message
+    assert "bar/bad10.png" not in message
     assert "Repair or remove them, or raise data.max_rejected" in message
-    assert len(ingest(pictures, max_rejected=0.2).examples) == 30
+    assert len(ingest(pictures, max_rejected=0.3).examples) == 30
 
 
 def test_the_share_of_bad_files_may_be_met_exactly(ingest, pictures):

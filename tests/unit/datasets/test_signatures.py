@@ -63,7 +63,7 @@ def animals(write):
     for name in ("cat", "dog", "elk"):
         (folder / name).mkdir()
         for number in range(6):
-            picture = np.random.default_rng(ord(name[0]) + number).integers(0, 255, (8, 8)).astype(np.uint8)
+            picture = np.random.default_rng(10 * ord(name[0]) + number).integers(0, 255, (8, 8)).astype(np.uint8)
             Image.fromarray(picture).save(folder / name / f"{number}.png")
     return folder
 

@@ -1,5 +1,6 @@
 """Images: what cameras, scanners and paint programs write is read rightly; what is broken is refused with a reason."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from torch.nn.functional import affine_grid
 
 from headstart.modalities.image import _grid, augment, augment_strongly, decode, fit
+from headstart.modalities.limits import Limits
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -188,10 +190,63 @@ def test_a_file_that_ends_too_early_is_refused(tmp_path, name, share):
     assert refused(tmp_path / name).startswith("UNREADABLE: ")
 
 
-@pytest.mark.parametrize("content", [b"this is a text", b"", b"\x00" * 100, b"<svg/>", b"%PDF-1.7"])
+@pytest.mark.parametrize("content", [b"this is a text", b"\x00" * 100, b"<svg/>", b"%PDF-1.7"])
 def test_what_is_no_image_is_refused(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     assert refused(tmp_path / "a.jpg") == "NOT_AN_IMAGE: none of BMP, GIF, JPEG, PNG, TIFF, WEBP"
+
+
+def test_a_file_of_no_bytes_and_what_is_no_file_are_told_apart(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    assert refused(tmp_path / "a.jpg") == "EMPTY: a file of no bytes"
+    os.mkfifo(tmp_path / "b.jpg")
+    assert refused(tmp_path / "b.jpg") == "NOT_A_FILE: a folder, a pipe or a device"
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    """Half of the old picture and half of the new one would be a picture that never was."""
+    left_red().save(tmp_path / "a.png")
+    read = os.read
+
+    def read_and_touch(handle: int, count: int) -> bytes:
+        content = read(handle, count)
+        os.utime(tmp_path / "a.png", ns=(1, 1))
+        return content
+
+    monkeypatch.setattr("headstart.modalities.image.os.read", read_and_touch)
+    assert refused(tmp_path / "a.png") == "CHANGED: something wrote to the file while it was read"
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((1, 40), "TOO_SMALL: 1x40 pixels, at least 2 a side (data.smallest_side)"),
+        ((40, 20), "TOO_LONG: 40x20 pixels, at most 1.5 to 1 (data.largest_aspect)"),
+        ((40, 40), "TOO_LARGE: 40x40 pixels, at most 1,000 (data.largest_pixels)"),
+        ((30, 20), ""),
+    ],
+)
+def test_limits_of_the_size_are_settings(tmp_path, size, reason):
+    Image.new("L", size).save(tmp_path / "a.png")
+    limits = Limits(largest_aspect=1.5, largest_pixels=1000)
+    assert decode(tmp_path / "a.png", size=8, channels=1, limits=limits).reason == reason
+
+
+def test_gray_of_32_bits_has_no_known_range(tmp_path):
+    Image.fromarray(np.full((8, 8), 1_000_000, np.int32)).save(tmp_path / "a.tif")
+    assert refused(tmp_path / "a.tif").startswith("UNREADABLE: ValueError: gray of 32 bits has no known range")
+
+
+def test_what_was_done_to_an_image_is_said(tmp_path):
+    left_red().save(tmp_path / "plain.png")
+    left_red().quantize(4).save(tmp_path / "palette.gif", save_all=True, append_images=[Image.new("P", (16, 16))])
+    left_red().convert("RGBA").save(tmp_path / "alpha.jpg", "PNG")
+    found = {path.stem: decode(path, size=8, channels=3).changes for path in tmp_path.iterdir()}
+    assert found == {
+        "plain": (),
+        "palette": ("palette", "first frame of several"),
+        "alpha": ("laid on white", "other extension"),
+    }
 
 
 def test_a_format_that_pillow_knows_and_we_do_not_is_refused(tmp_path):
@@ -202,10 +257,10 @@ def test_a_format_that_pillow_knows_and_we_do_not_is_refused(tmp_path):
 
 def test_a_header_that_claims_too_much_is_refused_before_any_memory_is_taken(tmp_path):
     (tmp_path / "large.png").write_bytes(png(9_000, 9_000))
-    assert refused(tmp_path / "large.png") == "TOO_LARGE: 9000x9000 pixels, at most 64,000,000"
+    assert refused(tmp_path / "large.png") == "TOO_LARGE: 9000x9000 pixels, at most 64,000,000 (data.largest_pixels)"
     for side in (10_000, 100_000):
         (tmp_path / "bomb.png").write_bytes(png(side, side))
-        assert refused(tmp_path / "bomb.png").startswith("UNREADABLE: DecompressionBomb")
+        assert refused(tmp_path / "bomb.png").startswith("TOO_LARGE: at most 64,000,000 pixels")
 
 
 def test_a_file_that_is_gone_is_a_reason_too(tmp_path):

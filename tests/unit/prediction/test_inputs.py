@@ -1,5 +1,6 @@
 """What is predicted: which files a folder, a table and a single image stand for, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -97,3 +98,11 @@ def test_what_cannot_be_decoded_has_a_reason(folder):
     assert broken.reason.startswith("NOT_AN_IMAGE: ")
     assert gone.reason == "NOT_THERE: no such file"
     assert nameless.reason == "NO_PATH: the row names no file"
+
+
+def test_a_name_that_is_not_utf_8_can_be_written_and_is_set_aside(tmp_path):
+    (tmp_path / "good.png").touch()
+    os.rename(tmp_path / "good.png", os.path.join(os.fsencode(tmp_path), b"caf\xe9.png"))
+    names = list(find_inputs(tmp_path).names())
+    assert names == ["caf\\udce9.png"]
+    assert decode_files(Files(str(tmp_path), tuple(names), 8, 1))[0].reason.startswith("NOT_THERE")
