@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from headstart.datasets.archive_names import archive_stem
-from headstart.datasets.folder import is_image, is_visible, printable
+from headstart.datasets.folder import is_image, is_text, is_visible, printable
 from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.tabular import is_table
 from headstart.errors import DataError
@@ -153,19 +153,11 @@ def _place(name: str) -> str:
         raise _Refused(f"{shown} is an absolute name")
     if ".." in parts:
         raise _Refused(f"{shown} leads out of the archive's folder")
-    if "\0" in text or not text.isascii() and not _is_utf_8(text):
+    if "\0" in text or not is_text(text):
         raise _Refused(f"{shown} is no name that a file can have")
     if len(parts) > DEEPEST or any(len(part.encode()) > 255 for part in parts):
         raise _Refused(f"{shown}... is too long a name")
     return unicodedata.normalize("NFC", "/".join(parts))
-
-
-def _is_utf_8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _write(source: IO[bytes], place: Path | None, meter: _Meter, member: _Member) -> None:

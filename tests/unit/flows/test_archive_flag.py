@@ -9,25 +9,10 @@ import pytest
 from flows.cli import run_command
 from flows.register import check_target, look_up
 from headstart.errors import DataError, UserError
-from headstart.settings import load, write_default
-from tasks.workspace import Workspace
+from headstart.settings import load
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["--finetune.label_budget", "4", "--data.image_size", "12", "--data.smallest_test", "0"]
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch, decoder) -> Workspace:
-    """A project with an empty data/; the workers are a thread."""
-    root = tmp_path / "project"
-    (root / "data").mkdir(parents=True)
-    shutil.copy(ROOT / "dvc.yaml", root)
-    write_default(root / "params.yaml")
-    monkeypatch.chdir(root)
-    monkeypatch.setattr("tasks.workers.pool", lambda: decoder)
-    monkeypatch.setattr("tasks.workers.stop", lambda: None)
-    monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    return Workspace(root)
 
 
 def pack(tmp_path: Path, folder: Path, kind: str) -> Path:

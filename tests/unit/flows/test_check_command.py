@@ -9,8 +9,7 @@ import pytest
 from flows.cli import run_command
 from flows.overrides import apply_overrides
 from headstart.errors import UserError
-from headstart.settings import load, write_default
-from tasks.workspace import Workspace
+from headstart.settings import load
 
 ROOT = Path(__file__).parents[3]
 SMALL = [
@@ -23,20 +22,6 @@ SMALL = [
     "--data.smallest_test",
     "0",
 ]
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder) -> Workspace:
-    """A project with an empty data/; the workers are a thread."""
-    root = tmp_path / "project"
-    (root / "data").mkdir(parents=True)
-    shutil.copy(ROOT / "dvc.yaml", root)
-    write_default(root / "params.yaml")
-    monkeypatch.chdir(root)
-    monkeypatch.setattr("tasks.workers.pool", lambda: decoder)
-    monkeypatch.setattr("tasks.workers.stop", lambda: None)
-    monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    return Workspace(root)
 
 
 @pytest.fixture
