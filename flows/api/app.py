@@ -16,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from flows.api.answers import answer_each
 from flows.api.counts import Counts
+from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
@@ -34,7 +35,9 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <form action="predict" method="post" enctype="multipart/form-data"><label>Images
 <input type="file" name="files" multiple required></label> <button>Predict</button></form></html>"""
 REFUSALS: dict[int | str, str] = {
+    400: "the body is no form, or has too many parts",
     401: "the token is missing or wrong",
+    408: "the body comes in too slowly",
     413: "the body is too long, or has too many files",
     422: "an image cannot be read: its entry has an error with a code",
     503: "too many images wait; Retry-After says when to come again",
@@ -50,6 +53,7 @@ class Service:
     """What requests are answered with."""
 
     opened: Opened
+    decoders: Decoders
     batcher: Batcher
     counts: Counts
     limits: Limits
@@ -72,6 +76,7 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
     counts = Counts()
     batcher = Batcher(opened.model, batch_size=opened.model.batch_size, most=MOST_WAITING, watch=counts.batches.observe)
     counts.waiting.set_function(lambda: batcher.waiting)
+    decoders = Decoders(opened.model.card.image_size, opened.model.card.channels)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +85,7 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
         workers.stop()
 
     app = FastAPIOffline(title="Headstart", description=_about(opened), lifespan=lifespan, redoc_url=None)
-    app.state.service = Service(opened, batcher, counts, limits)
+    app.state.service = Service(opened, decoders, batcher, counts, limits)
     app.include_router(ROUTES)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(Guard, token=token, limits=limits, counts=counts)
@@ -115,7 +120,7 @@ async def predict(
     if len(files) > limits.files:
         raise HTTPException(413, f"{len(files)} files are too many for one request, which may have {limits.files}")
     try:
-        found = await asyncio.wait_for(answer_each(service.opened, service.batcher, files), limits.seconds)
+        found = await asyncio.wait_for(answer_each(service.decoders, service.batcher, files), limits.seconds)
     except BusyError as error:
         raise HTTPException(503, str(error), headers={"Retry-After": "1"}) from None
     except TimeoutError:

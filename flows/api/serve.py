@@ -19,18 +19,23 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         UserError: another host than loopback's without a token, or the port cannot be used; see also opened_model.
     """
     from flows.api.app import make_app
+    from flows.api.guard import Limits
     from tasks.predict import opened_model
 
     token = token_for(host, token_file)
     with opened_model(model, device=device, batch_size=batch_size) as opened, _bound(host, port) as listening:
         import uvicorn
 
-        app = make_app(opened, token=token, loopback=is_loopback(host))
+        from flows.api.patience import patient
+
+        limits = Limits()
+        app = make_app(opened, token=token, loopback=is_loopback(host), limits=limits)
         number = listening.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/"
         show(f"{opened.name} on {opened.device.name}: {url}", "Ctrl-C stops it")
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **quiet)
+        how: dict[str, Any] = {"http": patient(limits), "ws": "none", "server_header": False} | quiet
+        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **how)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
 
