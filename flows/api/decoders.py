@@ -20,7 +20,7 @@ SECONDS = 15.0  # that an image may take to decode, after which its process is e
 
 
 def decode_in_time(content: bytes, size: int, channels: int) -> "Decoded":
-    """Decodes a file's bytes as ingest does. Runs in a worker process, which the kernel ends where it takes too long."""
+    """Decodes a file's bytes as ingest does. Runs in a worker process, which the kernel ends if that takes too long."""
     from headstart.prediction.inputs import decode_bytes
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # no handler of Python's: it would wait for the decoder to return

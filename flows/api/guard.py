@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Limits:
     """Of a request: bytes of its body, files in it, and how many seconds each part of it may take.
 
-    held: bytes of the bodies of all requests at once. head: until its header is in, or between two requests. quiet: until the next piece of its body. upload: until all
-    of that is in. seconds: until it is answered.
+    held: bytes of the bodies of all requests at once. head: until its header is in, or between two requests. quiet:
+    until the next piece of its body. upload: until all of that is in. seconds: until it is answered.
     """
 
     body: int = 32 * 2**20

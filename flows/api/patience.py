@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with an end to its patience: a slow client holds a connection for a stated time and no longer.
+"""uvicorn's HTTP protocol with an end to its patience: a slow client holds a connection for a stated time at most.
 
 uvicorn itself waits for ever for a request's header, and for an answer to be taken.
 """

@@ -116,7 +116,8 @@ def create_database(state: Path) -> None:
     with lock(state):
         if database.exists():
             return
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
+        memory = "/dev/shm"  # nosec B108  # of a folder with a name of its own in it
+        with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as scratch:
             open_client(f"sqlite:///{scratch}/mlflow.db")
             shutil.copyfile(f"{scratch}/mlflow.db", state / ".mlflow.db.tmp")
         with (state / ".mlflow.db.tmp").open("rb") as file:

@@ -51,7 +51,7 @@ def serving(make_project, tmp_path_factory):
 def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(serving):
     experiments = "/#/experiments?workflowType=machine_learning"  # by its plain address it opens another mode
     lines = [
-        f"Prefect: http://127.0.0.1:{serving.ports[0]}",
+        f"Prefect: http://127.0.0.1:{serving.ports[0]} (it asks once for what is in .headstart/prefect-password)",
         f"MLflow:  http://127.0.0.1:{serving.ports[1]}{experiments}",
     ]
     assert serving.log.read_text().splitlines()[-2:] == lines
