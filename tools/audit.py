@@ -49,7 +49,7 @@ def _ask(requirements: str, seconds: int) -> list[dict[str, Any]]:
 
 def _lines(package: dict[str, Any]) -> list[str]:
     return [
-        f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none yet'}"
+        f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none'}"
         for flaw in package.get("vulns", [])
         if flaw["id"] not in ACCEPTED
     ]

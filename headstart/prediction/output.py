@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from headstart.errors import DataError, UserError
+from headstart.storage.spreadsheet import without_formulas
 
 SUFFIXES = (".csv", ".parquet")
 ROW_GROUP = 10_000  # rows that are gathered before they are written as one row group of Parquet
@@ -31,7 +32,7 @@ class Printed:
         self._begun = False
 
     def write(self, table: pd.DataFrame) -> None:
-        table.to_csv(sys.stdout, index=False, header=not self._begun)
+        without_formulas(table).to_csv(sys.stdout, index=False, header=not self._begun)
         self._begun = True
 
 
@@ -86,7 +87,7 @@ class Written:
                 self._parquet = pyarrow.parquet.ParquetWriter(self._draft, rows.schema)
             self._parquet.write_table(rows)
         else:
-            table.to_csv(self._draft, mode="a", index=False, header=not self._begun)
+            without_formulas(table).to_csv(self._draft, mode="a", index=False, header=not self._begun)
         self._begun = True
 
 

@@ -101,6 +101,17 @@ def test_nothing_dangerous_is_called_but_what_is_allowed_with_a_reason():
     assert set(ALLOWED) <= {(path, what) for path, what, _ in found}, "allowed, and not there any more"
 
 
+def test_no_module_names_the_address_of_every_interface():
+    """Servers listen where LOOPBACK says, or where a person says and a token or a password is asked for."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in ("0.0.0.0", "::")
+    ]
+    assert [place for place in found if place.startswith(("flows", "tasks", "headstart"))] == []
+
+
 @pytest.mark.parametrize(
     "code",
     [
