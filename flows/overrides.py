@@ -7,14 +7,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from flows.console import show
 from flows.register import EXTRAS, WEIGHTS, Registration, check_target, look_up, register
 from flows.weights import look_up_weights
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
-from headstart.errors import SettingsError, UserError
+from headstart.errors import MOST_SAID, SettingsError, UserError, shown
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
 from tasks.workspace import Workspace
@@ -33,7 +32,9 @@ def parse_overrides(flags: list[str]) -> dict[str, str]:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in known:
-            raise SettingsError(f"unknown flag {word!r}; {nearest(name, list(known))} (see `headstart run --help`)")
+            raise SettingsError(
+                f"unknown flag {shown(word)}; {nearest(name[:MOST_SAID], list(known))} (see `headstart run --help`)"
+            )
         if not equals:
             if not words:
                 raise SettingsError(f"--{name} needs a value, such as --{name} {known[name].value}")
@@ -60,7 +61,7 @@ def apply_overrides(
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
         if name not in EXTRAS:
-            _set(document, name, _value(text, before[name].value))
+            _set(document, name, _value(name, text, before[name].value))
     if WEIGHTS in overrides and "source.data" in overrides:
         raise SettingsError(
             "give source.data, to pretrain on it, or source.weights, to skip pretraining: not both. To compare them, "
@@ -74,7 +75,7 @@ def apply_overrides(
     for registration in coming:
         register(workspace, registration)
     for name, value in further(settings).items():
-        _set(document, name, _value(value, before[name].value))
+        _set(document, name, _value(name, value, before[name].value))
     settings = validate(document, where="flags")
     after = knobs(settings)
     added = _complete(document, settings)
@@ -122,7 +123,7 @@ def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
     document = read(workspace.params)
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
-        _set(document, name, _value(text, before[name].value))
+        _set(document, name, _value(name, text, before[name].value))
     _fetch_what_is_used(document, overrides, before)
     return validate(document, where="flags")
 
@@ -230,11 +231,15 @@ def _set(document: Any, name: str, value: Any) -> None:
     document[key] = value
 
 
-def _value(text: str, like: Any) -> Any:
-    """A flag's text as YAML reads it; a list where the setting is one."""
+def _value(name: str, text: str, like: Any) -> Any:
+    """A flag's text as YAML reads it; a list where the setting is one.
+
+    Raises:
+        SettingsError: it is not YAML; the flag is named.
+    """
     if isinstance(like, tuple):
-        return _flow_list([_yaml_scalar(part) for part in _parts(text)])
-    return text if isinstance(like, str) else _yaml_scalar(text)
+        return _flow_list([_yaml_scalar(name, part) for part in _parts(text)])
+    return text if isinstance(like, str) else _yaml_scalar(name, text)
 
 
 def _parts(text: str) -> list[str]:
@@ -242,16 +247,11 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.strip("[]").split(",") if part.strip()]
 
 
-def _yaml_scalar(text: str) -> Any:
-    """A flag's value as YAML reads it.
-
-    Raises:
-        SettingsError: it is not YAML.
-    """
+def _yaml_scalar(name: str, text: str) -> Any:
     try:
         return YAML(typ="safe").load(text)
-    except YAMLError:
-        raise SettingsError(f"{text!r} is not a value; give a number, true or false, or a word") from None
+    except Exception:  # YAML's own errors, and Python's of a date that is none, or of brackets 1,000 deep
+        raise SettingsError(f"{name}: {shown(text)} is not a value; give a number, true or false, or a word") from None
 
 
 def _yaml() -> YAML:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from headstart.errors import shown
 from headstart.knobs import Knobs
 
 NAME = re.compile(r"\w[\w .+-]*")  # of a dataset: it becomes part of paths, commands and stages of dvc.yaml
@@ -20,8 +21,8 @@ def check_name(name: str) -> str:
         raise ValueError("a dataset needs a name of at least 1 character")
     if not NAME.fullmatch(name) or name.endswith((".test", ".dvc", " ")):
         raise ValueError(
-            f"{name!r} cannot be the name of a dataset: letters, digits, spaces and . _ + - can be in it, it begins "
-            "with a letter or digit, and does not end in .test or .dvc"
+            f"{shown(name)} cannot be the name of a dataset: letters, digits, spaces and . _ + - can be in it, it "
+            "begins with a letter or digit, and does not end in .test or .dvc"
         )
     return name
 

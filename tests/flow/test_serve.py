@@ -81,6 +81,7 @@ def test_who_has_no_password_or_comes_by_another_name_is_not_answered(serving):
     with pytest.raises(HTTPError) as refused:
         urlopen(request, timeout=60)
     assert refused.value.headers.get("access-control-allow-origin") is None
+    refused.value.close()
 
 
 def status(url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> int:
@@ -88,7 +89,8 @@ def status(url: str, headers: dict[str, str] | None = None, body: bytes | None =
         with urlopen(Request(url, body, {"Content-Type": "application/json"} | (headers or {})), timeout=60) as answer:
             return answer.status
     except HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(serving):
