@@ -1,8 +1,9 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
+import errno
+import os
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -160,13 +161,14 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     }
     if extras and "target.data" not in overrides:
         raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
+    _check_names(overrides)
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
     sources, targets = [], []
     if WEIGHTS in overrides:
         sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=how.data.channels)]
     if "source.data" in overrides:
         text = overrides["source.data"]
-        parts = [text] if not text.strip() or Path(text).exists() else _parts(text)
+        parts = [text] if not text.strip() or os.path.lexists(text) else _parts(text)
         sources = [look_up(workspace, part, how.data) for part in parts]
     if "target.data" in overrides:
         targets = [look_up(workspace, overrides["target.data"], how.data, **extras)]
@@ -176,6 +178,23 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     for registration in targets:
         _set(document, "target.data", registration.name)
     return sources + targets
+
+
+def _check_names(overrides: Mapping[str, str]) -> None:
+    """Refuses what no file can be called, before anything looks for it.
+
+    Raises:
+        UserError: a character that no name has, or too many of them.
+    """
+    for name in {"source.data", "target.data", *EXTRAS} & set(overrides):
+        for part in [overrides[name]] if name != "source.data" else _parts(overrides[name]):
+            try:
+                os.lstat(part)
+            except ValueError as error:
+                raise UserError(f"{name} is {shown(part)}, which no file can be called: {error}") from None
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise UserError(f"{name} is {shown(part)}, which is too long for a path") from None
 
 
 def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:

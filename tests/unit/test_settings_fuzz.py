@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flows.overrides import overridden, parse_overrides
+from flows.overrides import apply_overrides, overridden, parse_overrides
 from flows.serving.form import flags_of, make_form
 from headstart.errors import SettingsError, UserError
 from headstart.settings import Settings, default_text, knobs, load, read, validate, write_default
@@ -232,6 +232,48 @@ def test_any_filled_in_form_is_taken_or_refused(filled: dict[str, Any], other: d
             said = refusal(lambda: overridden(Workspace(params.parent), flags_of(form)))
         assert len(said) < 5000
     assert named == "" or named in FORM.model_fields
+
+
+NO_PATHS = [
+    "\x00",
+    "nul\x00l/x",
+    "x" * 5000,
+    "é" * 300,
+    "a/" * 3000,
+    "\ud800",
+    "a\nb",
+    "~nobody/x",
+    "$(ls)",
+    "-rf",
+    ",",
+]
+NO_DATA = [
+    "/dev/null",
+    "/dev/zero",
+    "/etc/passwd",
+    "..",
+    "torchvision:",
+    "http://evil.example.org/a",
+    "models:/x/1",
+    "{}",
+]
+
+
+PATHS = ("source.data", "target.data", "source.weights", "target.test_data")
+GIVEN = [
+    (name, text) for name in PATHS for text in [*NO_PATHS[:6], *(NO_PATHS[6:] + NO_DATA if name == PATHS[1] else [])]
+]
+
+
+@pytest.mark.parametrize(("name", "text"), GIVEN, ids=range(len(GIVEN)))
+def test_what_is_no_path_of_a_dataset_is_refused_and_changes_nothing(name: str, text: str, tmp_path: Path) -> None:
+    write_default(tmp_path / "params.yaml")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    given = {name: text} | ({"target.data": "digits"} if name == "target.test_data" else {})
+    said = refusal(lambda: apply_overrides(Workspace(tmp_path), given))
+    assert said
+    assert len(said) < 2000 + len(text)
+    assert (tmp_path / "params.yaml").read_text() == default_text()
 
 
 def test_what_is_refused_is_not_printed_by_the_page() -> None:
