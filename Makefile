@@ -46,6 +46,9 @@ test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own 
 test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
 	@$(BIN)/python -m pytest -m slow -s
 
+faults: $(STAMP) ## what breaks and what is broken: faults and bad input, all of tests/faults; writes tests/faults/faults.json
+	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m '' tests/faults
+
 test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, in an environment of its own (minutes)
 	@$(RAY)/bin/python -m pytest -p no:xdist -m ray tests/cluster
 
@@ -77,9 +80,6 @@ check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter, bandit, pip-a
 
 audit: $(STAMP) ## known vulnerabilities of the packages in requirements.lock; says so where nobody can be asked
 	@$(BIN)/python tools/audit.py
-
-faults: $(STAMP) ## faults, bad input, hostile input: what docs/reliability.md promises, with its figures
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:xdist -m faults tests/faults
 
 bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fastai, timm, Lightning and others (about an hour)
 	@$(BIN)/python -m benchmarks

@@ -22,38 +22,20 @@ B = TypeVar("B")
 @cache
 def pool() -> Executor:
     """The process's pool of workers. They are started from a clean server process, so that no thread is forked."""
-    return _pool_of(cores())
-
-
-@cache
-def quarantine() -> Executor:
-    """A worker of its own, for what may have killed another one."""
-    return _pool_of(1)
-
-
-def _pool_of(count: int) -> Executor:
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(
-        max_workers=count, mp_context=multiprocessing.get_context(kind), initializer=begin, initargs=(os.getpid(),)
+        max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=begin, initargs=(os.getpid(),)
     )
 
 
 def stop() -> None:
     """Ends the workers at once. Left alone, a process that was told to stop waits for the cells that they are at."""
-    for made in (pool, quarantine):
-        if made.cache_info().currsize:
-            executor = made()
-            made.cache_clear()
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            executor.shutdown(cancel_futures=True)
-
-
-def forget(broken: Executor) -> None:
-    """Lets the next piece of work have new workers, where those of this executor have died."""
-    for made in (pool, quarantine):
-        if made.cache_info().currsize and made() is broken:
-            made.cache_clear()
+    if pool.cache_info().currsize:
+        executor = pool()
+        pool.cache_clear()
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        executor.shutdown(cancel_futures=True)
 
 
 def get_ready() -> None:

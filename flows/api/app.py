@@ -20,7 +20,6 @@ from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
-from tasks import workers
 from tasks.predict import Opened
 
 MOST_WAITING = 1024  # images in the queue, from which on a request is told to come again
@@ -82,7 +81,7 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with batcher:
             yield
-        workers.stop()
+        decoders.stop()
 
     app = FastAPIOffline(title="Headstart", description=_about(opened), lifespan=lifespan, redoc_url=None)
     app.state.service = Service(opened, decoders, batcher, counts, limits)

@@ -12,7 +12,6 @@ from headstart.datasets.rows import Progress, Rows, read_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import Signatures, read_signatures
 from headstart.datasets.spool import Ordered, spooling
-from headstart.storage.spreadsheet import without_formulas
 
 
 def ingest_source(
@@ -117,7 +116,7 @@ def _publish(
         card=card,
         examples=stored,
         images=images,
-        rejected=without_formulas(rows.rejected),
+        rejected=rows.rejected,
         folds=folds,
         attributes=rows.codes[examples["row"].to_numpy()] if rows.attributes else None,
         signatures=signatures.table if signatures else None,

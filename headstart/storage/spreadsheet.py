@@ -1,20 +1,23 @@
-"""Tables of names that strangers chose, as a person may open them: no cell is a formula to a spreadsheet."""
+"""Tables for people: a cell that a spreadsheet would run as a formula is written as text."""
 
 import pandas as pd
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before each text that a spreadsheet would run; numbers, as text too, stay.
+    """The table with ' before each text that begins as a formula does; numbers, -3.5 too, stay as they are.
 
-    For CSV alone: Parquet has no formulas, and keeps names as they are.
+    A file or class of a stranger's data set may be called =HYPERLINK(...); OWASP calls it CSV injection.
     """
-    texts = [name for name in table if table[name].dtype == object or pd.api.types.is_string_dtype(table[name])]
-    return table.assign(**{str(name): table[name].map(_harmless) for name in texts})
+    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    safe = table.copy()
+    for name in texts:
+        safe[name] = pd.Series([_safe(cell) for cell in table[name]], index=table.index, dtype=table[name].dtype)
+    return safe
 
 
-def _harmless(cell: object) -> object:
+def _safe(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) and not _is_number(cell) else cell
 
 

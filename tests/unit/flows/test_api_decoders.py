@@ -11,7 +11,6 @@ import pytest
 from flows.api import decoders
 from flows.api.decoders import Decoders
 from headstart.modalities.image import Decoded
-from tasks import workers
 
 KILLER, HANGER = b"killer", b"hanger"
 
@@ -29,16 +28,13 @@ def decode_or_die(content: bytes, size: int, channels: int) -> Decoded:
     return Decoded(np.zeros((channels, size, size), np.uint8), content.decode(), "")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_workers_left():
-    yield
-    workers.stop()
-
-
 def decode(*contents: bytes) -> list[Decoded]:
     async def all_at_once() -> list[Decoded]:
         found = Decoders(4, 1, decode_or_die)
-        return list(await asyncio.gather(*[found.decode(content) for content in contents]))
+        try:
+            return list(await asyncio.gather(*[found.decode(content) for content in contents]))
+        finally:
+            found.stop()
 
     return asyncio.run(all_at_once())
 

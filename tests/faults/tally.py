@@ -1,0 +1,71 @@
+"""What tests/faults tried and what held, for docs/reliability.md: faults.json, an entry a promise.
+
+`with trying(promise):` counts one try, and one that held where nothing is raised. Files are written at the end of a
+session, by conftest.py, and only where FAULTS_TALLY is set (`make faults`): entries of other tests stay as they are.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+PLACE = Path(__file__).with_name("faults.json")
+VARIABLE = "FAULTS_TALLY"
+
+
+@dataclass
+class Count:
+    """Of one promise, in this session. seconds: that the tries took."""
+
+    tried: int = 0
+    held: int = 0
+    seconds: float = 0.0
+
+
+_counts: dict[str, Count] = {}
+
+
+@contextmanager
+def trying(promise: str, times: int = 1) -> Iterator[Count]:
+    """Counts what the block does as `times` tries of the promise; all of them held where it raises nothing.
+
+    A block that knows better counts on its own: trying(promise, times=0), and count.tried += 1 and so on.
+    """
+    count = _counts.setdefault(promise, Count())
+    start = time.perf_counter()
+    count.tried += times
+    try:
+        yield count
+        count.held += times
+    finally:
+        count.seconds += time.perf_counter() - start
+
+
+def seconds(beginning: str) -> float:
+    """That the promises took so far which begin so."""
+    return sum(count.seconds for promise, count in _counts.items() if promise.startswith(beginning))
+
+
+def write() -> None:
+    """Puts this session's promises into faults.json; the others stay."""
+    if not os.environ.get(VARIABLE) or not _counts:
+        return
+    with FileLock(f"{PLACE}.lock"):
+        known: list[dict[str, Any]] = json.loads(PLACE.read_text()) if PLACE.is_file() else []
+        entries = {entry["promise"]: entry for entry in known}
+        for promise, count in _counts.items():
+            entries[promise] = {
+                "promise": promise,
+                "tried": count.tried,
+                "held": count.held,
+                "seconds": round(count.seconds, 1),
+            }
+        ordered = [entries[promise] for promise in sorted(entries)]
+        PLACE.write_text(json.dumps(ordered, indent=1, sort_keys=True) + "\n")
+    Path(f"{PLACE}.lock").unlink(missing_ok=True)
