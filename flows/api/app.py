@@ -112,7 +112,7 @@ async def metrics(service: Serving) -> Response:
 @ROUTES.post("/predict", responses={code: {"description": words} for code, words in REFUSALS.items()})
 async def predict(
     service: Serving,
-    files: list[Upload] = File(description="images, one or more"),  # noqa: B008
+    files: list[Upload] = File(description="images, one or more", min_length=1),  # noqa: B008
 ) -> JSONResponse:
     """Predicts each image. The status is 422 where one cannot be read; the others are answered all the same."""
     limits = service.limits

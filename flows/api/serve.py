@@ -3,11 +3,16 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flows.api.tokens import is_loopback, token_for
 from flows.console import show
 from headstart.errors import UserError
+
+if TYPE_CHECKING:
+    from tasks.predict import Opened
 
 MOST_REQUESTS = 256  # at once; further ones are told to come again
 
@@ -29,7 +34,7 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         from flows.api.patience import patient
 
         limits = Limits()
-        app = make_app(opened, token=token, loopback=is_loopback(host), limits=limits)
+        app = make_app(_without_its_place(opened), token=token, loopback=is_loopback(host), limits=limits)
         number = listening.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/"
         show(f"{opened.name} on {opened.device.name}: {url}", "Ctrl-C stops it")
@@ -38,6 +43,12 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **how)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _without_its_place(opened: "Opened") -> "Opened":
+    """What answers call the model: a folder by its own name, for where it lies is nobody's business."""
+    path = Path(opened.name).expanduser()
+    return replace(opened, name=path.resolve().name) if path.is_dir() else opened
 
 
 @contextmanager
