@@ -30,7 +30,7 @@ class _Patient(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         transport.max_size = READ  # asyncio's own transport reads 256 KiB at a time
-        self._of: object = None  # the request that is being answered, None while one is awaited
+        self._at: tuple[object, bool] = (None, False)  # the newest request, and whether it is being answered
         self._since = self.loop.time()
         self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
 
@@ -45,12 +45,11 @@ class _Patient(H11Protocol):
 
     def _look(self) -> None:
         """Closes the connection where what it is at takes too long, and cuts it where it does not even close."""
-        at = self.cycle if self.cycle is not None and not self.cycle.response_complete else None
-        if at is not self._of:
-            self._of, self._since = at, self.loop.time()
-        spent = self.loop.time() - self._since
-        if spent > (self._limits.head if at is None else self._limits.longest):
-            if at is None and not self.transport.is_closing():
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if (self.cycle, busy) != self._at:
+            self._at, self._since = (self.cycle, busy), self.loop.time()
+        if self.loop.time() - self._since > (self._limits.longest if busy else self._limits.head):
+            if not busy and not self.transport.is_closing():
                 self.transport.write(TOO_SLOW)
                 self.transport.close()
                 self._since = self.loop.time()

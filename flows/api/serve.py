@@ -39,7 +39,7 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/"
         show(f"{opened.name} on {opened.device.name}: {url}", "Ctrl-C stops it")
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-        how: dict[str, Any] = {"http": patient(limits), "ws": "none", "server_header": False} | quiet
+        how: dict[str, Any] = {"http": patient(limits), "ws": "none", "timeout_keep_alive": int(limits.head)} | quiet
         config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **how)
         uvicorn.Server(config).run(sockets=[listening])
     return 0

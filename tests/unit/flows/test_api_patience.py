@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
 from types import SimpleNamespace
 
 import numpy as np
@@ -123,6 +124,17 @@ def test_a_second_request_that_never_comes_whole_is_closed_too(port):
         client.sendall(HEALTH.replace(b"close", b"keep-alive") + b"GET /hea")
         said = rest(client)
     assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_connection_that_is_used_stays_open(port):
+    client, places, began = HTTPConnection("127.0.0.1", port, timeout=15), set(), time.monotonic()
+    while time.monotonic() - began < SHORT.head + 2:
+        client.request("GET", "/health")
+        places.add(client.sock.getsockname())
+        assert client.getresponse().read()
+        time.sleep(0.2)
+    client.close()
+    assert len(places) == 1
 
 
 def test_a_body_that_stops_is_408_and_the_others_are_served_meanwhile(port):
