@@ -10,16 +10,21 @@ if TYPE_CHECKING:
     from flows.api.counts import Counts
 
 
+AGAIN = {"Connection": "close", "Retry-After": "1"}
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of a request: bytes of its body, files in it, and how many seconds each part of it may take.
 
-    held: bytes of the bodies of all requests at once. head: until its header is in, or between two requests. quiet:
-    until the next piece of its body. upload: until all of that is in. seconds: until it is answered.
+    requests: that are answered at once, /health aside. held: bytes of the bodies of all of them. head: until a
+    request's header is in, or between two requests. quiet: until the next piece of its body. upload: until all of that
+    is in. seconds: until it is answered.
     """
 
     body: int = 32 * 2**20
     files: int = 64
+    requests: int = 256
     held: int = 512 * 2**20
     seconds: float = 60.0
     head: float = 10.0
@@ -37,7 +42,7 @@ class Guard:
 
     def __init__(self, app: Any, *, token: str, limits: Limits, counts: "Counts"):
         self._app, self._token, self._limits, self._counts = app, token, limits, counts
-        self._held = 0  # bytes of the bodies of all requests that are not answered yet
+        self._open, self._held = 0, 0  # requests that are not answered yet, and bytes of their bodies
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
         if scope["type"] != "http":
@@ -62,11 +67,15 @@ class Guard:
             refusal = JSONResponse({"detail": "give the token: Authorization: Bearer TOKEN"}, 401, wanted)
         elif length.isdigit() and int(length) > self._limits.body:
             refusal = JSONResponse({"detail": self._too_long}, 413, {"Connection": "close"})
+        elif self._open >= self._limits.requests and scope["path"] != "/health":
+            refusal = JSONResponse({"detail": "too many requests at once"}, 503, AGAIN)
         else:
             body = _Body()
+            self._open += 1
             try:
                 await self._app(scope, self._counted(receive, body, began + self._limits.upload), noted)
             finally:
+                self._open -= 1
                 self._held -= body.received
             return
         await refusal(scope, receive, noted)
@@ -92,7 +101,7 @@ class Guard:
             if body.received > self._limits.body:
                 raise HTTPException(413, self._too_long, {"Connection": "close"})
             if self._held > self._limits.held:
-                raise HTTPException(503, "too much comes in at once", {"Connection": "close", "Retry-After": "1"})
+                raise HTTPException(503, "too much comes in at once", AGAIN)
             return message
 
         return counted

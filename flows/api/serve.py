@@ -14,7 +14,7 @@ from headstart.errors import UserError
 if TYPE_CHECKING:
     from tasks.predict import Opened
 
-MOST_REQUESTS = 256  # at once; further ones are told to come again
+MOST_CONNECTIONS = 768  # at once, idle ones too; below the 1,024 files that a process may mostly have open
 
 
 def serve(model: str, *, host: str, port: int, token_file: str | None, device: str, batch_size: int | None) -> int:
@@ -40,7 +40,7 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         show(f"{opened.name} on {opened.device.name}: {url}", "Ctrl-C stops it")
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
         how: dict[str, Any] = {"http": patient(limits), "ws": "none", "timeout_keep_alive": int(limits.head)} | quiet
-        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **how)
+        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_CONNECTIONS, **how)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
 

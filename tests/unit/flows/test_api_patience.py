@@ -239,6 +239,25 @@ def test_no_more_than_can_be_held_is_taken_of_all_requests_together():
             assert b"NOT_AN_IMAGE" in rest(third)
 
 
+def test_more_requests_at_once_than_are_answered_are_told_to_come_again():
+    with serving(replace(SHORT, requests=2)) as port:
+        busy = [connect(port) for _ in range(2)]
+        try:
+            for client in busy:
+                client.sendall(POST + chunk(HEAD))
+            time.sleep(0.3)
+            metrics = HEALTH.replace(b"/health", b"/metrics")
+            said = ask(port, metrics)
+            assert said.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in said
+            assert ask(port, HEALTH).startswith(b"HTTP/1.1 200 ")
+            assert all(b" 408 " in rest(client) for client in busy)
+            assert ask(port, metrics).startswith(b"HTTP/1.1 200 ")
+        finally:
+            for client in busy:
+                client.close()
+
+
 def test_a_socket_to_be_upgraded_is_not_let_past_the_guard():
     with serving(SHORT, TOKEN) as port:
         wanted = (
