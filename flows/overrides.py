@@ -233,7 +233,7 @@ def _fetch_what_is_used(document: Any, overrides: dict[str, str], before: dict[s
         sources, target = (
             document.get(role, {}).get("data", before[f"{role}.data"].value) for role in ("source", "target")
         )
-        used = [*sources, target]
+        used = [name for name in (*sources, target) if isinstance(name, str)]  # what is none is refused by and by
         document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 

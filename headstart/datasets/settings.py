@@ -56,7 +56,7 @@ class SourceSettings(Knobs):
     @classmethod
     def _is_a_list(cls, value: Any) -> Any:
         if isinstance(value, str):
-            raise ValueError(f"must be a list of datasets, such as [{value or 'mnist5k'}]")
+            raise ValueError(f"must be a list of datasets, such as [{shown(value)[1:-1] or 'mnist5k'}]")
         return value
 
 
