@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -74,11 +74,16 @@ $(RAY_STAMP): requirements.lock requirements-ray.lock
 	@$(RAY)/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock --requirement requirements-ray.lock
 	@touch $(RAY_STAMP)
 
-check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter
+check: $(STAMP) ## ruff, mypy strict on headstart/, import-linter, bandit, pip-audit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive headstart tasks flows benchmarks tools
+	@$(BIN)/python tools/audit.py
+
+audit: $(STAMP) ## known vulnerabilities of the packages in requirements.lock; says so where nobody can be asked
+	@$(BIN)/python tools/audit.py
 
 bench: $(STAMP) $(PEERS_STAMP) ## the same jobs with the peers, side by side: fastai, timm, Lightning and others (about an hour)
 	@$(BIN)/python -m benchmarks

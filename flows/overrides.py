@@ -1,20 +1,20 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
+import errno
+import os
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from flows.console import show
 from flows.register import EXTRAS, WEIGHTS, Registration, check_target, look_up, register
 from flows.weights import look_up_weights
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
-from headstart.errors import SettingsError, UserError
+from headstart.errors import MOST_SAID, SettingsError, UserError, shown
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
 from tasks.workspace import Workspace
@@ -33,7 +33,9 @@ def parse_overrides(flags: list[str]) -> dict[str, str]:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in known:
-            raise SettingsError(f"unknown flag {word!r}; {nearest(name, list(known))} (see `headstart run --help`)")
+            raise SettingsError(
+                f"unknown flag {shown(word)}; {nearest(name[:MOST_SAID], list(known))} (see `headstart run --help`)"
+            )
         if not equals:
             if not words:
                 raise SettingsError(f"--{name} needs a value, such as --{name} {known[name].value}")
@@ -60,7 +62,7 @@ def apply_overrides(
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
         if name not in EXTRAS:
-            _set(document, name, _value(text, before[name].value))
+            _set(document, name, _value(name, text, before[name].value))
     if WEIGHTS in overrides and "source.data" in overrides:
         raise SettingsError(
             "give source.data, to pretrain on it, or source.weights, to skip pretraining: not both. To compare them, "
@@ -74,7 +76,7 @@ def apply_overrides(
     for registration in coming:
         register(workspace, registration)
     for name, value in further(settings).items():
-        _set(document, name, _value(value, before[name].value))
+        _set(document, name, _value(name, value, before[name].value))
     settings = validate(document, where="flags")
     after = knobs(settings)
     added = _complete(document, settings)
@@ -122,7 +124,7 @@ def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
     document = read(workspace.params)
     before = knobs(validate(document, where=workspace.params.name))
     for name, text in overrides.items():
-        _set(document, name, _value(text, before[name].value))
+        _set(document, name, _value(name, text, before[name].value))
     _fetch_what_is_used(document, overrides, before)
     return validate(document, where="flags")
 
@@ -159,13 +161,14 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     }
     if extras and "target.data" not in overrides:
         raise UserError(f"--target.{next(iter(extras))} goes with --target.data PATH, whose part it becomes")
+    _check_names(overrides)
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
     sources, targets = [], []
     if WEIGHTS in overrides:
         sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=how.data.channels)]
     if "source.data" in overrides:
         text = overrides["source.data"]
-        parts = [text] if not text.strip() or Path(text).exists() else _parts(text)
+        parts = [text] if not text.strip() or os.path.lexists(text) else _parts(text)
         sources = [look_up(workspace, part, how.data) for part in parts]
     if "target.data" in overrides:
         targets = [look_up(workspace, overrides["target.data"], how.data, **extras)]
@@ -175,6 +178,23 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     for registration in targets:
         _set(document, "target.data", registration.name)
     return sources + targets
+
+
+def _check_names(overrides: Mapping[str, str]) -> None:
+    """Refuses what no file can be called, before anything looks for it.
+
+    Raises:
+        UserError: a character that no name has, or too many of them.
+    """
+    for name in {"source.data", "target.data", *EXTRAS} & set(overrides):
+        for part in [overrides[name]] if name != "source.data" else _parts(overrides[name]):
+            try:
+                os.lstat(part)
+            except ValueError as error:
+                raise UserError(f"{name} is {shown(part)}, which no file can be called: {error}") from None
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise UserError(f"{name} is {shown(part)}, which is too long for a path") from None
 
 
 def _check_datasets(workspace: Workspace, settings: Settings, coming: list[str]) -> None:
@@ -213,7 +233,7 @@ def _fetch_what_is_used(document: Any, overrides: dict[str, str], before: dict[s
         sources, target = (
             document.get(role, {}).get("data", before[f"{role}.data"].value) for role in ("source", "target")
         )
-        used = [*sources, target]
+        used = [name for name in (*sources, target) if isinstance(name, str)]  # what is none is refused by and by
         document["built_in"] = _flow_list([name for name in used if is_built_in(name)])
 
 
@@ -230,11 +250,15 @@ def _set(document: Any, name: str, value: Any) -> None:
     document[key] = value
 
 
-def _value(text: str, like: Any) -> Any:
-    """A flag's text as YAML reads it; a list where the setting is one."""
+def _value(name: str, text: str, like: Any) -> Any:
+    """A flag's text as YAML reads it; a list where the setting is one.
+
+    Raises:
+        SettingsError: it is not YAML; the flag is named.
+    """
     if isinstance(like, tuple):
-        return _flow_list([_yaml_scalar(part) for part in _parts(text)])
-    return text if isinstance(like, str) else _yaml_scalar(text)
+        return _flow_list([_yaml_scalar(name, part) for part in _parts(text)])
+    return text if isinstance(like, str) else _yaml_scalar(name, text)
 
 
 def _parts(text: str) -> list[str]:
@@ -242,16 +266,11 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.strip("[]").split(",") if part.strip()]
 
 
-def _yaml_scalar(text: str) -> Any:
-    """A flag's value as YAML reads it.
-
-    Raises:
-        SettingsError: it is not YAML.
-    """
+def _yaml_scalar(name: str, text: str) -> Any:
     try:
         return YAML(typ="safe").load(text)
-    except YAMLError:
-        raise SettingsError(f"{text!r} is not a value; give a number, true or false, or a word") from None
+    except Exception:  # YAML's own errors, and Python's of a date that is none, or of brackets 1,000 deep
+        raise SettingsError(f"{name}: {shown(text)} is not a value; give a number, true or false, or a word") from None
 
 
 def _yaml() -> YAML:

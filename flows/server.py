@@ -1,6 +1,7 @@
 """Prefect's surroundings: its home in the project's state, quiet, without a word to the outside.
 
-On loopback; where cells run on other machines, on this one's address in their network, behind a password of the run.
+On loopback; where cells run on other machines, on this one's address in their network. Behind a password: other users
+of the machine, and pages in its browser, reach loopback too, and whoever reaches the server may have a worker run code.
 """
 
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from flows import empty_database
+from flows.secret_file import read_secret
 from flows.serving.served import PAGES, Served, find
 from headstart.errors import HeadstartError
 
@@ -38,7 +40,9 @@ DEFAULTS = {
 }
 
 LOOPBACK = "127.0.0.1"
-PASSWORDS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+PASSWORDS = SERVERS_PASSWORD, CLIENTS_PASSWORD = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+PASSWORD_FILE = "prefect-password"  # nosec B105  # a name, in the state of what `headstart serve` starts
+USER = "headstart:"
 DELIVERY_SECONDS = 10.0
 TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
@@ -141,7 +145,7 @@ def set_up(state: Path) -> None:
 def start_prefect(state: Path, host: str = LOOPBACK) -> Iterator[Server | None]:
     """Starts a server for this run, which ends with it; those that killed runs left are swept.
 
-    host: where it listens; beyond loopback it asks for a password, which the machines get with their cells.
+    host: where it listens. It asks for a password of the run, which other machines get with their cells.
 
     None where the user has a server (PREFECT_API_URL), a home with profiles that may name one (PREFECT_HOME), or
     `headstart serve` at work in this project: its server shows the run then.
@@ -157,32 +161,39 @@ def start_prefect(state: Path, host: str = LOOPBACK) -> Iterator[Server | None]:
     if elsewhere:
         yield None
         return
-    own = ["PREFECT_API_URL", TEMPORARY_URL]
-    if host != LOOPBACK:
-        own += PASSWORDS
-        password = f"headstart:{secrets.token_urlsafe(24)}"
-        os.environ.update(dict.fromkeys(PASSWORDS, password))
-    server = Server.start(Path(os.environ["PREFECT_HOME"]), host)
-    os.environ["PREFECT_API_URL"] = os.environ[TEMPORARY_URL] = server.api_url
-    try:
-        yield server
-    finally:
-        _deliver()
-        server.stop()
-        for name in own:
-            del os.environ[name]
+    with _told(dict.fromkeys(PASSWORDS, f"{USER}{secrets.token_urlsafe(24)}")):
+        server = Server.start(Path(os.environ["PREFECT_HOME"]), host)
+        with _told({"PREFECT_API_URL": server.api_url, TEMPORARY_URL: server.api_url}):
+            try:
+                yield server
+            finally:
+                _deliver()
+                server.stop()
 
 
 @contextmanager
 def _told_of(served: Served) -> Iterator[None]:
     """Prefect and the links to MLflow's pages go to what is served, for the length of the block."""
-    os.environ.update({"PREFECT_API_URL": served.api, PAGES: served.mlflow})
+    password = {CLIENTS_PASSWORD: read_secret(Path(served.password))} if served.password else {}
+    with _told({"PREFECT_API_URL": served.api, PAGES: served.mlflow} | password):
+        try:
+            yield
+        finally:
+            _deliver()
+
+
+@contextmanager
+def _told(variables: dict[str, str]) -> Iterator[None]:
+    """The environment has these variables, for the length of the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        _deliver()
-        for name in ("PREFECT_API_URL", PAGES):
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def is_temporary() -> bool:

@@ -11,6 +11,17 @@ HeadstartError              anything of ours; exit code 1
 `- IntegrityError           a file of ours is not what its manifest says; exit code 1
 """
 
+from reprlib import Repr
+
+MOST_SAID = 100  # characters of what was given that a message repeats
+
+
+def shown(value: object) -> str:
+    """What was given, as a message repeats it: cut short, for lists in lists are a few bytes and a billion words."""
+    how = Repr()
+    how.maxlevel, how.maxlist, how.maxtuple, how.maxstring, how.maxother = 3, 8, 8, MOST_SAID, MOST_SAID
+    return how.repr(value)[: 2 * MOST_SAID]
+
 
 class HeadstartError(Exception):
     """Base of all errors that Headstart raises on purpose."""

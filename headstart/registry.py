@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from headstart.errors import SettingsError
+from headstart.errors import MOST_SAID, SettingsError, shown
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Registry(Generic[E]):
         if library in self._libraries and rest:
             return replace(self._libraries[library], name=name)
         if name not in self._entries:
-            raise SettingsError(f"unknown {self.kind} {name!r}; {nearest(name, self.names())}")
+            raise SettingsError(f"unknown {self.kind} {shown(name)}; {nearest(name[:MOST_SAID], self.names())}")
         return self._entries[name]
 
     def names(self) -> list[str]:

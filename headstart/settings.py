@@ -3,6 +3,8 @@
 Code owns types, ranges, texts and first defaults; params.yaml is generated from it once and is the user's from then on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.settings import DataSettings, SourceSettings, TargetSettings
 from headstart.datasets.table import get_built_in, is_built_in
-from headstart.errors import SettingsError
+from headstart.errors import MOST_SAID, SettingsError, shown
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.features.settings import ExtractSettings
 from headstart.knobs import Knobs
@@ -25,6 +27,8 @@ from headstart.storage.publish import write_text
 from headstart.strategies.settings import FinetuneSettings, RemedySettings, TuneRecipe
 from headstart.strategies.table import STRATEGIES
 from headstart.training.settings import Precision, PretrainSettings
+
+MOST_REFUSALS = 20  # lines
 
 _recipes: dict[str, Any] = {
     entry.name: (entry.recipe, Field(default_factory=entry.recipe, description=entry.line)) for entry in STRATEGIES
@@ -64,12 +68,14 @@ class Settings(Knobs):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        refusal = BACKBONES.get(self.backbone).refusal(self.data.image_size)
+        with _naming("backbone"):
+            refusal = BACKBONES.get(self.backbone).refusal(self.data.image_size)
         if refusal:
             raise SettingsError(f"data.image_size is {self.data.image_size}, but {refusal}, or choose another backbone")
         self._datasets_differ()
-        for name in self.finetune.strategies:
-            STRATEGIES.get(name)
+        with _naming("finetune.strategies"):
+            for name in self.finetune.strategies:
+                STRATEGIES.get(name)
         if "scratch" not in self.finetune.strategies:
             raise SettingsError(
                 "finetune.strategies must include scratch: it is the control that the verdict is measured against"
@@ -99,8 +105,9 @@ class Settings(Knobs):
                 raise SettingsError(f"source.data names {name!r} twice; each source enters once")
 
     def _built_ins_are_fetched(self) -> None:
-        for name in self.built_in:
-            get_built_in(name)
+        with _naming("built_in"):
+            for name in self.built_in:
+                get_built_in(name)
         for role, name in self.datasets:
             if is_built_in(name) and name not in self.built_in:
                 raise SettingsError(
@@ -131,6 +138,15 @@ class Settings(Knobs):
     def recipe(self, strategy: str) -> Any:
         """The recipe of a strategy, an instance of its registered model."""
         return getattr(self.strategies, strategy)
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """A refusal of the tables within the block says which setting asked them."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{setting}: {error}") from None
 
 
 def load(path: Path) -> Settings:
@@ -172,6 +188,9 @@ def _document(text: str, path: Path) -> CommentedMap:
         document = YAML().load(text)
     except YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
+    except Exception as error:  # of a date that is none, a number of 5,000 digits, brackets 1,000 deep: Python's own
+        said = str(error) or type(error).__name__
+        raise SettingsError(f"{path} has a value that cannot be read: {said.splitlines()[0]}") from None
     if not isinstance(document, CommentedMap):
         raise SettingsError(f"{path} must be a mapping of sections; `headstart run --preset default` writes it anew")
     return document
@@ -181,13 +200,15 @@ def validate(values: Any, *, where: str) -> Settings:
     """Checks a mapping against the settings model.
 
     Raises:
-        SettingsError: one line for each wrong key, with what is allowed.
+        SettingsError: one line for each wrong key, with what is allowed; the first 20 of them.
     """
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [f"{where}: {_explain(item)}" for item in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        found = error.errors()
+        lines = [f"{where}: {_explain(item)}" for item in found[:MOST_REFUSALS]]
+        more = [f"{where}: and {len(found) - MOST_REFUSALS} more"] if len(found) > MOST_REFUSALS else []
+        raise SettingsError("\n".join([*lines, *more])) from None
 
 
 @dataclass(frozen=True)
@@ -245,7 +266,7 @@ def _scalar(value: Any) -> str:
 
 
 def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+    key = ".".join(str(part) for part in item["loc"])[:MOST_SAID]
     if item["type"] == "extra_forbidden":
         *sections, name = (str(part) for part in item["loc"])
         section: BaseModel = Settings()
@@ -254,5 +275,5 @@ def _explain(item: Any) -> str:
         names = sorted(type(section).model_fields)
         return f"unknown setting {key!r}; {nearest(name, names) if names else 'there is nothing to set in it'}"
     message = item["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(item.get("input"), dict | CommentedMap) else f" (given: {item.get('input')!r})"
+    given = "" if isinstance(item.get("input"), dict | CommentedMap) else f" (given: {shown(item.get('input'))})"
     return f"{key or 'settings'}: {message}{given}"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -37,6 +38,11 @@ class Serving:
     def words(self) -> list[str]:
         return ["serve", "--port", str(self.ports[0]), "--mlflow-port", str(self.ports[1])]
 
+    @property
+    def password(self) -> str:
+        """What Prefect's server asks for."""
+        return Path(self.served.password).read_text().strip()
+
     def _note(self) -> str:
         path = self.project.root / ".headstart" / "serve.json"
         return path.read_text() if path.is_file() else ""
@@ -52,7 +58,11 @@ class Serving:
 
     def ask(self, method: str, path: str, body: object = None):
         data = None if body is None else json.dumps(body).encode()
-        request = Request(self.served.api + path, data, {"Content-Type": "application/json"}, method=method)
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
+        }
+        request = Request(self.served.api + path, data, headers, method=method)
         with urlopen(request, timeout=60) as answer:
             text = answer.read()
             return json.loads(text) if text else None

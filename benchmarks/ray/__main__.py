@@ -130,7 +130,8 @@ def _ray(root: Path, count: int) -> Iterator[Run]:
     with ExitStack() as stack:
         common = token()
         os.environ.update(common)
-        folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        short = "/tmp"  # nosec B108  # for the names of its sockets, in a folder of their own
+        folder = Path(tempfile.mkdtemp(prefix="ray-", dir=short))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         port = free_port()
         for number, own in enumerate(NODES[count]):

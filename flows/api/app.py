@@ -16,10 +16,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from flows.api.answers import answer_each
 from flows.api.counts import Counts
+from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
-from tasks import workers
 from tasks.predict import Opened
 
 MOST_WAITING = 1024  # images in the queue, from which on a request is told to come again
@@ -34,7 +34,9 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <form action="predict" method="post" enctype="multipart/form-data"><label>Images
 <input type="file" name="files" multiple required></label> <button>Predict</button></form></html>"""
 REFUSALS: dict[int | str, str] = {
+    400: "the body is no form, or has too many parts",
     401: "the token is missing or wrong",
+    408: "the body comes in too slowly",
     413: "the body is too long, or has too many files",
     422: "an image cannot be read: its entry has an error with a code",
     503: "too many images wait; Retry-After says when to come again",
@@ -50,6 +52,7 @@ class Service:
     """What requests are answered with."""
 
     opened: Opened
+    decoders: Decoders
     batcher: Batcher
     counts: Counts
     limits: Limits
@@ -72,15 +75,16 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
     counts = Counts()
     batcher = Batcher(opened.model, batch_size=opened.model.batch_size, most=MOST_WAITING, watch=counts.batches.observe)
     counts.waiting.set_function(lambda: batcher.waiting)
+    decoders = Decoders(opened.model.card.image_size, opened.model.card.channels)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with batcher:
             yield
-        workers.stop()
+        decoders.stop()
 
     app = FastAPIOffline(title="Headstart", description=_about(opened), lifespan=lifespan, redoc_url=None)
-    app.state.service = Service(opened, batcher, counts, limits)
+    app.state.service = Service(opened, decoders, batcher, counts, limits)
     app.include_router(ROUTES)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(Guard, token=token, limits=limits, counts=counts)
@@ -108,14 +112,14 @@ async def metrics(service: Serving) -> Response:
 @ROUTES.post("/predict", responses={code: {"description": words} for code, words in REFUSALS.items()})
 async def predict(
     service: Serving,
-    files: list[Upload] = File(description="images, one or more"),  # noqa: B008
+    files: list[Upload] = File(description="images, one or more", min_length=1),  # noqa: B008
 ) -> JSONResponse:
     """Predicts each image. The status is 422 where one cannot be read; the others are answered all the same."""
     limits = service.limits
     if len(files) > limits.files:
         raise HTTPException(413, f"{len(files)} files are too many for one request, which may have {limits.files}")
     try:
-        found = await asyncio.wait_for(answer_each(service.opened, service.batcher, files), limits.seconds)
+        found = await asyncio.wait_for(answer_each(service.decoders, service.batcher, files), limits.seconds)
     except BusyError as error:
         raise HTTPException(503, str(error), headers={"Retry-After": "1"}) from None
     except TimeoutError:

@@ -15,6 +15,7 @@ class Counts:
         self.requests = Counter("headstart_requests", "requests by status", ["path", "status"], **own)
         self.seconds = Histogram("headstart_request_seconds", "seconds until a prediction is answered", **own)
         self.outcomes = Counter("headstart_images", "images by what became of them", ["outcome"], **own)
+        self.received = Counter("headstart_received_bytes", "bytes of bodies that were read", **own)
         sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256]
         self.batches = Histogram("headstart_batch_images", "images that went through together", buckets=sizes, **own)
         self.waiting = Gauge("headstart_waiting_images", "images that wait for their batch", **own)

@@ -3,13 +3,18 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flows.api.tokens import is_loopback, token_for
 from flows.console import show
 from headstart.errors import UserError
 
-MOST_REQUESTS = 256  # at once; further ones are told to come again
+if TYPE_CHECKING:
+    from tasks.predict import Opened
+
+MOST_CONNECTIONS = 768  # at once, idle ones too; below the 1,024 files that a process may mostly have open
 
 
 def serve(model: str, *, host: str, port: int, token_file: str | None, device: str, batch_size: int | None) -> int:
@@ -19,20 +24,31 @@ def serve(model: str, *, host: str, port: int, token_file: str | None, device: s
         UserError: another host than loopback's without a token, or the port cannot be used; see also opened_model.
     """
     from flows.api.app import make_app
+    from flows.api.guard import Limits
     from tasks.predict import opened_model
 
     token = token_for(host, token_file)
     with opened_model(model, device=device, batch_size=batch_size) as opened, _bound(host, port) as listening:
         import uvicorn
 
-        app = make_app(opened, token=token, loopback=is_loopback(host))
+        from flows.api.patience import patient
+
+        limits = Limits()
+        app = make_app(_without_its_place(opened), token=token, loopback=is_loopback(host), limits=limits)
         number = listening.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/"
         show(f"{opened.name} on {opened.device.name}: {url}", "Ctrl-C stops it")
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_REQUESTS, **quiet)
+        how: dict[str, Any] = {"http": patient(limits), "ws": "none", "timeout_keep_alive": int(limits.head)} | quiet
+        config = uvicorn.Config(app, timeout_graceful_shutdown=10, limit_concurrency=MOST_CONNECTIONS, **how)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _without_its_place(opened: "Opened") -> "Opened":
+    """What answers call the model: a folder by its own name, for where it lies is nobody's business."""
+    path = Path(opened.name).expanduser()
+    return replace(opened, name=path.resolve().name) if path.is_dir() else opened
 
 
 @contextmanager

@@ -1,16 +1,12 @@
 """Who must bear a token, and where it is kept."""
 
-import os
-import secrets
-from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
 from flows.console import show
+from flows.secret_file import random_secret, read_secret
 from headstart.errors import UserError
 from tasks.workspace import here
-
-TOKEN_CHARACTERS = 16  # a token's least length
 
 
 def is_loopback(host: str) -> bool:
@@ -29,7 +25,7 @@ def token_for(host: str, token_file: str | None) -> str:
         UserError: the file cannot be read or its token is too short, or there is no project to keep one in.
     """
     if token_file is not None:
-        return _read_token(Path(token_file).expanduser())
+        return read_secret(Path(token_file).expanduser())
     if is_loopback(host):
         return ""
     try:
@@ -39,21 +35,6 @@ def token_for(host: str, token_file: str | None) -> str:
             f"--host {host} lets other machines in, so a token is needed, and this is no project to keep one in; give "
             "--token-file FILE"
         ) from None
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{secrets.token_urlsafe(32)}\n")
+    token = random_secret(path)
     show(f'requests need the token in {path}: curl -H "Authorization: Bearer $(cat {path})" ...')
-    return _read_token(path)
-
-
-def _read_token(path: Path) -> str:
-    try:
-        mode, token = path.stat().st_mode, path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise UserError(f"the token in {path} cannot be read: {error}; put one there, at least 16 characters") from None
-    if mode & 0o077:
-        raise UserError(f"others may read the token in {path}; run `chmod 600 {path}`")
-    if len(token) < TOKEN_CHARACTERS or not token.isascii() or len(token.split()) != 1:
-        raise UserError(f"{path} holds no token of at least {TOKEN_CHARACTERS} ASCII characters without spaces")
     return token

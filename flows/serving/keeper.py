@@ -5,6 +5,7 @@ where there is none, closes the runs in it whose process was killed, and ends.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -53,7 +54,8 @@ def keep(pid: int, prefect: str, mlflow: str, shared: str = "") -> None:
         show(f"closed: {name}, whose process is gone")
     wait_for(f"{mlflow}/health")
     tidying.wait()
-    now = served.Served(pid, started, f"{prefect}/api", prefect, mlflow)
+    password = os.environ.get(served.PASSWORD_FILE, "")
+    now = served.Served(pid, started, f"{prefect}/api", prefect, mlflow, password)
     served.write(workspace.state, now)
     show(*now.lines())
     _watch(workspace)

@@ -25,7 +25,18 @@ from honcho.process import Popen
 
 from flows import empty_database
 from flows.console import show
-from flows.server import LOOPBACK, OWNER, TEMPORARY_URL, server_command, set_up
+from flows.secret_file import random_secret
+from flows.server import (
+    CLIENTS_PASSWORD,
+    LOOPBACK,
+    OWNER,
+    PASSWORD_FILE,
+    SERVERS_PASSWORD,
+    TEMPORARY_URL,
+    USER,
+    server_command,
+    set_up,
+)
 from flows.serving import served
 from flows.serving.ports import check_ports
 from headstart.errors import BusyError, HeadstartError, UserError
@@ -187,7 +198,17 @@ def _environment(state: Path, address: Address) -> dict[str, str]:
         MARK: str(state.resolve()),
     }
     kept = {name: value for name, value in os.environ.items() if name not in (OWNER, TEMPORARY_URL)}
-    return defaults | kept | ours
+    return defaults | kept | ours | (_password(state) if address.own_prefect else {})
+
+
+def _password(state: Path) -> dict[str, str]:
+    """What Prefect's server asks for and its clients say: the user's own, or a random one that outlives this start."""
+    own = os.environ.get(SERVERS_PASSWORD, "")
+    if own:
+        return {CLIENTS_PASSWORD: own}
+    path = state.resolve() / PASSWORD_FILE
+    password = random_secret(path, prefix=USER)
+    return {SERVERS_PASSWORD: password, CLIENTS_PASSWORD: password, served.PASSWORD_FILE: str(path)}
 
 
 class _Printer:

@@ -16,22 +16,28 @@ from tasks.tracking import experiments_url
 
 FILE = "serve.json"
 PAGES = "HEADSTART_MLFLOW_PAGES"  # in the environment of what serve starts: where MLflow's pages are
+PASSWORD_FILE = "HEADSTART_PREFECT_PASSWORD_FILE"  # nosec B105  # likewise, where what Prefect's server asks for lies
 SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Served:
-    """The process that serves, when it started (seconds since 1970), Prefect's API, and the two sites."""
+    """The process that serves, when it started (seconds since 1970), Prefect's API, and the two sites.
+
+    password: the file that has what Prefect's server asks for; "" where that server is the user's own.
+    """
 
     pid: int
     started: float
     api: str
     prefect: str
     mlflow: str
+    password: str = ""
 
     def lines(self) -> list[str]:
         """The addresses, to be printed."""
-        return [f"Prefect: {self.prefect}", f"MLflow:  {experiments_url(self.mlflow)}"]
+        asks = f" (it asks once for what is in {_short(self.password)})" if self.password else ""
+        return [f"Prefect: {self.prefect}{asks}", f"MLflow:  {experiments_url(self.mlflow)}"]
 
 
 def write(state: Path, served: Served) -> None:
@@ -64,6 +70,11 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, HTTPException, OSError):
         return False
+
+
+def _short(path: str) -> str:
+    """A path as one would type it here."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def pages() -> str:

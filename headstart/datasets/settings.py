@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from headstart.errors import shown
 from headstart.knobs import Knobs
 from headstart.modalities.limits import Limits
 
@@ -21,8 +22,8 @@ def check_name(name: str) -> str:
         raise ValueError("a dataset needs a name of at least 1 character")
     if not NAME.fullmatch(name) or name.endswith((".test", ".dvc", " ")):
         raise ValueError(
-            f"{name!r} cannot be the name of a dataset: letters, digits, spaces and . _ + - can be in it, it begins "
-            "with a letter or digit, and does not end in .test or .dvc"
+            f"{shown(name)} cannot be the name of a dataset: letters, digits, spaces and . _ + - can be in it, it "
+            "begins with a letter or digit, and does not end in .test or .dvc"
         )
     return name
 
@@ -56,7 +57,7 @@ class SourceSettings(Knobs):
     @classmethod
     def _is_a_list(cls, value: Any) -> Any:
         if isinstance(value, str):
-            raise ValueError(f"must be a list of datasets, such as [{value or 'mnist5k'}]")
+            raise ValueError(f"must be a list of datasets, such as [{shown(value)[1:-1] or 'mnist5k'}]")
         return value
 
 

@@ -15,6 +15,7 @@ from headstart.backbones.network import build, check_image_size
 from headstart.datasets.weights_folder import About, find_weights, read_about
 from headstart.errors import DataError
 from headstart.storage.publish import publishing
+from headstart.storage.spreadsheet import without_formulas
 from headstart.training.matching import Match, load_matching
 from headstart.training.rows import Normalisation
 from headstart.training.screen import cannot_be_read, check_pickled, check_safetensors
@@ -63,7 +64,7 @@ def adopt(
         tensors["head.weight"] = torch.zeros(1, network.feature_dim)
     with publishing(directory) as draft:
         write_weights(draft, card, tensors)
-        _table(match).to_csv(draft / MATCHES, index=False)
+        without_formulas(_table(match)).to_csv(draft / MATCHES, index=False)
     return card, match
 
 

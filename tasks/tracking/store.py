@@ -28,8 +28,8 @@ ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # Requirements are given; MLflow would look for a uv.lock in the working directory.
     "MLFLOW_UV_AUTO_DETECT": "false",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
+ALWAYS = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # whatever is set: no model of ours has a pickle
 KNOWN_WARNINGS = (
     r"The ``noload`` loader strategy is deprecated",  # MLflow's own table definitions under SQLAlchemy 2.1
     r".*Any type hint is inferred as AnyType",  # MLflow's own chat types, when mlflow.pyfunc is imported
@@ -71,9 +71,10 @@ def ui_command(state: Path, port: int) -> list[str]:
 
 
 def prepare() -> None:
-    """Defaults that must stand before MLflow is imported; what the user set stays."""
+    """Defaults that must stand before MLflow is imported; what the user set stays, but for what is unsafe."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ.update(ALWAYS)
     ignore_known_warnings()
 
 
@@ -116,7 +117,8 @@ def create_database(state: Path) -> None:
     with lock(state):
         if database.exists():
             return
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
+        memory = "/dev/shm"  # nosec B108  # of a folder with a name of its own in it
+        with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as scratch:
             open_client(f"sqlite:///{scratch}/mlflow.db")
             shutil.copyfile(f"{scratch}/mlflow.db", state / ".mlflow.db.tmp")
         with (state / ".mlflow.db.tmp").open("rb") as file:

@@ -47,7 +47,7 @@ def test_the_run_is_named_by_what_was_filled_in_and_says_its_verdict(run, servin
 
 def test_its_steps_are_the_tasks_of_the_run_below_it(run, look, serving, shoot):
     (below,) = [one for one in serving.runs() if one["parent_task_run_id"]]
-    page = look(f"{serving.served.prefect}/runs/flow-run/{below['id']}?tab=Task+Runs")
+    page = look(f"{serving.served.prefect}/runs/flow-run/{below['id']}?tab=Task+Runs", password=serving.password)
     page.get_by_text("Task Runs", exact=True).first.click()
     names = {one["name"] for one in serving.of("task_runs", below["id"])}
     assert {name.partition(" (")[0] for name in names} == TASKS  # in brackets: the device
@@ -57,8 +57,8 @@ def test_its_steps_are_the_tasks_of_the_run_below_it(run, look, serving, shoot):
     shoot(page, "6-steps")
 
 
-def test_the_artifacts_have_the_verdict_and_the_comparison(run, look, shoot):
-    page = look(address(run))
+def test_the_artifacts_have_the_verdict_and_the_comparison(run, look, serving, shoot):
+    page = look(address(run), password=serving.password)
     page.get_by_text("Artifacts", exact=True).first.click()
     for key in ("verdict", "comparison", "mlflow-run", "report"):
         expect(page.get_by_text(key, exact=True).first).to_be_visible()
@@ -90,8 +90,8 @@ def test_mlflow_compares_the_strategies(run, look, serving, shoot):
     shoot(page, "11-mlflow-comparison")
 
 
-def test_the_links_lead_to_the_run_and_to_the_report(run, look, shoot):
-    page = look(address(run))
+def test_the_links_lead_to_the_run_and_to_the_report(run, look, serving, shoot):
+    page = look(address(run), password=serving.password)
     artifact(page, address(run), "mlflow-run")
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="this run in MLflow").click()

@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
+import stat
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -51,7 +52,7 @@ def serving(make_project, tmp_path_factory):
 def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(serving):
     experiments = "/#/experiments?workflowType=machine_learning"  # by its plain address it opens another mode
     lines = [
-        f"Prefect: http://127.0.0.1:{serving.ports[0]}",
+        f"Prefect: http://127.0.0.1:{serving.ports[0]} (it asks once for what is in .headstart/prefect-password)",
         f"MLflow:  http://127.0.0.1:{serving.ports[1]}{experiments}",
     ]
     assert serving.log.read_text().splitlines()[-2:] == lines
@@ -62,6 +63,34 @@ def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(servi
             assert b"<html" in page.read().lower()
     listening = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port in serving.ports and not c.raddr}
     assert listening == {"127.0.0.1"}
+
+
+def test_who_has_no_password_or_comes_by_another_name_is_not_answered(serving):
+    """Other users of the machine, and pages in its browser: by a name of theirs that points here, or as they are."""
+    path = Path(serving.served.password)
+    assert path == serving.project.root / ".headstart" / "prefect-password"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert serving.password not in serving.log.read_text()
+    for guess in ({}, {"Authorization": "Basic Z3Vlc3NlZDpndWVzc2Vk"}):
+        assert status(f"{serving.served.api}/deployments/filter", guess, b"{}") == 401
+    assert status(f"{serving.served.mlflow}/ajax-api/2.0/mlflow/experiments/search?max_results=1") == 200
+    named = {"Host": "evil.example.org"}
+    assert status(f"{serving.served.mlflow}/ajax-api/2.0/mlflow/experiments/search?max_results=1", named) == 403
+    asking = {"Origin": "http://evil.example.org", "Access-Control-Request-Method": "POST"}
+    request = Request(f"{serving.served.api}/deployments/filter", headers=asking, method="OPTIONS")
+    with pytest.raises(HTTPError) as refused:
+        urlopen(request, timeout=60)
+    assert refused.value.headers.get("access-control-allow-origin") is None
+    refused.value.close()
+
+
+def status(url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> int:
+    try:
+        with urlopen(Request(url, body, {"Content-Type": "application/json"} | (headers or {})), timeout=60) as answer:
+            return answer.status
+    except HTTPError as error:
+        with error:
+            return error.code
 
 
 def test_the_deployments_are_there_with_schedules_that_nobody_switched_on(serving):

@@ -1,4 +1,4 @@
-"""Where other machines report to the run's server: it listens on their side of this one, behind a password."""
+"""The run's own server asks for a password, on loopback too; for other machines it listens on their side."""
 
 import base64
 import os
@@ -14,22 +14,23 @@ OTHER = "127.0.0.2"  # this machine too, and not what the server of a run of thi
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there all of 127/8 is this machine")
-def test_beyond_loopback_it_asks_for_the_runs_password_and_forgets_it_afterwards(tmp_path):
+@pytest.mark.parametrize(("host", "elsewhere"), [("127.0.0.1", OTHER), (OTHER, "127.0.0.1")])
+def test_it_asks_for_the_runs_password_and_forgets_it_afterwards(tmp_path, host, elsewhere):
     with patch.dict(os.environ):
         for name in list(os.environ):
             if name.startswith("PREFECT_"):
                 del os.environ[name]
-        with start_prefect(tmp_path / ".headstart", OTHER) as server:
+        with start_prefect(tmp_path / ".headstart", host) as server:
             assert server is not None
             server.wait()
-            assert os.environ["PREFECT_API_URL"].startswith(f"http://{OTHER}:")
+            assert os.environ["PREFECT_API_URL"].startswith(f"http://{host}:")
             password = os.environ["PREFECT_API_AUTH_STRING"]
             assert len(password) > 30
-            assert ask(server.port, OTHER) == 401
-            assert ask(server.port, OTHER, "headstart:guessed") == 401
-            assert ask(server.port, OTHER, password) == 200
+            assert ask(server.port, host) == 401
+            assert ask(server.port, host, "headstart:guessed") == 401
+            assert ask(server.port, host, password) == 200
             with pytest.raises(ConnectionRefusedError):
-                ask(server.port, "127.0.0.1", password)
+                ask(server.port, elsewhere, password)
         assert not {"PREFECT_API_URL", *PASSWORDS} & set(os.environ)
 
 

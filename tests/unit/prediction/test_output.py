@@ -29,6 +29,19 @@ def test_what_is_written_in_bits_is_read_back_as_one(tmp_path, monkeypatch, suff
         assert pyarrow.parquet.ParquetFile(out).num_row_groups == 2
 
 
+@pytest.mark.parametrize(("suffix", "first"), [(".csv", "'=1.png"), (".parquet", "=1.png")])
+def test_a_name_is_no_formula_to_a_spreadsheet(tmp_path, suffix, first):
+    out = tmp_path / f"p{suffix}"
+    with sinks(out) as (predictions, _):
+        predictions.write(
+            pd.DataFrame({"path": ["=1.png", "b.png"], "prediction": ["-1", "+1"], "distance": [-0.5, 1.0]})
+        )
+    found = pd.read_csv(out, dtype={"prediction": str}) if suffix == ".csv" else pd.read_parquet(out)
+    assert found["path"].tolist() == [first, "b.png"]
+    assert found["prediction"].tolist() == ["-1", "+1"]
+    assert found["distance"].tolist() == [-0.5, 1.0]
+
+
 def test_an_error_leaves_no_file_and_what_was_there_as_it_was(tmp_path):
     out = tmp_path / "p.parquet"
     out.write_text("mine")

@@ -196,6 +196,40 @@ def test_names_are_text_wherever_they_stand(make_inputs: Callable[..., ReportInp
     assert not [attributes for _, attributes in page.elements if "onload" in attributes]
 
 
+EVIL = "<script>alert(1)</script>"
+OURS = {"metric", "verdict", "against", "strategy", "bound"}  # of our own tables, never of what was given
+
+
+def _evil(value: Any, key: str = "") -> Any:
+    """Every text in it is a tag."""
+    if isinstance(value, dict):
+        return {name: _evil(inside, name) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_evil(inside, key) for inside in value]
+    return f"{EVIL}{value}" if isinstance(value, str) and key not in OURS else value
+
+
+def test_no_text_of_any_part_is_a_tag(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
+    """Names of classes, datasets, files and units, settings, commands, versions, sentences: all at once."""
+    given = make_inputs(rows=40, classes=[f"{EVIL}{number}" for number in range(3)], seeds=2)
+    ids = {row: f"{EVIL}{row}.png" for row in given.images}
+    given = dataclasses.replace(
+        given,
+        **{name: _evil(getattr(given, name)) for name in ("verdict", "source_cards", "reproduce", "settings_yaml")},
+        target_card=_evil(given.target_card) | {"classes": {EVIL: 3}, "splits": {EVIL: 1}, "rejected": {EVIL: 2}},
+        predictions=given.predictions.assign(id=given.predictions["id"].map(ids)),
+        images={ids[row]: picture for row, picture in given.images.items()},
+        ranking=Ranking((Ranked(EVIL, Estimate(0.9, 0.8, 1.0), None, 0.9, 0.3, 50, None),), {}, 0),
+        measure=dataclasses.replace(given.measure, unit=EVIL),
+    )
+    page = Page(render(given, tmp_path))
+    assert not page.all("script")
+    assert "<script" not in page.source
+    assert page.words.count(EVIL) > 20
+    for figure in (tmp_path / "figures").glob("*.svg"):
+        assert "<script" not in figure.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("verdict", "kind", "badge"),
     [

@@ -63,6 +63,15 @@ def page(values: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> Path
     return render(values, tmp_path_factory.mktemp("page"))
 
 
+def test_a_unit_is_text_and_no_tag(values: ReportInputs, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    page = render(replace(values, measure=replace(values.measure, unit=evil)), tmp_path)
+    for file in (page, *(tmp_path / "figures").glob("*.svg")):
+        text = file.read_text(encoding="utf-8")
+        assert "<img src=x" not in text
+    assert "&lt;img src=x" in page.read_text(encoding="utf-8")
+
+
 def test_the_page_speaks_of_the_unit(page: Path) -> None:
     text = page.read_text()
     for words in (

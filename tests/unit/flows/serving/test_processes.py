@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ from unittest.mock import patch
 import pytest
 from filelock import FileLock
 
-from flows.serving import processes
+from flows.server import PASSWORDS
+from flows.serving import processes, served
 from flows.serving.processes import Address, InOrder, serve
 from headstart.errors import BusyError, UserError
 from tasks.workspace import Workspace
@@ -155,6 +157,34 @@ def test_servers_that_the_user_has_are_used_and_not_started(tmp_path):
     commands = processes._commands(Workspace(tmp_path), address, 5000)
     assert list(commands) == [processes.KEEPER, processes.WORKER]
     assert commands[processes.KEEPER][-1] == "--shared"
+
+
+def test_its_prefect_server_asks_for_a_password_that_outlives_a_start(tmp_path):
+    state, nobody = tmp_path / ".headstart", dict.fromkeys(PASSWORDS, "")
+    here, elsewhere = (Address("http://127.0.0.1:4200", "http://127.0.0.1:5000", own, True) for own in (True, False))
+    with patch.dict(os.environ, nobody):
+        told = processes._environment(state, here)
+        password = told["PREFECT_SERVER_API_AUTH_STRING"]
+        assert password.startswith("headstart:")
+        assert len(password) > 40
+        assert told["PREFECT_API_AUTH_STRING"] == password
+        file = Path(told[served.PASSWORD_FILE])
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert file.read_text().strip() == password
+        assert processes._environment(state, here)["PREFECT_API_AUTH_STRING"] == password
+        assert processes._environment(state, elsewhere)["PREFECT_API_AUTH_STRING"] == ""
+    with patch.dict(os.environ, {"PREFECT_SERVER_API_AUTH_STRING": "own:word"}):
+        told = processes._environment(state, here)
+    assert [told[name] for name in PASSWORDS] == ["own:word", "own:word"]
+    assert served.PASSWORD_FILE not in told
+
+
+def test_all_of_it_listens_on_loopback_alone(tmp_path):
+    address = Address("http://127.0.0.1:4200", "http://127.0.0.1:5000", True, True)
+    commands = processes._commands(Workspace(tmp_path), address, 5000)
+    for name in (processes.PREFECT, processes.MLFLOW):
+        assert commands[name][commands[name].index("--host") + 1] == "127.0.0.1"
+    assert "--with-healthcheck" not in commands[processes.WORKER], "the worker's own server listens everywhere"
 
 
 def test_the_ui_asks_its_own_server_whatever_its_port(tmp_path):

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import psutil
 import pytest
 
+from flows.secret_file import random_secret
 from flows.server import is_temporary, start_prefect
 from flows.serving import served
 from flows.serving.ports import check_ports
@@ -33,10 +34,11 @@ def api():
         server.shutdown()
 
 
-def note(state, api, *, pid=None, started=None):
+def note(state, api, *, pid=None, started=None, password=""):
     own = psutil.Process()
     state.mkdir(exist_ok=True)
-    told = served.Served(pid or own.pid, started or own.create_time(), api, api.removesuffix("/api"), "http://mlflow")
+    site = api.removesuffix("/api")
+    told = served.Served(pid or own.pid, started or own.create_time(), api, site, "http://mlflow", password)
     served.write(state, told)
     return told
 
@@ -46,6 +48,16 @@ def test_what_is_served_is_found(tmp_path, api):
     assert served.find(tmp_path) == told
     served.forget(tmp_path)
     assert served.find(tmp_path) is None
+
+
+def test_where_the_password_lies_is_said_and_the_password_is_not(tmp_path, api, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    word = random_secret(tmp_path / ".headstart" / "prefect-password")
+    told = note(tmp_path / ".headstart", api, password=str(tmp_path / ".headstart" / "prefect-password"))
+    first, second = told.lines()
+    assert first == f"Prefect: {told.prefect} (it asks once for what is in .headstart/prefect-password)"
+    assert second.startswith("MLflow:  http://mlflow/")
+    assert word not in (tmp_path / ".headstart" / served.FILE).read_text()
 
 
 def test_a_process_that_is_gone_or_another_of_its_number_is_not_believed(tmp_path, api):
@@ -69,7 +81,8 @@ def test_a_note_that_is_not_whole_is_none(tmp_path, text):
 
 
 def test_a_run_beside_it_reports_to_its_server(tmp_path, api):
-    told = note(tmp_path, api)
+    word = random_secret(tmp_path / "password")
+    told = note(tmp_path, api, password=str(tmp_path / "password"))
     with patch.dict(os.environ):
         for name in list(os.environ):
             if name.startswith("PREFECT_"):
@@ -77,9 +90,10 @@ def test_a_run_beside_it_reports_to_its_server(tmp_path, api):
         with start_prefect(tmp_path) as own:
             assert own is None
             assert os.environ["PREFECT_API_URL"] == told.api
+            assert os.environ["PREFECT_API_AUTH_STRING"] == word
             assert served.pages() == told.mlflow
             assert not is_temporary()
-        assert "PREFECT_API_URL" not in os.environ
+        assert not {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING"} & set(os.environ)
         assert served.pages() == ""
         assert is_temporary()
 
