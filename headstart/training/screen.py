@@ -6,7 +6,7 @@ took a second or two to start.
 
 import json
 import math
-import pickletools
+import pickletools  # nosec B403  # names what is in a pickle, and runs none of it
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
