@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults check bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -42,6 +42,9 @@ test: $(STAMP) ## the test suite, in two processes of one thread each
 
 test-scenarios: $(STAMP) ## what reruns, dataset versions, kill and resume, own data: minutes of real git and DVC
 	@$(BIN)/python -m pytest -m scenario
+
+faults: $(STAMP) ## kills, failing disks, hostile input: what docs/reliability.md promises, counted (15 minutes)
+	@$(BIN)/python -m pytest -p no:xdist -m faults tests/faults
 
 test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figures
 	@$(BIN)/python -m pytest -m slow -s

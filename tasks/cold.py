@@ -1,5 +1,6 @@
 """A step run cold, for `dvc repro`: the same function as in the flow, without a server and without tracking."""
 
+import shutil
 from contextlib import nullcontext
 from functools import partial
 
@@ -39,9 +40,12 @@ def run_cold(step: Step, items: list[str]) -> None:
                 progress=lambda what, done, of: None,
                 code=partial(cells_digest, workspace.root),
             )
-            log.info("%s: %s", name, step.load()(context, *items).line)
+            outcome = step.load()(context, *items)
+            log.info("%s: %s", name, outcome.line)
         if (params_digest(workspace.root), code_digest(workspace.root, name)) != before:
             raise HeadstartError(
                 f"params.yaml or the code of step {name} changed while it was running; its result is not recorded, for "
                 "it does not belong to what is there now. Run again"
             )
+        for folder in outcome.spent:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -23,6 +23,7 @@ from typing import Any
 from headstart.errors import HeadstartError, OutOfMemoryError
 from headstart.training.accelerator import Accelerator
 from headstart.training.settings import Precision
+from tasks.leftovers import mark_children
 from tasks.workers import begin
 
 SETTLE = 1.0  # seconds after a first failure in which its cause may still show: a dead rank breaks off the others' talk
@@ -59,6 +60,7 @@ def run_ranks(work: RankWork, devices: Sequence[str], precision: Precision = "au
 
 
 def _run_once(work: RankWork, devices: Sequence[str], precision: Precision, pieces: int) -> Iterator[Any]:
+    mark_children()
     context = multiprocessing.get_context("spawn")
     ranks: list[BaseProcess] = []
     ends: list[Connection] = []

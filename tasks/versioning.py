@@ -389,13 +389,45 @@ def open_repo(root: Path) -> "Repo":
     from dvc.repo import Repo
 
     try:
-        return Repo(str(root), _wait_for_lock=True)
+        repo = Repo(str(root), _wait_for_lock=True)
+        _mend_rwlock(repo)
+        return repo
     except NotDvcRepoError:
         raise UserError(
             f"{root} has no .dvc folder; run `git init && dvc init` there, or clone the project anew"
         ) from None
     except DvcException as error:
         raise UserError(f"DVC cannot read {root}: {error}") from None
+
+
+def _mend_rwlock(repo: "Repo") -> None:
+    """Removes DVC's list of paths in use where a process was killed as it wrote it: DVC could not start any more.
+
+    Entries of processes that are gone DVC drops itself.
+    """
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    path = Path(repo.tmp_dir or "", RWLOCK_FILE)
+    if _is_json(path):
+        return
+    with make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=_has_hardlink_locks(repo)):
+        if not _is_json(path):  # nobody was just at writing it
+            path.unlink()
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def _has_hardlink_locks(repo: "Repo") -> bool:
+    return bool(repo.config["core"].get("hardlink_lock", False))
 
 
 def _is_step(stage: Any) -> bool:

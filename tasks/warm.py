@@ -1,6 +1,7 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
 import gc
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ class Run:
         self.results: dict[str, Result] = {}
         self.makers: dict[str, str] = {}  # MLflow runs that made the results, as far as they are tracked
         self._children: dict[str, str] = {}
+        self._spent: tuple[Path, ...] = ()
 
     def step(self, name: str, item: str = "") -> str:
         """Brings one step up to date and returns what it has to say."""
@@ -59,6 +61,9 @@ class Run:
             self.workspace.prune_models(self.settings.finetune.strategies)  # and here of models/target
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
+        for folder in self._spent:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._spent = ()
         if result.outcome == "ran":
             self.makers[full_name] = self._children[full_name]
             self.tracking.record_result(self.makers[full_name], result.digest)
@@ -116,6 +121,7 @@ class Run:
             perform = _imported(step)
             with measure(device) as usage:
                 outcome = perform(self._context(devices, metrics.add), *([item] if item else []))
+            self._spent = outcome.spent
             metrics.flush()
             self._record(run_id, outcome, device)
             self.tracking.log_metrics(

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TypeVar
 
 from headstart.errors import HeadstartError
+from tasks.leftovers import mark_children
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,6 +23,7 @@ B = TypeVar("B")
 @cache
 def pool() -> Executor:
     """The process's pool of workers. They are started from a clean server process, so that no thread is forked."""
+    mark_children()
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(
         max_workers=cores(), mp_context=multiprocessing.get_context(kind), initializer=begin, initargs=(os.getpid(),)

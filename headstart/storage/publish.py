@@ -150,13 +150,13 @@ def write_bytes(path: Path, content: bytes) -> None:
             draft.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Removes what publishing processes that were killed left below a folder; returns it.
+def sweep(folder: Path, *, deep: bool = True) -> list[Path]:
+    """Removes what publishing processes that were killed left below a folder; returns it. deep: in its folders too.
 
     A version that a killed process had just put aside takes its name again where no other one bears it.
     """
     swept = []
-    for path in sorted(folder.rglob(".*")):
+    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
         if found := DRAFT.fullmatch(path.name):
             if _is_at_work(int(found["pid"])):
                 continue
