@@ -393,13 +393,14 @@ def _prefect(workspace: Workspace, flow: str) -> Iterator[None]:
 @contextmanager
 def _kept_in_mind(workspace: Workspace, flow: str) -> Iterator[None]:
     """What DVC does not see of a run is done by the next one: the model's registration, and how Prefect's run ended."""
+    from flows.away import means_away
     from tasks.versioning import versioning_of
 
     try:
         yield
-    except Exception:
-        with suppress(Exception):
-            if versioning_of(workspace.root).affected():  # the next run has a flow anyway, and this one is closed
+    except Exception as error:
+        with suppress(Exception):  # the next run has a flow anyway, and Prefect knows how this one ended
+            if not means_away(error) and versioning_of(workspace.root).affected():
                 workspace.unfinished(flow).unlink(missing_ok=True)
         raise
     workspace.unfinished(flow).unlink(missing_ok=True)

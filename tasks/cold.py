@@ -1,10 +1,10 @@
 """A step run cold, for `dvc repro`: the same function as in the flow, without a server and without tracking."""
 
-import shutil
 from contextlib import nullcontext
 from functools import partial
 
 from headstart.errors import HeadstartError
+from headstart.storage.publish import withdraw
 from tasks.devices import available, lease_together
 from tasks.project.code_lock import refuse_other_code
 from tasks.step import Context, Step, log
@@ -48,4 +48,4 @@ def run_cold(step: Step, items: list[str]) -> None:
                 "it does not belong to what is there now. Run again"
             )
         for folder in outcome.spent:
-            shutil.rmtree(folder, ignore_errors=True)
+            withdraw(folder)

@@ -1,7 +1,6 @@
 """Steps run warm, for the Prefect flow: in this process, through DVC's cache, with tracking and devices."""
 
 import gc
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
+from headstart.storage.publish import withdraw
 from tasks import record, workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
@@ -62,7 +62,7 @@ class Run:
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
         for folder in self._spent:
-            shutil.rmtree(folder, ignore_errors=True)
+            withdraw(folder)
         self._spent = ()
         if result.outcome == "ran":
             self.makers[full_name] = self._children[full_name]

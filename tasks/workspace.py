@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +15,13 @@ from filelock import FileLock, Timeout
 
 from headstart.errors import BusyError, UserError
 from headstart.settings import Settings, load
-from headstart.storage.publish import write_json
+from headstart.storage.publish import withdraw, write_json
 from tasks.leftovers import tidy
 from tasks.step_code import runs_installed_code
 
 log = logging.getLogger("headstart")
+
+SAYS_SECONDS = 1.0
 
 STATE = "HEADSTART_STATE"  # in the environment of a worktree's run: the main checkout's state
 CELLS = "HEADSTART_CELLS"  # the same for finished cells, where a run must not find those of others
@@ -171,7 +173,7 @@ class Workspace:
         for path in folder.glob("[!.]*"):
             if path.name not in kept:
                 log.info("removing %s: it is no longer in %s", path.relative_to(self.root), setting)
-                shutil.rmtree(path)
+                withdraw(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -243,8 +245,13 @@ def _named(variable: str) -> Path | None:
 
 
 def _holder(path: Path) -> str:
-    held = _read(path)
-    return f"process {held['pid']} ({' '.join(held['command'])[:120]})" if held else "another process"
+    """Who holds the workspace. It says so at once, unless it clears away first what a killed one left."""
+    end = time.monotonic() + SAYS_SECONDS
+    while not (held := _read(path)) or not psutil.pid_exists(held["pid"]):
+        if time.monotonic() > end:
+            return "another process"
+        time.sleep(0.02)
+    return f"process {held['pid']} ({' '.join(held['command'])[:120]})"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What must hold of a project after a kill, and after the run that mends it."""
 
 import hashlib
+import json
 import os
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -52,12 +54,19 @@ def result(root: Path) -> dict[str, object]:
 
 
 def lock_of(root: Path) -> dict[str, object]:
-    """dvc.lock, but for what is measured anew each time: report and reports' timings are no one's bytes."""
+    """What dvc.lock says of how each step ran, up to the verdict; digests of what is timed anew are left out."""
     stages = YAML(typ="safe").load((root / "dvc.lock").read_text())["stages"]
     return {
         name: {"params": stage.get("params"), "deps": [d["path"] for d in stage["deps"]], "cmd": stage["cmd"]}
         for name, stage in stages.items()
+        if name != "report"
     }
+
+
+def outcomes(text: str) -> dict[int, dict[str, str]]:
+    """What became of each step, by the process that ran it."""
+    found = re.findall(r"^(\d+) outcomes (.*)$", text, re.MULTILINE)
+    return {int(pid): json.loads(line) for pid, line in found}
 
 
 def mlflow_rows(root: Path, query: str) -> list[tuple[object, ...]]:

@@ -48,7 +48,7 @@ class WarmParent:
         return int(self._ask({"do": "start", "job": job, "root": str(root), **options})["pid"])
 
     def wait(self, pid: int, seconds: float = 120.0) -> int | None:
-        """The exit code of a job, minus the signal that ended it; None where it is still at work after these seconds."""
+        """A job's exit code, minus the signal that ended it; None where it is still at work after these seconds."""
         code = self._ask({"do": "wait", "pid": pid, "seconds": seconds})["code"]
         return None if code is None else int(code)
 
@@ -87,6 +87,7 @@ def said(root: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
 
 
+EAGER = 0.05
 LOG = ".headstart/forked.log"
 TRACE = ".headstart/trace.jsonl"
 
@@ -142,6 +143,7 @@ def _fork(question: dict[str, Any]) -> int:
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.chdir(root)
+        os.environ.update(question.get("env", {}))
         code = _ended(JOBS[question["job"]], root, question)
     finally:
         sys.stdout.flush()
@@ -190,10 +192,11 @@ def _wait(question: dict[str, Any]) -> int | None:
 
 
 def run_pipeline(root: Path, options: dict[str, Any]) -> None:
-    """The steps as flows/transfer.py has them, with the real workspace lock, MLflow store, DVC and workers.
+    """The steps as flows/transfer.py has them up to the verdict, with the real workspace lock, MLflow store, DVC and workers.
 
-    eager: a checkpoint after each training step. workers: "forkserver" as always, or "fork", which takes no seconds to
-    start. patient: waits for the workspace where another run has it.
+    eager: a checkpoint every EAGER seconds. workers: "forkserver" as always, or "fork", which takes no seconds to
+    start. patient: waits for the workspace where another run has it. settings: that it writes to params.yaml first, as
+    flags are. only: the steps, by (name, item), where not all of them. pause: seconds after each checkpoint.
     """
     import logging
     from uuid import uuid4
@@ -205,7 +208,7 @@ def run_pipeline(root: Path, options: dict[str, Any]) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    _trace_trainings(root, eager=options.get("eager", False))
+    _trace_trainings(root, eager=options.get("eager", False), pause=options.get("pause", 0.0))
     if options.get("workers", "fork") == "fork":
         _fork_workers()
     workspace = here()
@@ -216,18 +219,10 @@ def run_pipeline(root: Path, options: dict[str, Any]) -> None:
                     _set(workspace.params, name, text)
                 settings = workspace.settings()
                 with open_run(workspace, settings, options.get("key") or str(uuid4())) as run:
-                    run.step("ingest_target")
-                    for source in settings.source.data:
-                        run.step("ingest_source", source)
-                    check_meaning(workspace, settings, settings.finetune.strategies)
-                    for source in settings.source.data:
-                        run.step("pretrain", source)
-                    for name in ("extract", "explore", "rank"):
-                        run.step(name)
-                    for strategy in settings.finetune.strategies:
-                        run.step("finetune", strategy)
-                    for name in ("remedy", "select", "evaluate", "report"):
-                        run.step(name)
+                    for name, item in options.get("only") or _steps(settings):
+                        if name == "pretrain":
+                            check_meaning(workspace, settings, settings.finetune.strategies)
+                        run.step(name, item)
                     outcomes = {name: result.outcome for name, result in run.results.items()}
                     print(f"{os.getpid()} outcomes {json.dumps(outcomes)}", flush=True)
             return
@@ -237,31 +232,39 @@ def run_pipeline(root: Path, options: dict[str, Any]) -> None:
             time.sleep(0.1)
 
 
+def _steps(settings: Any) -> list[tuple[str, str]]:
+    found = [("ingest_target", ""), *(("ingest_source", source) for source in settings.source.data)]
+    found += [("pretrain", source) for source in settings.source.data]
+    found += [("extract", ""), ("explore", ""), ("rank", "")]
+    found += [("finetune", strategy) for strategy in settings.finetune.strategies]
+    return found + [(name, "") for name in ("remedy", "select", "evaluate")]
+
+
 def _set(params: Path, name: str, value: object) -> None:
+    from io import StringIO
+
     from ruamel.yaml import YAML
 
     from headstart.storage.publish import write_text
 
     yaml = YAML()
     document = yaml.load(params)
+    text = StringIO()
     *sections, key = name.split(".")
     place = document
     for section in sections:
         place = place[section]
     place[key] = value
-    from io import StringIO
-
-    text = StringIO()
     yaml.dump(document, text)
     write_text(params, text.getvalue())
 
 
-def _trace_trainings(root: Path, *, eager: bool) -> None:
+def _trace_trainings(root: Path, *, eager: bool, pause: float) -> None:
     """Notes what is saved and where trainings go on. When checkpoints are written has no influence on the bytes."""
     from headstart.training.checkpoint import Checkpoints
 
     if eager:
-        Checkpoints.__init__.__kwdefaults__["every"] = 0.0
+        Checkpoints.__init__.__kwdefaults__["every"] = EAGER
     save, restore = Checkpoints.save, Checkpoints.restore
 
     def note(what: str, own: Any, step: int) -> None:
@@ -274,6 +277,7 @@ def _trace_trainings(root: Path, *, eager: bool) -> None:
     def noted_save(self: Any, state: Any, *given: Any, **named: Any) -> None:
         save(self, state, *given, **named)
         note("saved", self, state.step)
+        time.sleep(pause)
 
     def noted_restore(self: Any, *given: Any, **named: Any) -> Any:
         state = restore(self, *given, **named)
@@ -317,7 +321,15 @@ def _begin_forked(parent: int) -> None:
     workers.begin(parent)
 
 
-JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {"run": run_pipeline}
+def collect_garbage(root: Path, options: dict[str, Any]) -> None:
+    """`dvc gc --workspace`: only what the checkout has now stays in DVC's cache."""
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        repo.gc(workspace=True)
+
+
+JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {"run": run_pipeline, "gc": collect_garbage}
 
 if __name__ == "__main__":
     main()
