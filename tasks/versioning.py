@@ -437,12 +437,12 @@ def _mend_rwlock(repo: "Repo") -> None:
 
     Entries of processes that are gone DVC drops itself.
     """
-    from dvc.lock import make_lock
-    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
-
-    path = Path(repo.tmp_dir or "", RWLOCK_FILE)
+    path = Path(repo.tmp_dir or "", "rwlock")
     if _is_json(path):
         return
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_LOCK
+
     with make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=_has_hardlink_locks(repo)):
         if not _is_json(path):  # nobody was just at writing it
             path.unlink()

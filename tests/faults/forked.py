@@ -192,7 +192,7 @@ def _wait(question: dict[str, Any]) -> int | None:
 
 
 def run_pipeline(root: Path, options: dict[str, Any]) -> None:
-    """The steps as flows/transfer.py has them up to the verdict, with the real workspace lock, MLflow store, DVC and workers.
+    """The steps as flows/transfer.py has them up to the verdict: with the real lock, MLflow store, DVC and workers.
 
     eager: a checkpoint every EAGER seconds. workers: "forkserver" as always, or "fork", which takes no seconds to
     start. patient: waits for the workspace where another run has it. settings: that it writes to params.yaml first, as

@@ -93,14 +93,15 @@ class Disturbed:
 
 def chains(fresh: Callable[[], Any], parent: WarmParent, whole: Any, kills: int, entry: Any, **options: Any) -> None:
     draw = random.Random(f"{SEED} {options}")
-    done = 0
+    done, length = 0, whole.seconds  # of a run, on this machine as busy as it is just now
     while done < kills:
         disturbed = Disturbed(fresh(), parent)
         hits = []
         for number in range(min(CHAIN, kills - done)):
             victim = VICTIMS[(done + number) % len(VICTIMS)]
-            after = draw.uniform(0.0, whole.seconds * (1.0 if number == 0 else 0.6))
+            after = draw.uniform(0.0, length * (1.0 if number == 0 else 0.5))
             if not disturbed.disturb(after, lambda pid, victim=victim: killed(pid, victim, draw), **options):
+                length = max(1.0, 0.8 * after) if number == 0 else length
                 break
             hits.append(f"{victim} after {after:.2f} s")
         entry.tried += len(hits)
