@@ -88,6 +88,7 @@ def said(root: Path) -> str:
 
 
 EAGER = 0.05
+TRACING = "FAULTS_TRACING"  # in the environment of workers, which import this file too
 LOG = ".headstart/forked.log"
 TRACE = ".headstart/trace.jsonl"
 
@@ -208,7 +209,8 @@ def run_pipeline(root: Path, options: dict[str, Any]) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    _trace_trainings(root, eager=options.get("eager", False), pause=options.get("pause", 0.0))
+    os.environ[TRACING] = json.dumps([str(root), options.get("eager", False), options.get("pause", 0.0)])
+    _trace_trainings()
     if options.get("workers", "fork") == "fork":
         _fork_workers()
     workspace = here()
@@ -259,10 +261,12 @@ def _set(params: Path, name: str, value: object) -> None:
     write_text(params, text.getvalue())
 
 
-def _trace_trainings(root: Path, *, eager: bool, pause: float) -> None:
+def _trace_trainings() -> None:
     """Notes what is saved and where trainings go on. When checkpoints are written has no influence on the bytes."""
     from headstart.training.checkpoint import Checkpoints
 
+    place, eager, pause = json.loads(os.environ[TRACING])
+    root = Path(place)
     if eager:
         Checkpoints.__init__.__kwdefaults__["every"] = EAGER
     save, restore = Checkpoints.save, Checkpoints.restore
@@ -333,3 +337,5 @@ JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {"run": run_pipeline, 
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__" and TRACING in os.environ:
+    _trace_trainings()
