@@ -22,6 +22,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.runtime import task_run
 
+from flows.away import suppress_away
 from flows.server import is_temporary
 from flows.serving.served import pages
 from flows.subflow import runs_shown
@@ -54,6 +55,10 @@ class Progress:
         if now - self._said < SECONDS and done < total and which in self._made:
             return
         self._said = now
+        with suppress_away():
+            self._show(which, what, done, total)
+
+    def _show(self, which: str, what: str, done: int, total: int) -> None:
         percent, words = 100.0 * done / max(total, 1), f"{what}: {done} of {total}"
         if which not in self._made:
             self._made[which] = create_progress_artifact(percent, key=key_of(what), description=words)

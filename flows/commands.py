@@ -58,7 +58,7 @@ def run(
                 from flows.plan import check_foreseen  # takes 0.9 s, which a run with nothing to do does without
 
                 check_foreseen(workspace, settings, affected)
-        if not affected:
+        if not affected and not workspace.unfinished("transfer").exists():
             show(NOTHING_CHANGED)
             return _closing_words(workspace)
         return _run_flow(workspace, settings)
@@ -127,7 +127,7 @@ def _looked(workspace: Workspace, flags: list[str], sources: str | None, step: s
         from tasks.versioning import versioning_of
 
         if step in versioning_of(workspace.root).affected():
-            with _prefect(workspace):
+            with _prefect(workspace, {"rank": "rank-sources", "explore": "explore"}[step]):
                 from flows.explore import explore as explore_target
                 from flows.rank_sources import rank_sources
                 from flows.subflow import call
@@ -347,7 +347,7 @@ def rollback() -> int:
 
 
 def _run_flow(workspace: Workspace, settings: Settings) -> int:
-    with _prefect(workspace):
+    with _prefect(workspace, "transfer"):
         from flows.cluster import machines, task_runner
         from flows.subflow import call
         from flows.transfer import transfer
@@ -372,8 +372,12 @@ def _machines(workspace: Workspace, ray: str) -> Iterator[None]:
 
 
 @contextmanager
-def _prefect(workspace: Workspace) -> Iterator[None]:
-    """A Prefect server and the log on the terminal, for the length of a flow; edited datasets are recorded first."""
+def _prefect(workspace: Workspace, flow: str) -> Iterator[None]:
+    """A Prefect server and the log on the terminal, for the length of a flow; edited datasets are recorded first.
+
+    Raises:
+        HeadstartError: Prefect's server went away for good.
+    """
     from flows.cluster import machines
     from flows.server import LOOPBACK, start_prefect
     from tasks.versioning import versioning_of
@@ -391,7 +395,29 @@ def _prefect(workspace: Workspace) -> Iterator[None]:
         if server:
             server.wait()
         opening.join()  # two threads that import MLflow at once are given halves of it
+        from flows.away import naming_prefect
+        from flows.serving.orphans import close_left
+
+        with naming_prefect():
+            close_left(workspace, own_server=server is not None)
+            with _kept_in_mind(workspace, flow):
+                yield
+
+
+@contextmanager
+def _kept_in_mind(workspace: Workspace, flow: str) -> Iterator[None]:
+    """What DVC does not see of a run is done by the next one: the model's registration, and how Prefect's run ended."""
+    from flows.away import means_away
+    from tasks.versioning import versioning_of
+
+    try:
         yield
+    except Exception as error:
+        with suppress(Exception):  # the next run has a flow anyway, and Prefect knows how this one ended
+            if not means_away(error) and versioning_of(workspace.root).affected():
+                workspace.unfinished(flow).unlink(missing_ok=True)
+        raise
+    workspace.unfinished(flow).unlink(missing_ok=True)
 
 
 def _open_early(workspace: Workspace) -> None:

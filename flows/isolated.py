@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
-
 from flows.commands import NOTHING_CHANGED
 from flows.console import say
 from headstart.storage.publish import replacing
 from tasks import experiments, worktrees
 from tasks.children import run_child
 from tasks.git import commit_of
+from tasks.locks import held
 from tasks.workspace import EXPERIMENT, Workspace
 
+LOCK_SECONDS = 600.0  # that a report waits for another one to be copied
 KEPT = ("report.html", "verdict.json", "comparison.csv", "figures")
 
 
@@ -89,7 +89,8 @@ def run_isolated(
 def _keep(worktree: Workspace, main: Workspace, name: str) -> Path:
     """Copies the report and what it was made from to the main checkout's state; returns the page."""
     place = main.state / "reports" / name
-    with FileLock(main.state / "locks" / "reports.lock"), replacing(place) as draft:
+    lock = main.state / "locks" / "reports.lock"
+    with held(lock, seconds=LOCK_SECONDS, what="copying a report"), replacing(place) as draft:
         for part in KEPT:
             origin = worktree.reports / part
             if origin.is_dir():

@@ -4,6 +4,7 @@ On loopback; where cells run on other machines, on this one's address in their n
 of the machine, and pages in its browser, reach loopback too, and whoever reaches the server may have a worker run code.
 """
 
+import logging
 import os
 import secrets
 import socket
@@ -12,10 +13,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock, Thread
 
 import psutil
 
@@ -23,6 +24,8 @@ from flows import empty_database
 from flows.secret_file import read_secret
 from flows.serving.served import PAGES, Served, find
 from headstart.errors import HeadstartError
+
+log = logging.getLogger("headstart")
 
 TEMPORARY_URL = "HEADSTART_TEMPORARY_URL"  # the address of a server that ends with its run
 OWNER = "HEADSTART_PID"  # set in a server's environment: the process that started it
@@ -44,6 +47,7 @@ PASSWORDS = SERVERS_PASSWORD, CLIENTS_PASSWORD = ("PREFECT_SERVER_API_AUTH_STRIN
 PASSWORD_FILE = "prefect-password"  # nosec B105  # a name, in the state of what `headstart serve` starts
 USER = "headstart:"
 DELIVERY_SECONDS = 10.0
+RESTARTS = 3
 TEMPORARY = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -51,17 +55,20 @@ TEMPORARY = {
 }  # as Prefect does
 
 
-@dataclass(frozen=True)
 class Server:
     """The Prefect server of one run, in a process of its own; the same command as Prefect's temporary one.
 
     Prefect starts that one when the flow is called, in 8 to 20 s of waiting; this one comes up while we import.
+    Where it dies during the run, another one takes its port and its database; Prefect tries for a minute to reach it.
     """
 
-    process: "subprocess.Popen[bytes]"
-    port: int
-    log: Path
-    host: str = LOOPBACK
+    def __init__(self, home: Path, port: int, host: str = LOOPBACK):
+        self.port = port
+        self.host = host
+        self.log = home / "server.log"
+        self._environment = os.environ | TEMPORARY
+        self.process = self._begin()
+        self._changing, self._ending = Lock(), False
 
     @staticmethod
     def start(home: Path, host: str = LOOPBACK) -> "Server":
@@ -70,16 +77,27 @@ class Server:
         with socket.socket() as free:
             free.bind((host, 0))
             port = free.getsockname()[1]
-        path = home / "server.log"
-        with path.open("wb") as log:
-            process = subprocess.Popen(
-                server_command(host, port),
-                env=os.environ | TEMPORARY,
+        return Server(home, port, host)
+
+    def _begin(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                server_command(self.host, self.port),
+                env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the run, which still tells the server how it ended
             )
-        return Server(process, port, path, host)
+
+    def _keep_up(self) -> None:
+        """Starts it again when it dies, as often as RESTARTS says."""
+        for _ in range(RESTARTS):
+            self.process.wait()
+            with self._changing:
+                if self._ending:
+                    return
+                log.warning("Prefect's server ended by itself; another one takes its place")
+                self.process = self._begin()
 
     @property
     def api_url(self) -> str:
@@ -102,9 +120,12 @@ class Server:
                     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or stop what else is running"
                 )
             time.sleep(0.1)
+        Thread(target=self._keep_up, name="Prefect's server", daemon=True).start()
 
     def stop(self) -> None:
         """Ends it; it has five seconds for what it has not written yet."""
+        with self._changing:
+            self._ending = True
         self.process.terminate()
         try:
             self.process.wait(timeout=5)

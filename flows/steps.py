@@ -14,6 +14,7 @@ from flows.console import say
 from flows.naming import step_name
 from flows.plan import grid_words
 from headstart.settings import Settings
+from headstart.storage.publish import write_json
 from tasks.warm import Run, open_run
 from tasks.workspace import here
 
@@ -23,7 +24,9 @@ _run: ContextVar[Run] = ContextVar("run")
 @contextmanager
 def opened(settings: Settings) -> Iterator[Run]:
     """The run of the flow that is at work; its steps are called within the block."""
-    with open_run(here(), settings, key=str(flow_run.id), machines=machines.get()) as run:
+    workspace = here()
+    write_json(workspace.unfinished(str(flow_run.flow_name)), {"flow_run": str(flow_run.id)})
+    with open_run(workspace, settings, key=str(flow_run.id), machines=machines.get()) as run:
         _run.set(run)
         shown_progress(run)
         yield run

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from functools import partial
 
 from headstart.errors import HeadstartError
+from headstart.storage.publish import withdraw
 from tasks.devices import available, lease_together
 from tasks.project.code_lock import refuse_other_code
 from tasks.step import Context, Step, log
@@ -43,9 +44,12 @@ def run_cold(step: Step, items: list[str]) -> None:
                 progress=lambda what, done, of: None,
                 code=partial(cells_digest, workspace.root),
             )
-            log.info("%s: %s", name, step.load()(context, *items).line)
+            outcome = step.load()(context, *items)
+            log.info("%s: %s", name, outcome.line)
         if (params_digest(workspace.root), code_digest(workspace.root, name)) != before:
             raise HeadstartError(
                 f"params.yaml or the code of step {name} changed while it was running; its result is not recorded, for "
                 "it does not belong to what is there now. Run again"
             )
+        for folder in outcome.spent:
+            withdraw(folder)

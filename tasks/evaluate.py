@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from headstart.cells.effective import settings_for
 from headstart.cells.job import PREDICTIONS
@@ -27,9 +26,11 @@ from headstart.evaluation.measures import measure_of
 from headstart.evaluation.sentences import lines
 from headstart.storage.publish import digest, read_manifest, write_json, write_text
 from headstart.strategies.table import STRATEGIES
+from tasks.locks import held
 from tasks.step import Context, Outcome, figures, log
 from tasks.workspace import Workspace
 
+LOCK_SECONDS = 60.0  # that counting waits for another run that counts
 UNSEEN_WORDS = {"seen": "of seen classes", "unseen": "of unseen ones", "harmonic_mean": "harmonic mean"}
 
 
@@ -102,7 +103,9 @@ def count_opening(path: Path, dataset: str, predicted: str) -> int:
     """
     lock = path.parent / "locks" / "opened.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):  # runs in worktrees count in the same file
+    with held(
+        lock, seconds=LOCK_SECONDS, what="counting looks at test labels"
+    ):  # runs in worktrees count in the same file
         looks: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
         seen = looks.setdefault(dataset, [])
         if predicted not in seen:

@@ -10,6 +10,7 @@ from headstart.errors import HeadstartError, UserError
 
 OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set by hooks, and meant for another repository
 NOBODY = {"NAME": "headstart", "EMAIL": "headstart@localhost"}
+SECONDS = 600.0  # that one call has
 QUIET = ("-c", "core.hooksPath=/dev/null")  # `dvc install` puts a hook there that checks out after git does
 
 
@@ -27,8 +28,20 @@ def git(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> st
     surroundings = {name: value for name, value in os.environ.items() if name not in OWN} | dict(env or {})
     try:
         done = subprocess.run(
-            ["git", *QUIET, *arguments], cwd=root, env=surroundings, capture_output=True, text=True, check=False
+            ["git", *QUIET, *arguments],
+            cwd=root,
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
         )
+    except subprocess.TimeoutExpired:
+        raise GitError(
+            f"git {' '.join(arguments[:2])} did not end within {SECONDS:g} s in {root} and was stopped; does the disk "
+            "answer, and does git ask for something? Try it by hand"
+        ) from None
     except FileNotFoundError:
         raise UserError("git is not on this machine's PATH; install it (such as `apt-get install git`)") from None
     if done.returncode:

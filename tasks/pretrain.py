@@ -66,6 +66,7 @@ def pretrain(context: Context, source: str) -> Outcome:
         metrics={"compute": card.flops or 0.0} | ({kind.metric: reached} if reached else {}),
         artifacts=(directory,),
         datasets=(source,),
+        spent=(training.checkpoints,),
     )
 
 

@@ -23,7 +23,8 @@ from typing import Any
 from headstart.errors import HeadstartError, OutOfMemoryError
 from headstart.training.accelerator import Accelerator
 from headstart.training.settings import Precision
-from tasks.workers import begin
+from tasks.leftovers import mark_children
+from tasks.workers import LOOKS, SILENT_SECONDS, Silence, begin, in_words
 
 SETTLE = 1.0  # seconds after a first failure in which its cause may still show: a dead rank breaks off the others' talk
 
@@ -59,6 +60,7 @@ def run_ranks(work: RankWork, devices: Sequence[str], precision: Precision = "au
 
 
 def _run_once(work: RankWork, devices: Sequence[str], precision: Precision, pieces: int) -> Iterator[Any]:
+    mark_children()
     context = multiprocessing.get_context("spawn")
     ranks: list[BaseProcess] = []
     ends: list[Connection] = []
@@ -95,8 +97,9 @@ def _listen(ranks: Sequence[BaseProcess], ends: Sequence[Connection]) -> Iterato
     """What is told, until all have ended well; the first failure ends it."""
     failures: dict[int, BaseException] = {}
     open_ends, deadline = list(ends), float("inf")
+    silence, look = Silence(), time.monotonic() + SILENT_SECONDS / LOOKS
     while waiting := [*open_ends, *(process.sentinel for process in ranks if process.exitcode is None)]:
-        for ready in wait(waiting, timeout=None if deadline == float("inf") else deadline - time.monotonic()):
+        for ready in wait(waiting, timeout=max(0.0, min(deadline, look) - time.monotonic())):
             if not isinstance(ready, Connection):
                 continue  # it ended, which its exit code tells
             try:
@@ -113,6 +116,13 @@ def _listen(ranks: Sequence[BaseProcess], ends: Sequence[Connection]) -> Iterato
         for rank, process in enumerate(ranks):
             if process.exitcode and rank not in failures and ends[rank] not in open_ends:
                 failures[rank] = _death(rank, len(ranks), process.exitcode)
+        if time.monotonic() >= look:
+            look = time.monotonic() + SILENT_SECONDS / LOOKS
+            if silence.look(ranks):
+                raise HeadstartError(
+                    f"the processes that train together have done nothing for {SILENT_SECONDS:g} s: {in_words(ranks)}; "
+                    "they were ended. Checkpoints are kept: run again to go on"
+                )
         if failures:
             deadline = min(deadline, time.monotonic() + SETTLE)
         if time.monotonic() >= deadline or any(isinstance(failure, HeadstartError) for failure in failures.values()):

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from headstart.errors import IntegrityError, UserError
 from headstart.storage.publish import MANIFEST, sha256, verify, write_text
+from tasks.locks import held
 from tasks.versioning import Versioning, quiet
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
+
+PULL_SECONDS = 6 * 3600.0  # that a cell waits for another one to fetch the inputs
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def pull(remote: Remote, folder: Path, manifests: Mapping[str, str]) -> dict[str
         place: folder / "inputs" / at.digest / at.inside for place, at in remote.tracked.items() if place in manifests
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "inputs.lock"):  # one worker pulls, those beside it wait and find it there
+    with held(
+        folder / "inputs.lock", seconds=PULL_SECONDS, what="fetching inputs"
+    ):  # one worker pulls, those beside it wait and find it there
         missing = [place for place, path in found.items() if not _is(path, manifests[place])]
         if missing:
             _pull(remote, folder, [(remote.tracked[place].digest, found[place]) for place in missing])

@@ -190,5 +190,6 @@ def _revision(context: Context) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     return done.stdout.strip() or "not in git"

@@ -61,6 +61,7 @@ class Outcome:
 
     line: one sentence for the log. params, metrics: final values. artifacts: files and folders to keep.
     datasets: names of the packs that it read. parts: what is worth a run of its own in the tracker, by name.
+    spent: folders that go once DVC has the result; until then a kill would cost what they hold.
     """
 
     line: str
@@ -69,6 +70,7 @@ class Outcome:
     artifacts: tuple[Path, ...] = ()
     datasets: tuple[str, ...] = ()
     parts: Mapping[str, "Outcome"] = field(default_factory=dict)
+    spent: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

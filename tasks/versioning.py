@@ -9,9 +9,10 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -22,7 +23,7 @@ from ruamel.yaml import YAML
 
 from headstart.errors import BusyError, HeadstartError, IntegrityError, UserError
 from headstart.storage.disk import naming_the_disk
-from headstart.storage.publish import write_text
+from headstart.storage.publish import withdraw, write_text
 from tasks.integrity import damaged, recorded_files
 from tasks.links import copy, link, try_reflinks_once
 from tasks.step_code import cells_digest, code_files, fingerprint
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
 log = logging.getLogger("headstart")
+
+STEP_SECONDS = 24 * 3600.0  # that a run waits for another one that is at the same step
+DVC_SECONDS = 600.0  # that it waits for a dvc command to end
 
 Outcome = Literal["unchanged", "restored", "ran"]
 State = Literal["up to date", "changed", "follows"]
@@ -107,7 +111,7 @@ class Versioning:
             self._check_inputs(stage)
             if not stage.changed():
                 return Result("unchanged", _digest(stage))
-            stage.remove_outs(ignore_remove=False, force=False)
+            _remove_outputs(stage)
             if self._restore(stage):
                 return Result("restored", _digest(stage))
             if edited := self._edited_code(stage):
@@ -131,7 +135,7 @@ class Versioning:
             self._reload()
             for stage in [stage for stage in self._repo.index.stages if is_step(stage)]:
                 if stage.changed() and all(dep.exists for dep in stage.deps if not _is_params(dep)):
-                    stage.remove_outs(ignore_remove=False, force=False)
+                    _remove_outputs(stage)
                     self._restore(stage)
         return self.affected()
 
@@ -172,19 +176,22 @@ class Versioning:
         """Holds the step with these inputs against worktrees that share the cache; yields whether it had to wait."""
         from filelock import FileLock, Timeout
 
+        from tasks.locks import held
+
         key = hashlib.sha256(json.dumps([name, inputs], sort_keys=True, default=str).encode()).hexdigest()
         folder = Path(self._repo.cache.legacy.path) / "at-work"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{key[:3]}.lock")  # never removed, so there are not to be too many of them
+        path = folder / f"{key[:3]}.lock"  # never removed, so there are not to be too many of them
+        lock = FileLock(path, thread_local=False)
         try:
             lock.acquire(timeout=0)
-            waited = False
         except Timeout:
             log.info("%s: another run is at work on the same; waiting for its result", name)
-            lock.acquire()
-            waited = True
+            with held(path, seconds=STEP_SECONDS, what=f"at work on {name}"):
+                yield True
+            return
         try:
-            yield waited
+            yield False
         finally:
             lock.release()
 
@@ -298,7 +305,7 @@ class Versioning:
             )
             place.unlink(missing_ok=True)
         if found:
-            stage.remove_outs(ignore_remove=False, force=False)
+            _remove_outputs(stage)
         return bool(found)
 
     def refuse_damaged(self, path: Path) -> None:
@@ -348,6 +355,26 @@ class Versioning:
         text = StringIO()
         yaml.dump(known, text)
         write_text(path, text.getvalue())
+
+    def _wait_for_dvc(self) -> None:
+        """Returns when no dvc command holds the repository; DVC itself would wait for ever.
+
+        Raises:
+            LockError: one does, for longer than DVC_SECONDS.
+        """
+        from dvc.lock import LockError
+
+        lock, end = self._repo.lock, time.monotonic() + DVC_SECONDS
+        while not self._repo._lock_depth:
+            lock._wait = False
+            try:
+                with lock:
+                    return
+            except LockError:
+                if time.monotonic() > end:
+                    raise
+            finally:
+                lock._wait = True
 
     def _load(self, name: str) -> "PipelineStage":
         from dvc.exceptions import DvcException
@@ -404,10 +431,15 @@ class Versioning:
         from dvc.repo import lock_repo
 
         try:
-            with naming_the_disk(Path(self._repo.dvc_dir)), lock_repo(self._repo):
+            with naming_the_disk(Path(self._repo.dvc_dir)), ExitStack() as stack:
+                self._wait_for_dvc()
+                stack.enter_context(lock_repo(self._repo))
                 yield
         except LockError:
-            raise BusyError(f"a dvc command is at work in {self.root}; wait for it, then start again") from None
+            raise BusyError(
+                f"a dvc command is at work in {self.root}, and was so for {DVC_SECONDS:g} s; wait for it, or stop it "
+                "if it hangs, then start again"
+            ) from None
         except DvcException as error:
             raise UserError(f"DVC cannot go on: {error}; `dvc status` may say more") from error
 
@@ -423,13 +455,53 @@ def open_repo(root: Path) -> "Repo":
     from dvc.repo import Repo
 
     try:
-        return Repo(str(root), _wait_for_lock=True)
+        repo = Repo(str(root), _wait_for_lock=True)
+        _mend_rwlock(repo)
+        return repo
     except NotDvcRepoError:
         raise UserError(
             f"{root} has no .dvc folder; run `git init && dvc init` there, or clone the project anew"
         ) from None
     except DvcException as error:
         raise UserError(f"DVC cannot read {root}: {error}") from None
+
+
+def _mend_rwlock(repo: "Repo") -> None:
+    """Removes DVC's list of paths in use where a process was killed as it wrote it: DVC could not start any more.
+
+    Entries of processes that are gone DVC drops itself.
+    """
+    path = Path(repo.tmp_dir or "", "rwlock")
+    if _is_json(path):
+        return
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_LOCK
+
+    with make_lock(str(path.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=_has_hardlink_locks(repo)):
+        if not _is_json(path):  # nobody was just at writing it
+            path.unlink()
+
+
+def _remove_outputs(stage: "PipelineStage") -> None:
+    """DVC would take a folder away file by file, and leave a part of it where it is killed meanwhile."""
+    for out in stage.outs:
+        if Path(out.fs_path).is_dir():
+            withdraw(Path(out.fs_path))
+    stage.remove_outs(ignore_remove=False, force=False)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def _has_hardlink_locks(repo: "Repo") -> bool:
+    return bool(repo.config["core"].get("hardlink_lock", False))
 
 
 def is_step(stage: Any) -> bool:

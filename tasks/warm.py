@@ -13,6 +13,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import read_pack_card
 from headstart.errors import HeadstartError
 from headstart.settings import Settings, knobs
+from headstart.storage.publish import withdraw
 from tasks import record, workers
 from tasks.devices import Device, available, lease_together, measure
 from tasks.progress import Bars
@@ -47,6 +48,7 @@ class Run:
         self.results: dict[str, Result] = {}
         self.makers: dict[str, str] = {}  # MLflow runs that made the results, as far as they are tracked
         self._children: dict[str, str] = {}
+        self._spent: tuple[Path, ...] = ()
 
     def step(self, name: str, item: str = "") -> str:
         """Brings one step up to date and returns what it has to say."""
@@ -59,6 +61,9 @@ class Run:
             self.workspace.prune_models(self.settings.finetune.strategies)  # and here of models/target
         result = self.versioning.ensure(full_name, lambda: said.append(self._perform(name, item)))
         self.results[full_name] = result
+        for folder in self._spent:
+            withdraw(folder)
+        self._spent = ()
         if result.outcome == "ran":
             self.makers[full_name] = self._children[full_name]
             self.tracking.record_result(self.makers[full_name], result.digest)
@@ -118,6 +123,7 @@ class Run:
             perform = _imported(step)
             with measure(device) as usage:
                 outcome = perform(self._context(devices, metrics.add), *([item] if item else []))
+            self._spent = outcome.spent
             metrics.flush()
             self._record(run_id, outcome, device)
             self.tracking.log_metrics(

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ from filelock import FileLock, Timeout
 
 from headstart.errors import BusyError, UserError
 from headstart.settings import Settings, load
-from headstart.storage.publish import write_json
+from headstart.storage.publish import withdraw, write_json
+from tasks.leftovers import tidy
 from tasks.step_code import runs_installed_code
 
 log = logging.getLogger("headstart")
+
+SAYS_SECONDS = 1.0
 
 STATE = "HEADSTART_STATE"  # in the environment of a worktree's run: the main checkout's state
 CELLS = "HEADSTART_CELLS"  # the same for finished cells, where a run must not find those of others
@@ -174,17 +177,19 @@ class Workspace:
         for path in folder.glob("[!.]*"):
             if path.name not in kept:
                 log.info("removing %s: it is no longer in %s", path.relative_to(self.root), setting)
-                shutil.rmtree(path)
+                withdraw(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the workspace; DVC's own lock neither waits nor sees a step that runs in this process.
 
+        What the holder before left, if it was killed or broke off, is cleared away first: nothing of it may still run.
+
         Raises:
             BusyError: another run holds it; the message names its process.
         """
         lock = FileLock(self._lock_file("workspace.lock"))
-        holder = self.own / "locks" / "workspace.json"
+        holder, broken_off = (self.own / "locks" / name for name in ("workspace.json", "broken-off"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -192,12 +197,28 @@ class Workspace:
                 f"{self.root} is in use by {_holder(holder)}; wait for it or stop it, then start again"
             ) from None
         try:
+            if holder.exists() or broken_off.exists():
+                tidy(self.root, self.cells, _read(holder))
+                broken_off.unlink(missing_ok=True)
             process = psutil.Process()
             write_json(holder, {"pid": process.pid, "command": process.cmdline(), "started": process.create_time()})
-            yield
+            try:
+                yield
+            except BaseException:
+                broken_off.touch()
+                raise
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+    def unfinished(self, flow: str) -> Path:
+        """There while this flow is at work, and after it did not come to its end; Prefect's id of the run is in it."""
+        return self.own / "locks" / f"flow-{flow}.json"
+
+    def unfinished_runs(self) -> list[str]:
+        """Prefect's ids of the runs that did not come to their end."""
+        found = (_read(path) for path in sorted((self.own / "locks").glob("flow-*.json")))
+        return [str(read["flow_run"]) for read in found if "flow_run" in read]
 
     def _lock_file(self, name: str) -> Path:
         folder = self.own / "locks"
@@ -228,8 +249,19 @@ def _named(variable: str) -> Path | None:
 
 
 def _holder(path: Path) -> str:
-    try:
-        held = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return "another process"
+    """Who holds the workspace. It says so at once, unless it clears away first what a killed one left."""
+    end = time.monotonic() + SAYS_SECONDS
+    while not (held := _read(path)) or not psutil.pid_exists(held["pid"]):
+        if time.monotonic() > end:
+            return "another process"
+        time.sleep(0.02)
     return f"process {held['pid']} ({' '.join(held['command'])[:120]})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a process said of itself, which may have been killed since; empty where it has said nothing."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -9,20 +9,22 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from filelock import FileLock
 
 from headstart.errors import UserError
 from headstart.storage.publish import write_json
 from tasks.children import end_marked
+from tasks.git import SECONDS as GIT_SECONDS
 from tasks.git import GitError, commit_of, git, top_level, tree_of_files
+from tasks.locks import held
 from tasks.workspace import CELLS, STATE, Workspace
 from tasks.worktree_data import checkout, share_cache
 
+LOCK_SECONDS = 2 * GIT_SECONDS  # two calls of git are made while it is held
 MARK = "HEADSTART_WORKTREE"  # in the environment of all processes of a worktree's run: its folder
 
 
@@ -126,10 +128,9 @@ def _remove(main: Workspace, folder: Path) -> None:
         folder.with_suffix(".json").unlink(missing_ok=True)
 
 
-def _lock(main: Workspace) -> FileLock:
+def _lock(main: Workspace) -> AbstractContextManager[None]:
     path = main.state / "locks" / "worktrees.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
+    return held(path, seconds=LOCK_SECONDS, what="making or removing a git worktree")
 
 
 def _is_project(path: Path) -> bool:

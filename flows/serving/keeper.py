@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 DEPLOYMENTS = "prefect.yaml"
+DEPLOY_SECONDS = 300.0  # that `prefect deploy` has
 TIDY = "--tidy"
 DATASET_CHANGED = "headstart.dataset.changed"
 
@@ -76,7 +77,12 @@ def deploy(root: Path) -> None:
         before = _switches(client)
         python = [sys.executable, "-P", "-m", "flows.serving.own_code"]
         words = [*python, "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", DEPLOYMENTS]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=DEPLOY_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise HeadstartError(
+                f"`prefect deploy` did not end within {DEPLOY_SECONDS:g} s and was stopped; does Prefect answer?"
+            ) from None
         if done.returncode:
             said = (done.stdout + done.stderr).strip()
             raise HeadstartError(f"the deployments of {DEPLOYMENTS} cannot be made: {said.splitlines()[-1]}")

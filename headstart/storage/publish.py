@@ -158,13 +158,23 @@ def write_bytes(path: Path, content: bytes) -> None:
             draft.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Removes what publishing processes that were killed left below a folder; returns it.
+def withdraw(directory: Path) -> None:
+    """Removes a published directory in one move: a kill leaves all of it under its name, or nothing."""
+    away = _draft(directory)
+    try:
+        os.rename(directory, away)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(away, ignore_errors=True)  # what is left of it is swept later
+
+
+def sweep(folder: Path, *, deep: bool = True) -> list[Path]:
+    """Removes what publishing processes that were killed left below a folder; returns it. deep: in its folders too.
 
     A version that a killed process had just put aside takes its name again where no other one bears it.
     """
     swept = []
-    for path in sorted(folder.rglob(".*")):
+    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
         if found := DRAFT.fullmatch(path.name):
             if _is_at_work(int(found["pid"])):
                 continue

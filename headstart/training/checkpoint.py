@@ -5,7 +5,6 @@ Sample order and augmentation are functions of (seed, epoch, step), so no loader
 
 import json
 import logging
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
 from headstart.errors import IntegrityError
-from headstart.storage.publish import publishing, verify, write_json
+from headstart.storage.publish import publishing, verify, withdraw, write_json
 
 log = logging.getLogger("headstart")
 
@@ -67,7 +66,7 @@ class Checkpoints:
             meta |= {"halvings": state.halvings} if state.halvings else {}
             write_json(draft / "meta.json", meta)
         for old in self._newest_first()[KEPT:]:
-            shutil.rmtree(old)
+            withdraw(old)
         self._last = time.monotonic()
 
     def restore(self, network: nn.Module, optimizer: optim.Optimizer, beside: nn.Module | None = None) -> State:
@@ -91,7 +90,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Removes all of them: the training is done and published elsewhere."""
         if self.directory is not None:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            withdraw(self.directory)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.directory.glob("step-*"), reverse=True) if self.directory is not None else []

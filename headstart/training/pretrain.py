@@ -90,7 +90,6 @@ def pretrain(
         with publishing(directory) as draft:
             write_weights(draft, card, network.state_dict())
             _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
-        checkpoints.clear()
     return card
 
 

@@ -15,6 +15,7 @@ from tasks.git import git, top_level
 from tasks.project.code_lock import pipeline_text, update
 from tasks.step_code import FLOORS, RECORD, runs_installed_code
 
+INIT_SECONDS = 120.0  # that `dvc init` has
 HERE = Path(__file__).parent
 MADE = ("packs", "models", "features", "reports")  # folders that steps write, and replace
 IGNORED = ("new", "predictions", "build")  # what `headstart serve` and its deployment predict read and write
@@ -99,9 +100,15 @@ def _make_repositories(root: Path) -> None:
     if (root / ".dvc").is_dir():
         return
     command = [sys.executable, "-m", "dvc", "init", "--quiet", "--subdir"]
-    done = subprocess.run(
-        command, cwd=root, env=os.environ | {"DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True, check=False
-    )
+    env = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=INIT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise HeadstartError(
+            f"`dvc init` did not end within {INIT_SECONDS:g} s in {root} and was stopped; does the disk answer?"
+        ) from None
     if done.returncode:
         raise HeadstartError(f"DVC cannot be set up in {root}: {done.stderr.strip() or done.stdout.strip()}")
     (root / ".dvc" / "config").write_text(LINKS, encoding="utf-8")

@@ -5,13 +5,14 @@ import shutil
 import sys
 import tempfile
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.errors import HeadstartError, UserError
+from tasks.locks import held
 
 if TYPE_CHECKING:
-    from filelock import FileLock
     from mlflow.tracking import MlflowClient
 
 ENVIRONMENT = {
@@ -144,12 +145,13 @@ def find_or_create_experiment(client: "MlflowClient", name: str, artifacts: str 
     return experiment.experiment_id
 
 
-def lock(state: Path, name: str = "mlflow") -> "FileLock":
-    from filelock import FileLock
+def lock(state: Path, name: str = "mlflow") -> AbstractContextManager[None]:
+    """Keeps other processes from what is done within the block.
 
-    path = state / "locks" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=LOCK_SECONDS, thread_local=False)
+    Raises:
+        BusyError: it does not come free within LOCK_SECONDS.
+    """
+    return held(state / "locks" / f"{name}.lock", seconds=LOCK_SECONDS, what="writing to MLflow's store")
 
 
 def experiments_url(site: str) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ def trying(promise: str, times: int = 1) -> Iterator[Count]:
         count.held += times
     finally:
         count.seconds += time.perf_counter() - start
+
+
+def counting(promise: str) -> AbstractContextManager[Count]:
+    """`trying` for a block that counts on its own."""
+    return trying(promise, times=0)
 
 
 def record(promise: str, *, tried: int, held: int, seconds: float) -> None:

@@ -1,0 +1,60 @@
+"""Prefect's server may go away during a run: what that means, in one line, and what may be left out meanwhile."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from headstart.errors import HeadstartError
+
+log = logging.getLogger("headstart")
+
+UNREACHED = "Failed to reach API"  # as Prefect puts it, in a RuntimeError
+
+
+@contextmanager
+def naming_prefect() -> Iterator[None]:
+    """Makes of a server that does not answer, within the block, one clear error. Prefect has tried for a minute then.
+
+    Raises:
+        HeadstartError: see above.
+    """
+    try:
+        yield
+    except HeadstartError:
+        raise
+    except Exception as error:
+        if not means_away(error):
+            raise
+        where = os.environ.get("PREFECT_API_URL", "")
+        raise HeadstartError(
+            f"Prefect's server at {where} does not answer any more ({_words(error)}); finished cells and steps are "
+            "kept. Run again when it is back, or without PREFECT_API_URL for a server of the run's own"
+        ) from error
+
+
+@contextmanager
+def suppress_away() -> Iterator[None]:
+    """What is for show only is left out while the server does not answer; other errors go on."""
+    try:
+        yield
+    except Exception as error:
+        if not means_away(error):
+            raise
+        log.warning("Prefect's server does not answer (%s); the run goes on", _words(error))
+
+
+def means_away(error: BaseException) -> bool:
+    """Whether an error comes of a server that cannot be reached."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, httpx.TransportError) or (isinstance(seen, RuntimeError) and UNREACHED in str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _words(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
