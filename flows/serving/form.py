@@ -60,7 +60,7 @@ LINES = (
         "finetune.curve_budgets",
         "Further label budgets",
         "Other numbers of labels per class to try as well, for the curve that says how many labels transfer saves. The "
-        "one above is left out by itself.",
+        "one above is left out by itself, and what is named twice counts once.",
     ),
     Line(
         "seeds",
@@ -140,15 +140,12 @@ def flags_of(form: Form) -> dict[str, str]:
 
 
 def _curve(form: Form) -> dict[str, list[int]]:
-    """The curve without the number that the verdict is given for: who changes that one need not know of it."""
+    """The curve, each number once and without the one that the verdict is given for: nobody need know of that rule."""
     headline: int = form.labels_per_class  # type: ignore[attr-defined]
     curve: list[int] = form.more_labels_per_class  # type: ignore[attr-defined]
     changed = {"labels_per_class", "more_labels_per_class"} & form.model_fields_set
-    return (
-        {"finetune.curve_budgets": [labels for labels in curve if labels != headline]}
-        if changed and headline in curve
-        else {}
-    )
+    apart = [labels for labels in dict.fromkeys(curve) if labels != headline]
+    return {"finetune.curve_budgets": apart} if changed and apart != curve else {}
 
 
 def project() -> Workspace | None:

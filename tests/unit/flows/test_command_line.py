@@ -40,6 +40,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         (["--backbone", "timm:resnet1888"], ["timm has no network 'resnet1888'", "resnet18"]),
         (["--backbone", "timm:vit_tiny_patch16_224"], ["data.image_size is 28", "timm:vit_tiny_patch16_224", "224"]),
         (["--finetune.strategies", "full"], ["strategies must include scratch"]),
+        (["--finetune.label_budget", "5"], ["label_budget is 5", "--finetune.curve_budgets 10,20"]),
         (["--finetune.strategies", "scratch,fulll"], ["unknown strategy 'fulll'", "full"]),
         (["--target.data", "digitz"], ["target.data is 'digitz'", "digits"]),
         (["--target.data", "/no/such/folder"], ["/no/such/folder is not a folder"]),

@@ -85,6 +85,11 @@ def test_the_headline_is_no_point_of_its_own_curve(workspace):
     assert flags_of(form(more_labels_per_class=[4])) == {"finetune.curve_budgets": ""}, "params.yaml's headline is 4"
 
 
+def test_a_point_of_the_curve_that_is_named_twice_counts_once(workspace):
+    form = make_form(workspace)(more_labels_per_class=[20, 5, 20])
+    assert flags_of(form) == {"finetune.curve_budgets": "20,5"}
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
