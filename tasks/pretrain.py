@@ -62,7 +62,7 @@ def pretrain(context: Context, source: str) -> Outcome:
         training.run(accelerator, say)
     directory, card = training.directory, read_card(training.directory)
     if warning := read_warning(directory):
-        log.info("warning: %s", warning)
+        log.warning("pretrain: %s", warning)  # evaluate has it once more, beside the verdict
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},
