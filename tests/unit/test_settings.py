@@ -307,6 +307,15 @@ def test_the_curve_that_is_proposed_is_one_that_is_taken(finetune):
     assert validate({"finetune": finetune | {"curve_budgets": json.loads(proposed)}}, where="x")
 
 
+def test_a_quoted_word_is_a_word_like_any(tmp_path):
+    """What is read keeps its quotes for the file's sake; settings are plain."""
+    path = tmp_path / "params.yaml"
+    path.write_text("backbone: 'resnet8'\ntarget:\n  unit: \"degrees\"\n  unseen: ['a', \"b\"]\n")
+    found = load(path)
+    assert (found.backbone, found.target.unit, found.target.unseen) == ("resnet8", "degrees", ("a", "b"))
+    assert {type(word) for word in (found.backbone, found.target.unit, *found.target.unseen)} == {str}
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(
         SettingsError, match=r"params\.yaml is missing; `headstart run --preset default` writes it anew"

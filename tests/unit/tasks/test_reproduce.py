@@ -1,5 +1,7 @@
 """What a reproduction comes to, in words: the same bytes on the CPU, scores within a tolerance elsewhere."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,43 @@ def test_scores_are_means_over_seeds_on_test_rows(tmp_path: Path):
     assert reproduce._difference(then, VERDICT, now) == pytest.approx(0.1)  # 0.77 where it was 0.7
     now.write_text(TABLE + "full,f,10,0,test,accuracy,0.7,9\nscratch,s,10,0,test,accuracy,0.7,9\n")
     assert reproduce._difference(then, VERDICT, now) == float("inf")
+
+
+@pytest.fixture
+def said_by_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of a real `dvc repro`, whose one step speaks of git itself."""
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+
+    def run(*command: str) -> list[str]:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+    stage = "cmd: \"printf 'first\\n\\ngit add is a command\\n' && echo 1 > out\"\n    outs: [out]"
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  one:\n    {stage}\n")
+    run("git", "init", "-q")
+    run(sys.executable, "-m", "dvc", "init", "-q")
+    return run(sys.executable, *reproduce.REPRO)
+
+
+def test_hints_of_dvc_about_a_checkout_that_stays_are_left_out(said_by_dvc):
+    hints = {line.strip() for line in said_by_dvc if reproduce.HINT.fullmatch(line)}
+    assert hints == {
+        "To track the changes with git, run:",
+        "git add dvc.lock .gitignore",
+        "To enable auto staging, run:",
+        "dvc config core.autostage true",
+        "Use `dvc push` to send your updates to remote storage.",
+    }
+    heard: list[str] = []
+    hear = reproduce.without_hints(heard.append)
+    for line in said_by_dvc:
+        hear(line)
+    assert heard[-1].strip()
+    text = "\n".join(heard)
+    assert "first\n\ngit add is a command" in text
+    assert "Running stage 'one'" in text
+    assert not [hint for hint in hints if hint in heard]
+    assert not {"autostage", "dvc push"} & set(text.split())
 
 
 def test_what_holds_seconds_is_not_compared(tmp_path: Path):
