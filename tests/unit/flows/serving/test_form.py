@@ -107,7 +107,7 @@ def test_other_takes_settings_that_are_no_fields(workspace, other, words):
     ("told", "words"),
     [
         ({}, []),
-        ({"labels_per_class": 4, "backbone": "resnet8"}, []),  # as params.yaml has it
+        ({"labels_per_class": 4, "backbone": "timm:resnet10t"}, []),  # as params.yaml has it
         ({"labels_per_class": 5, "backbone": "resnet18"}, ["resnet18", "5 labels a class"]),
         ({"target": "pets", "sources": ["glyphs", "mnist5k"]}, ["pets", "from glyphs, mnist5k"]),
         ({"seed": 3, "other": {"strategies.full.steps": 9}}, ["seed 3", "strategies.full.steps 9"]),
