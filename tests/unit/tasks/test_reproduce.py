@@ -68,35 +68,36 @@ def said_by_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
 
     def run(*command: str) -> list[str]:
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+        )
+        return done.stdout.splitlines()
 
-    stage = "cmd: \"printf 'first\\n\\ngit add is a command\\n' && echo 1 > out\"\n    outs: [out]"
-    (tmp_path / "dvc.yaml").write_text(f"stages:\n  one:\n    {stage}\n")
+    says = "[echo first, echo, echo git add is a command, echo 1 > out]"
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  one:\n    cmd: {says}\n    outs: [out]\n")
     run("git", "init", "-q")
     run(sys.executable, "-m", "dvc", "init", "-q")
     return run(sys.executable, *reproduce.REPRO)
 
 
 def test_hints_of_dvc_about_a_checkout_that_stays_are_left_out(said_by_dvc):
-    hints = {line.strip() for line in said_by_dvc if reproduce.HINT.fullmatch(line)}
-    assert hints == {
-        "To track the changes with git, run:",
-        "git add dvc.lock .gitignore",
-        "To enable auto staging, run:",
-        "dvc config core.autostage true",
-        "Use `dvc push` to send your updates to remote storage.",
-    }
+    hints = [line for line in said_by_dvc if reproduce.HINT.fullmatch(line)]
+    assert [" ".join(hint.split()[:2]) for hint in hints] == [
+        "To track",
+        "git add",
+        "To enable",
+        "dvc config",
+        "Use `dvc",
+    ]
     heard: list[str] = []
     hear = reproduce.without_hints(heard.append)
     for line in said_by_dvc:
         hear(line)
     assert heard[-1].strip()
-    text = "\n".join(heard)
-    assert "first\n\ngit add is a command" in text
-    assert "Running stage 'one'" in text
-    assert not [hint for hint in hints if hint in heard]
-    assert not {"autostage", "dvc push"} & set(text.split())
+    assert heard[0] == "Running stage 'one':"
+    assert {"first", "git add is a command"} <= set(heard)
+    assert [hint for hint in hints if hint in heard] == []
+    assert len([line for line in said_by_dvc if line.strip()]) == len([line for line in heard if line.strip()]) + 5
 
 
 def test_what_holds_seconds_is_not_compared(tmp_path: Path):
