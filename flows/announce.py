@@ -45,13 +45,13 @@ class Progress:
 
     def __init__(self, bars: Shows):
         self._bars = bars
-        self._made: dict[str, UUID] = {}  # by task run
+        self._made: dict[tuple[str, str], UUID] = {}  # by task run, and what it is at
         self._said = 0.0
 
     def show(self, what: str, done: int, total: int) -> None:
         """Takes note of progress; Prefect hears of it once a second at most."""
         self._bars.show(what, done, total)
-        now, which = time.monotonic(), str(task_run.id)
+        now, which = time.monotonic(), (str(task_run.id), what)
         if now - self._said < SECONDS and done < total and which in self._made:
             return
         self._said = now

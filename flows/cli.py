@@ -246,6 +246,8 @@ def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="predict new images with a delivered model",
+        usage="%(prog)s [-h] [--model MODEL] [--out FILE] [--force] [--new-only] [--device DEVICE]\n"
+        "                         [--batch_size BATCH_SIZE] [MODEL] INPUT",
         description="Predicts an image, a folder of images or a table of paths. Columns: path, prediction, and "
         "probability.<class> for each class. What cannot be read is listed in FILE's .rejected.csv.",
     )
@@ -260,7 +262,11 @@ def _add_predict(commands: Commands) -> None:
         help="champion or challenger of the project's registered model, a model's directory (models/target/full), "
         "models:/NAME/VERSION, models:/NAME@ALIAS, or NAME",
     )
-    predict.add_argument("--out", metavar="FILE", help="a .csv or .parquet file; without it CSV is printed")
+    predict.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a .csv or .parquet file, below folders that are made where they are missing; without it CSV is printed",
+    )
     predict.add_argument("--force", action="store_true", help="overwrite FILE")
     predict.add_argument(
         "--new-only",
@@ -277,8 +283,8 @@ def _add_serve(commands: Commands) -> None:
         description="Starts all of it on loopback, and stops all of it at Ctrl-C. Where it is up already, it says "
         "where and exits with 0.",
     )
-    serve.add_argument("--port", type=int, default=4200, help="of Prefect's UI and API (4200)")
-    serve.add_argument("--mlflow-port", type=int, default=5000, help="of MLflow's pages (5000)")
+    serve.add_argument("--port", type=int, help="of Prefect's UI and API (4200)")
+    serve.add_argument("--mlflow-port", type=int, help="of MLflow's pages (5000)")
 
 
 def _add_reproduce(commands: Commands) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from flows.console import log_to_terminal, show
 from flows.overrides import apply_overrides, apply_preset, parse_overrides
@@ -21,6 +22,9 @@ from headstart.settings import Settings
 from headstart.storage.publish import write_text
 from tasks.step_code import RECORD
 from tasks.workspace import EXPERIMENT, Workspace, here
+
+if TYPE_CHECKING:
+    from tasks.status import Running
 
 NOTHING_CHANGED = "nothing changed since the last run"
 
@@ -223,8 +227,9 @@ def status(*, as_json: bool) -> int:
     if as_json:
         show(json.dumps(asdict(found), indent=1))
         return 0
-    run = found.running
-    show(f"run:      {f'process {run.pid} since {run.started} ({run.command[:100]})' if run else 'none is going on'}")
+    none = f"none is going on{' in this checkout' if found.beside else ''}"
+    show(f"run:      {_spoken(found.running) if found.running else none}")
+    show(*(f"beside:   {_spoken(run)} in {place}" for place, run in found.beside.items()))
     show(*(f"device:   {name} is held by {holder}" for name, holder in found.devices.items()))
     if found.steps is None:
         show("steps:    not known while a dvc command is at work")
@@ -260,6 +265,10 @@ def doctor(*, repair: bool) -> int:
     return 0 if found.healthy else 1
 
 
+def _spoken(run: "Running") -> str:
+    return f"process {run.pid} since {run.started} ({run.command[:100]})"
+
+
 def ui(*, port: int) -> int:
     """Serves MLflow's pages on loopback until Ctrl-C, and opens the experiment's."""
     from tasks.tracking import open_tracking, ui_command
@@ -273,7 +282,7 @@ def ui(*, port: int) -> int:
     return subprocess.run(ui_command(workspace.state, port), check=False).returncode
 
 
-def serve(*, port: int, mlflow_port: int) -> int:
+def serve(*, port: int | None, mlflow_port: int | None) -> int:
     """Serves Prefect's UI, a worker and MLflow's pages on loopback until Ctrl-C."""
     from flows.serving.processes import serve as serve_project
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from flows.console import show
 from flows.register import EXTRAS, WEIGHTS, Registration, check_target, look_up, register
@@ -102,9 +103,16 @@ def _complete(document: Any, settings: Settings) -> list[str]:
     for name, knob in knobs(settings).items():
         parent = name.rpartition(".")[0]
         if not _has(document, name) and (not name.startswith("strategies.") or parent.partition(".")[2] in used):
-            _set(document, name, _flow_list(list(knob.value)) if isinstance(knob.value, tuple) else knob.value)
+            _set(document, name, _written(knob.value))
             added += [name] if parent not in sections else []
     return added + sections
+
+
+def _written(value: Any) -> Any:
+    """A setting's value as params.yaml has it."""
+    if isinstance(value, tuple):
+        return _flow_list(list(value))
+    return DoubleQuotedScalarString("") if value == "" else value
 
 
 def _has(document: Any, name: str) -> bool:
@@ -144,7 +152,7 @@ def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:
     """What changed in params.yaml, and the command that takes it back."""
     changed = [name for name in before if before[name].value != after[name].value]
     for name in changed:
-        show(f"params.yaml: {name}: {as_text(before[name].value)} -> {as_text(after[name].value)}")
+        show(f"params.yaml: {name}: {_shown(before[name].value)} -> {_shown(after[name].value)}")
     if changed:
         back = [word for name in changed for word in (f"--{name}", as_text(before[name].value))]
         show(f"back: headstart run {shlex.join(back)}")
@@ -258,7 +266,7 @@ def _value(name: str, text: str, like: Any) -> Any:
     """
     if isinstance(like, tuple):
         return _flow_list([_yaml_scalar(name, part) for part in _parts(text)])
-    return text if isinstance(like, str) else _yaml_scalar(name, text)
+    return text or DoubleQuotedScalarString("") if isinstance(like, str) else _yaml_scalar(name, text)
 
 
 def _parts(text: str) -> list[str]:
@@ -277,6 +285,10 @@ def _yaml() -> YAML:
     yaml = YAML()
     yaml.width = 1000  # or long comments make it wrap lists
     return yaml
+
+
+def _shown(value: Any) -> str:
+    return as_text(value) or "none"
 
 
 def as_text(value: Any) -> str:

@@ -1,13 +1,16 @@
 """The flow that promotes: the challenger becomes champion where it is better, or where a person says so in the UI."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import flow, pause_flow_run
 from prefect.artifacts import create_markdown_artifact
 from prefect.input import RunInput
+from prefect.states import Completed, State
 from pydantic import Field
 
 from flows.console import say
+from flows.refusals import refused
+from headstart.errors import HeadstartError
 from tasks.promote import Decision
 from tasks.promote import promote as decide
 from tasks.workspace import here
@@ -23,7 +26,7 @@ class Answer(RunInput):
 
 
 @flow(name="promote", persist_result=False)
-def promote(version: str = "", approval: Approval = "auto", patience: int = PATIENCE) -> None:
+def promote(version: str = "", approval: Approval = "auto", patience: int = PATIENCE) -> State[Any]:
     """Compares a version of the project's registered model with the champion, and makes it the champion.
 
     Args:
@@ -32,13 +35,17 @@ def promote(version: str = "", approval: Approval = "auto", patience: int = PATI
             where the comparison does not say so, the run pauses and asks a person, by a form on its page.
         patience: seconds that it waits for the person; then nothing changes, and the run fails.
     """
-    workspace = here()
-    decision = decide(workspace, version)
-    say(f"champion: {decision.words}")
-    if approval == "ask" and not decision.moved and decision.challenger:
-        decision = _asked(decision, patience)
+    try:
+        decision = decide(here(), version)
         say(f"champion: {decision.words}")
-    create_markdown_artifact(f"champion: {decision.words}", key="champion", description="who is champion, and why")
+        if approval == "ask" and not decision.moved and decision.challenger:
+            decision = _asked(decision, patience)
+            say(f"champion: {decision.words}")
+    except HeadstartError as error:
+        return refused(str(error))
+    line = f"champion: {decision.words}"
+    create_markdown_artifact(line, key="champion", description="who is champion, and why")
+    return Completed(message=line)
 
 
 def _asked(decision: Decision, patience: int) -> Decision:

@@ -17,7 +17,7 @@ from flows.console import say
 from flows.isolated import run_isolated
 from flows.overrides import as_text, overridden
 from flows.refusals import failed, refused
-from flows.serving.form import flags_of, make_form, project
+from flows.serving.form import flags_of, make_form, project, spoken
 from flows.subflow import linked
 from headstart.errors import HeadstartError
 from tasks import worktrees
@@ -31,13 +31,10 @@ CLOCK = re.compile(r"^\d\d:\d\d:\d\d  ")
 
 
 def _transfer_name() -> str:
-    """Such as "transfer digits, resnet8"; of a schedule's run, that nobody filled a form for, "as params.yaml says"."""
+    """Such as "transfer, resnet18, 5 labels a class"; where the form was left as it was, "as params.yaml says"."""
     told = flow_run.parameters.get("settings") or {}
-    told = told if isinstance(told, dict) else told.model_dump(exclude_unset=True)
-    known = [str(told[name]) for name in ("target", "backbone") if name in told]
-    if known:
-        return f"transfer {', '.join(known)}"
-    return "transfer, settings of its own" if told else "transfer as params.yaml says"
+    differing = spoken(TransferSettings, told if isinstance(told, dict) else told.model_dump(exclude_unset=True))
+    return ", ".join(["transfer", *differing]) if differing else "transfer as params.yaml says"
 
 
 @flow(name="isolated-transfer", flow_run_name=_transfer_name, persist_result=False)
@@ -103,8 +100,8 @@ class _Lines:
     def hear(self, line: str) -> None:
         """Takes a line, without the time of day, which Prefect adds; no way back is told, for nothing was changed."""
         line = CLOCK.sub("", line)
-        self.heard.append(line)
         if not line.startswith("back: "):
+            self.heard.append(line)
             say(line)
 
     @property

@@ -185,7 +185,9 @@ def _text(path: Path) -> str:
 
 def _document(text: str, path: Path) -> CommentedMap:
     try:
-        document = YAML().load(text)
+        yaml = YAML()
+        yaml.preserve_quotes = True  # or a run by flags writes quotes of its own everywhere
+        document = yaml.load(text)
     except YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
     except Exception as error:  # of a date that is none, a number of 5,000 digits, brackets 1,000 deep: Python's own

@@ -26,6 +26,7 @@ from headstart.evaluation.measures import measure_of
 from headstart.evaluation.sentences import lines
 from headstart.storage.publish import digest, read_manifest, write_json, write_text
 from headstart.strategies.table import STRATEGIES
+from headstart.training.chance import read_warning
 from tasks.locks import held
 from tasks.step import Context, Outcome, figures, log
 from tasks.workspace import Workspace
@@ -70,6 +71,7 @@ def evaluate(context: Context) -> Outcome:
         opened=opened,
         interim=tried["standing"],
         rounds=tried["rounds"],
+        warnings=[said for name in settings.source.data if (said := read_warning(workspace.weights(name)))],
         measure=measure,
         folds=pack.card.folds,
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),

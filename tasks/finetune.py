@@ -20,7 +20,7 @@ def finetune(context: Context, strategy: str) -> Outcome:
     check_meaning(workspace, settings, [strategy])
     jobs = jobs_of(context, strategy)
     directory = workspace.model(strategy)
-    delivered, speed = deliver(context, directory, jobs, run_cells(context, jobs))
+    delivered, speed = deliver(context, directory, jobs, run_cells(context, jobs, what=strategy))
     cells = read_cells(directory)
     kept = cells[(cells["strategy"] == delivered.entrant) & (cells["variant"] == "")]
     kind = KINDS[delivered.kind]

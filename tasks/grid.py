@@ -16,7 +16,7 @@ from headstart.datasets.settings import MOST_FOLDS
 from headstart.objectives.kinds import KINDS
 from headstart.settings import Settings
 from headstart.training.accelerator import Accelerator
-from tasks.progress import in_words, time_left
+from tasks.progress import Pace
 from tasks.ranks import Tell, run_ranks
 from tasks.step import Context, log
 from tasks.workers import cores, run_all
@@ -67,8 +67,11 @@ def inputs_of(context: Context, strategy: str, source: str) -> dict[str, Any]:
     }
 
 
-def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Runs the jobs that are not finished; returns the summaries of all, in their order."""
+def run_cells(context: Context, jobs: Sequence[Job], *, what: str) -> list[dict[str, Any]]:
+    """Runs the jobs that are not finished; returns the summaries of all, in their order.
+
+    what: they are to the step that runs them, for its progress.
+    """
     there = {number for number, job in enumerate(jobs) if is_finished(job)}
     waiting = [job for number, job in enumerate(jobs) if number not in there]
     kept = len(there)
@@ -76,29 +79,23 @@ def run_cells(context: Context, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         log.info("%d of %d cells are finished already", kept, len(jobs))
     for job in (jobs[number] for number in sorted(there)):
         context.metrics(_metrics(job, read_summary(job)), _number(job))
-    finished: list[tuple[float, float]] = []
+    pace = Pace(workers=_workers(context))
     for done, (job, summary) in enumerate(_run(context, waiting), start=1):
         waiting.remove(job)
-        finished.append((_work(job), summary["seconds"]))
-        kind = KINDS[job.kind]
-        log.info(
-            "cell %d/%d: %s: validation %s %.3f in %.1f s%s",
-            kept + done,
-            len(jobs),
-            job.name,
-            kind.word,
-            kind.value(summary["validation_score"]),
-            summary["seconds"],
-            _left(context, finished, waiting),
-        )
+        pace.take(_work(job), summary["seconds"])
+        if pace.is_due(left=len(waiting)):
+            left = pace.left([_work(job) for job in waiting])
+            said = f"cell {kept + done}/{len(jobs)}: {_line(job, summary)}"
+            log.info("%s", f"{said}, {left}" if left else said)
         context.metrics(_metrics(job, summary), _number(job))
-        context.progress(job.entrant, kept + done, len(jobs))
+        context.progress(what, kept + done, len(jobs))
     return [read_summary(job) for job in jobs]
 
 
-def _left(context: Context, finished: list[tuple[float, float]], waiting: list[Job]) -> str:
-    seconds = time_left(finished, [_work(job) for job in waiting], workers=_workers(context))
-    return f", {in_words(seconds)}" if seconds else ""
+def _line(job: Job, summary: dict[str, Any]) -> str:
+    kind = KINDS[job.kind]
+    score = kind.value(summary["validation_score"])
+    return f"{job.name}: validation {kind.word} {score:.3f} in {summary['seconds']:.1f} s"
 
 
 def _workers(context: Context) -> int:

@@ -9,6 +9,7 @@ from headstart.objectives.kinds import kind_of
 from headstart.storage.publish import digest
 from headstart.training.accelerator import Accelerator, seed_of
 from headstart.training.adopt import MATCHES, adopt
+from headstart.training.chance import read_warning
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.pretrain import Log
 from headstart.training.pretrain import pretrain as train_source
@@ -60,6 +61,8 @@ def pretrain(context: Context, source: str) -> Outcome:
         accelerator.start()
         training.run(accelerator, say)
     directory, card = training.directory, read_card(training.directory)
+    if warning := read_warning(directory):
+        log.warning("pretrain: %s", warning)  # evaluate has it once more, beside the verdict
     return Outcome(
         f"W: {settings.backbone} on {source}",
         params={"backbone": settings.backbone, "source": source, **settings.pretrain.model_dump()},

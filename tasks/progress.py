@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from types import TracebackType
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PATIENCE = 2.0  # seconds after which a bar is worth showing
+BETWEEN = 5.0  # seconds between two lines on finished cells: there may be hundreds that take none
 
 
 def time_left(finished: Sequence[tuple[float, float]], waiting: Sequence[float], *, workers: int) -> float | None:
@@ -30,6 +31,47 @@ def in_words(seconds: float) -> str:
     if seconds < 55:
         return f"about {max(5, round(seconds / 5) * 5)} s left"
     return f"about {round(seconds / 60)} min left" if seconds < 5400 else f"about {seconds / 3600:.1f} h left"
+
+
+class Pace:
+    """What is said of a grid's cells as they finish: when a line is due, and the time that is left.
+
+    A cell takes more than its training: it is begun, predicts, and is written. How much, the clock tells from the first
+    finished cell on; before it workers were being started, which no later cell waits for.
+    """
+
+    def __init__(self, *, workers: int, clock: Callable[[], float] = time.monotonic):
+        self._workers, self._clock = workers, clock
+        self._finished: list[tuple[float, float]] = []
+        self._first = self._said = 0.0
+
+    def take(self, steps: float, seconds: float) -> None:
+        """Notes a finished cell, as time_left takes it."""
+        self._finished.append((steps, seconds))
+        if len(self._finished) == 1:
+            self._first = self._clock()
+
+    def is_due(self, *, left: int) -> bool:
+        """Whether the cell just noted gets a line: the first, the last, and one every few seconds. left: cells."""
+        now = self._clock()
+        due = len(self._finished) == 1 or not left or now - self._said >= BETWEEN
+        self._said = now if due else self._said
+        return due
+
+    def left(self, waiting: Sequence[float]) -> str:
+        """The time left, in words; "" where that is not known yet or is nothing. waiting: steps of the others."""
+        trained = time_left(self._finished, waiting, workers=self._workers)
+        around = self._around()
+        if trained is None or around is None or not waiting:
+            return ""
+        return in_words(trained + around * len(waiting) / self._workers)
+
+    def _around(self) -> float | None:
+        """Seconds of a cell beside its training; None where one short cell is all there is to tell it by."""
+        _, *rest = trained = [seconds for _, seconds in self._finished]
+        if not rest:
+            return 0.0 if trained[0] >= BETWEEN else None
+        return max(0.0, (self._clock() - self._first) * self._workers - sum(rest)) / len(rest)
 
 
 class Bars:

@@ -38,13 +38,15 @@ def remedy(context: Context) -> Outcome:
 
     def attempt(chosen: Remedy, number: int) -> pd.DataFrame:
         log.info("remedy %d: %s (%s)", number, words(chosen.way.entrant), chosen.why)
-        found = _attempt(context, settings, chosen.way, workspace.remedy(number))
+        found = _attempt(context, settings, chosen.way, workspace.remedy(number), what=f"remedy {number}")
         parts[f"remedy {number}"] = _part(chosen, found)
         if SOURCE not in settings.finetune.strategies or chosen.way.source in ("", *settings.entering):
             return found
         beside.append(source_as_it_is(chosen.way.entrant))
         as_it_is = Way(SOURCE, chosen.way.source)
-        return pd.concat([found, _attempt(context, settings, as_it_is, workspace.remedies / beside[-1])])
+        return pd.concat(
+            [found, _attempt(context, settings, as_it_is, workspace.remedies / beside[-1], what=beside[-1])]
+        )
 
     def say(number: int, done: Round) -> None:
         log.info("remedy %d: %s: %s", number, words(done.remedy.way.entrant), lead_words(done.change, held))
@@ -63,12 +65,12 @@ def remedy(context: Context) -> Outcome:
     )
 
 
-def _attempt(context: Context, settings: Settings, way: Way, directory: Path) -> pd.DataFrame:
+def _attempt(context: Context, settings: Settings, way: Way, directory: Path, *, what: str) -> pd.DataFrame:
     source = way.source or settings.source.data[0]
     inputs = inputs_of(context, way.strategy, source)
     jobs = way_jobs(settings, way, settings.finetune.label_budget, places(context, source), inputs, snapshots=True)
     jobs += refit_jobs(jobs)
-    deliver(context, directory, jobs, run_cells(context, jobs))
+    deliver(context, directory, jobs, run_cells(context, jobs, what=what))
     return read_cells(directory)
 
 

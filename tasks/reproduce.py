@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ TOLERANCE = 0.03  # of a mean score on test rows, as a share of it, where a GPU 
 TIMED = ("cells.csv", "speed.json", "manifest.json", "comparison.csv")  # they hold seconds; no run repeats those
 SHOWS = "report"  # the step that only shows what the others made
 REPRO = ("-m", "dvc", "repro", "--force", "--no-run-cache", "--no-commit")
+HINT = re.compile(  # what DVC would have done with a checkout that stays
+    r"To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
+    r"|Use `dvc push` to send your updates to remote storage\."
+)
 COMPARISON, VERDICT = "reports/comparison.csv", "reports/verdict.json"
 ENTRANT = ["strategy", "label_budget"]
 
@@ -86,7 +91,10 @@ def reproduce(
         recorded = {step: files for step, files in versioning.recorded_files().items() if step != SHOWS}
         scores, verdict = (versioning.recorded_text(path) for path in (COMPARISON, VERDICT))
         code = run_child(
-            [sys.executable, *REPRO], cwd=worktree.root, env=worktrees.environment(worktree), on_line=on_line
+            [sys.executable, *REPRO],
+            cwd=worktree.root,
+            env=worktrees.environment(worktree),
+            on_line=without_hints(on_line),
         )
         if code:
             raise HeadstartError(f"{recipe.name}: `dvc repro` ended with exit code {code}; its last lines say why")
@@ -100,6 +108,22 @@ def reproduce(
             tolerance=tolerance,
             device=now if recipe.device in ("", now) else f"{recipe.device} then, {now} now",
         )
+
+
+def without_hints(on_line: Callable[[str], None]) -> Callable[[str], None]:
+    """Passes on what `dvc repro` prints, without its hints and the blank lines around them."""
+    blank: list[str] = []
+
+    def hear(line: str) -> None:
+        if not line.strip():
+            blank.append(line)
+            return
+        if not HINT.fullmatch(line):
+            for held in [*blank, line]:
+                on_line(held)
+        blank.clear()
+
+    return hear
 
 
 def _row(root: Path, step: str, files: Mapping[str, str]) -> Row:

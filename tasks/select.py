@@ -38,7 +38,8 @@ def select(context: Context) -> Outcome:
     log.info("chosen on validation: %s (%s)", words(choice["entrant"]), _scores(scores))
     chosen = ways.get(choice["entrant"]) or Way(choice["strategy"], choice["source"])
     jobs = _further_jobs(context, cells, chosen)
-    summaries = run_cells(context, jobs)
+    whose = " and ".join(dict.fromkeys(job.entrant for job in jobs))
+    summaries = run_cells(context, jobs, what=f"select: further cells of {whose}")
     publish_selection(workspace.selection, choice, jobs, summaries)
     return Outcome(
         f"chosen on validation: {words(choice['entrant'])}",

@@ -1,7 +1,9 @@
 """Status: what a workspace is at and what it has, read from its files and DVC. Nothing is locked, run or imported."""
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ from tasks.workspace import Workspace
 
 @dataclass(frozen=True)
 class Running:
-    """The process that holds the workspace, and since when (ISO 8601, local time)."""
+    """The process that holds a workspace, and since when (ISO 8601, local time)."""
 
     pid: int
     command: str
@@ -28,6 +30,7 @@ class Running:
 class Status:
     """What `headstart status` says.
 
+    running: in this checkout. beside: the runs of `headstart serve` and reproductions, by their worktree's folder.
     steps: by name in the order of the pipeline, "up to date", "changed" or "follows" (something that it depends on
     changed); None while a dvc command is at work. verdict, model: of the last run, None before the first.
     current: whether the verdict is that of the settings, code and data of now; None where steps is.
@@ -37,6 +40,7 @@ class Status:
     """
 
     running: Running | None
+    beside: dict[str, Running]
     steps: Mapping[str, str] | None
     verdict: str | None
     model: str | None
@@ -59,6 +63,7 @@ def status_of(workspace: Workspace) -> Status:
     delivered = _json(workspace.selection / "selection.json").get("delivered")
     return Status(
         running=running(workspace),
+        beside=_beside(workspace),
         steps=steps,
         verdict=verdict,
         model=delivered,
@@ -86,10 +91,30 @@ def running(workspace: Workspace) -> Running | None:
         process = psutil.Process(held["pid"])
         if abs(process.create_time() - held["started"]) > 1:
             return None  # another process has the number now
-        started = datetime.fromtimestamp(held["started"]).astimezone().isoformat(timespec="seconds")
-        return Running(held["pid"], " ".join(held["command"]), started)
+        return Running(held["pid"], " ".join(held["command"]), _iso(held["started"]))
     except (KeyError, TypeError, psutil.Error):
         return None
+
+
+def _beside(workspace: Workspace) -> dict[str, Running]:
+    """By the command that holds each worktree; before there is one, by the process that made the worktree."""
+    from tasks.git import top_level
+    from tasks.worktrees import at_work
+
+    there = at_work(workspace)
+    below = workspace.root.resolve().relative_to(top_level(workspace.root).resolve()) if there else Path()
+    found = {}
+    for folder, process in there.items():
+        with suppress(psutil.Error):
+            maker = Running(process.pid, " ".join(process.cmdline()), _iso(process.create_time()))
+            place = os.path.relpath(folder, workspace.root)
+            found[place] = running(Workspace(folder / below, shared=workspace.state)) or maker
+    return found
+
+
+def _iso(seconds: float) -> str:
+    """seconds: since 1970."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Run:
         changed = self.versioning.changed()
         context = self._context(available()[:1], lambda values, step: None)
         jobs = [job for name in strategies if f"finetune@{name}" in changed for job in jobs_of(context, name)]
-        run_cells(context, jobs)
+        run_cells(context, jobs, what="cells of all strategies")
         return f"{len(jobs)} cells of {len(strategies)} strategies are finished"
 
     def conclude(self) -> str | None:

@@ -72,11 +72,17 @@ def environment(worktree: Workspace) -> dict[str, str]:
     return dict(os.environ) | own | cells
 
 
+def at_work(main: Workspace) -> dict[Path, psutil.Process]:
+    """The worktrees that belong to a process which is there, oldest first, and that process; no lock is asked."""
+    found = {path.with_suffix(""): _owner(path) for path in sorted(_folder(main).glob("*.json"))}
+    return {folder: process for folder, process in found.items() if process}
+
+
 def sweep(main: Workspace) -> list[str]:
     """Removes the worktrees whose process is gone, and what it started that still runs; returns their names."""
     swept = []
     for path in sorted(_folder(main).glob("*.json")):
-        if not _is_owned(path):
+        if not _owner(path):
             _remove(main, path.with_suffix(""))
             swept.append(path.stem)
     if swept:
@@ -111,12 +117,14 @@ def _ignore(folder: Path) -> None:
     (folder / ".gitignore").write_text("*\n")
 
 
-def _is_owned(path: Path) -> bool:
+def _owner(path: Path) -> psutil.Process | None:
+    """The process that a claim names; None where it is gone, or another has its number now."""
     try:
         claim = json.loads(path.read_text())
-        return bool(abs(psutil.Process(claim["pid"]).create_time() - claim["started"]) < 1)
+        process = psutil.Process(claim["pid"])
+        return process if abs(process.create_time() - claim["started"]) < 1 else None
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
-        return False
+        return None
 
 
 def _remove(main: Workspace, folder: Path) -> None:

@@ -38,7 +38,7 @@ REFUSALS: dict[int | str, str] = {
     401: "the token is missing or wrong",
     408: "the body comes in too slowly",
     413: "the body is too long, or has too many files",
-    422: "an image cannot be read: its entry has an error with a code",
+    422: "an image cannot be read: its entry has an error with a code; or there is no field `files`: `detail` says so",
     503: "too many images wait; Retry-After says when to come again",
     504: "no answer in time",
 }

@@ -4,7 +4,7 @@ Types and ranges are the settings models' own, choices are the registries', and 
 params.yaml says. Kept short on purpose: a page of 200 fields is no form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Any, Literal
@@ -24,12 +24,16 @@ from tasks.workspace import Workspace, here
 
 @dataclass(frozen=True)
 class Line:
-    """A field of the form: its name, the setting behind it, its title, and what it means in plain words."""
+    """A field of the form: its name, the setting behind it, its title, and what it means in plain words.
+
+    spoken: its value in the name of a run.
+    """
 
     name: str
     knob: str
     title: str
     words: str
+    spoken: str = "{}"
 
 
 LINES = (
@@ -39,6 +43,7 @@ LINES = (
         "source.data",
         "Sources",
         "Where knowledge comes from: a larger, related dataset, or several. A network is pretrained on each.",
+        "from {}",
     ),
     Line("backbone", "backbone", "Backbone", "The network. Small ones are quick; larger ones want larger images."),
     Line(
@@ -47,6 +52,7 @@ LINES = (
         "Strategies",
         "The ways to transfer that are compared. `scratch`, which learns without the source, must be among them: it is "
         "what the verdict is measured against. `headstart list strategies` has a line on each.",
+        "by {}",
     ),
     Line(
         "labels_per_class",
@@ -54,13 +60,15 @@ LINES = (
         "Labels per class",
         "How many labelled images of each class a model may see, those for choosing included. The verdict is given "
         "for this number.",
+        "{} labels a class",
     ),
     Line(
         "more_labels_per_class",
         "finetune.curve_budgets",
         "Further label budgets",
         "Other numbers of labels per class to try as well, for the curve that says how many labels transfer saves. The "
-        "one above is left out by itself.",
+        "one above is left out by itself, and what is named twice counts once.",
+        "curve at {}",
     ),
     Line(
         "seeds",
@@ -68,17 +76,37 @@ LINES = (
         "Seeds",
         "How often each training is repeated, with other labels and other initial weights. Three rarely settle a few "
         "points; five mostly do.",
+        "seeds {}",
     ),
-    Line("source_epochs", "pretrain.epochs", "Epochs on the source", "How often pretraining sees each source image."),
+    Line(
+        "source_epochs",
+        "pretrain.epochs",
+        "Epochs on the source",
+        "How often pretraining sees each source image.",
+        "source epochs {}",
+    ),
     Line(
         "rounds",
         "remedy.max_rounds",
         "Remedies",
         "How many further ways are tried, one after the other, where the target falls short. 0: none.",
+        "remedies {}",
     ),
-    Line("image_size", "data.image_size", "Image size", "Side of the square that images are resized to, in pixels."),
-    Line("channels", "data.channels", "Colours", "1 for gray images, 3 for colour."),
-    Line("seed", "seed", "Random seed", "Every random draw follows from it: the same number gives the same result."),
+    Line(
+        "image_size",
+        "data.image_size",
+        "Image size",
+        "Side of the square that images are resized to, in pixels.",
+        "{} pixels",
+    ),
+    Line("channels", "data.channels", "Colours", "1 for gray images, 3 for colour.", "channels {}"),
+    Line(
+        "seed",
+        "seed",
+        "Random seed",
+        "Every random draw follows from it: the same number gives the same result.",
+        "seed {}",
+    ),
 )
 OTHER = (
     "Any other setting by its name in docs/settings.md, such as "
@@ -139,16 +167,23 @@ def flags_of(form: Form) -> dict[str, str]:
     return {name: as_text(tuple(v) if isinstance(v, list) else v) for name, v in (flags | other).items()}
 
 
+def spoken(form: type[Form], told: Mapping[str, Any]) -> list[str]:
+    """What a filled-in form has otherwise than the empty one, in words: "resnet18", "5 labels a class"."""
+    words = [
+        line.spoken.format(as_text(tuple(value) if isinstance(value, list) else value).replace(",", ", "))
+        for line in LINES
+        if (value := told.get(line.name, form.model_fields[line.name].default)) != form.model_fields[line.name].default
+    ]
+    return words + [f"{name} {value}" for name, value in (told.get("other") or {}).items()]
+
+
 def _curve(form: Form) -> dict[str, list[int]]:
-    """The curve without the number that the verdict is given for: who changes that one need not know of it."""
+    """The curve, each number once and without the one that the verdict is given for: nobody need know of that rule."""
     headline: int = form.labels_per_class  # type: ignore[attr-defined]
     curve: list[int] = form.more_labels_per_class  # type: ignore[attr-defined]
     changed = {"labels_per_class", "more_labels_per_class"} & form.model_fields_set
-    return (
-        {"finetune.curve_budgets": [labels for labels in curve if labels != headline]}
-        if changed and headline in curve
-        else {}
-    )
+    apart = [labels for labels in dict.fromkeys(curve) if labels != headline]
+    return {"finetune.curve_budgets": apart} if changed and apart != curve else {}
 
 
 def project() -> Workspace | None:

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TextIO
 
-import psutil
 from filelock import FileLock, Timeout
 from honcho import manager as honcho
 from honcho.manager import SYSTEM_PRINTER_NAME, Manager
@@ -39,12 +38,14 @@ from flows.server import (
 )
 from flows.serving import served
 from flows.serving.ports import check_ports
+from flows.serving.stopping import end_runs
 from headstart.errors import BusyError, HeadstartError, UserError
 from tasks.children import end_marked
 from tasks.tracking import has_store, store_uri, ui_command
 from tasks.workspace import Workspace
 
 POOL = "headstart"
+PORT, MLFLOW_PORT = 4200, 5000
 KEEPER, PREFECT, MLFLOW, WORKER = "headstart", "prefect", "mlflow", "worker"
 MARK = "HEADSTART_SERVES"  # in the environment of every process that serve started, and of theirs: the state's folder
 LOG = "serve.log"
@@ -69,8 +70,10 @@ class Address:
         return f"{self.prefect}/api"
 
 
-def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
+def serve(workspace: Workspace, *, port: int | None = None, mlflow_port: int | None = None) -> int:
     """Serves until Ctrl-C or SIGTERM. Returns 0 at once where it is served already, 130 or 143 when it was stopped.
+
+    port, mlflow_port: of Prefect's and of MLflow's pages, PORT and MLFLOW_PORT where none is asked for.
 
     Raises:
         UserError: a port is taken.
@@ -80,7 +83,9 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
     state = workspace.state
     with _alone(state) as alone:
         if not alone:
-            return _say_it_is_up(state)
+            return _say_it_is_up(state, port=port, mlflow_port=mlflow_port)
+        port = PORT if port is None else port
+        mlflow_port = MLFLOW_PORT if mlflow_port is None else mlflow_port
         end_marked(MARK, str(state.resolve()))  # what is left of a `headstart serve` that was killed
         address = _address(state, port, mlflow_port)
         own = {"--port": (port, address.own_prefect), "--mlflow-port": (mlflow_port, address.own_mlflow)}
@@ -90,7 +95,7 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
         _make_databases(state, address)
         log = state / LOG
         with log.open("w", encoding="utf-8") as file:
-            manager = InOrder(file)
+            manager = InOrder(file, address.api)
             for name, command in _commands(workspace, address, mlflow_port).items():
                 manager.add(name, command, _environment(state, address), workspace.root)
             show("starting Prefect, a worker and MLflow; Ctrl-C stops all of it")
@@ -105,11 +110,14 @@ def serve(workspace: Workspace, *, port: int, mlflow_port: int) -> int:
     return int(manager.returncode)
 
 
-def _say_it_is_up(state: Path) -> int:
+def _say_it_is_up(state: Path, *, port: int | None, mlflow_port: int | None) -> int:
     there = served.find(state)
     if not there:
         raise BusyError("another `headstart serve` is just starting or stopping in this project; try again in a minute")
     show(f"it is up already (process {there.pid})", *there.lines())
+    for flag, asked, site in (("--port", port, there.prefect), ("--mlflow-port", mlflow_port, there.mlflow)):
+        if asked is not None and not site.endswith(f":{asked}"):
+            show(f"{flag} {asked} changes nothing while it is up at {site}: stop it there (Ctrl-C), and start it anew")
     return 0
 
 
@@ -233,9 +241,11 @@ class _Printer:
 class InOrder(Manager):
     """honcho's manager, without a shell, that stops runs, then the worker, then the servers that both report to."""
 
-    def __init__(self, log: TextIO) -> None:
+    def __init__(self, log: TextIO, api: str) -> None:
+        """api: of the Prefect server that the worker's runs report to."""
         super().__init__(_Printer(log))
-        honcho.KILL_WAIT = RUNS_SECONDS + 3 * SERVERS_SECONDS  # after which it kills all, whatever they are at
+        self._api = api
+        honcho.KILL_WAIT = 3 * RUNS_SECONDS + 3 * SERVERS_SECONDS  # after which it kills all, whatever they are at
 
     def add(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         """Adds a process."""
@@ -257,7 +267,8 @@ class InOrder(Manager):
     def _end_in_order(self) -> None:
         _wait_until(self._all_started, START_SECONDS)  # a Ctrl-C may come before the last one has a number
         pids = {name: process["pid"] for name, process in self._processes.items() if "pid" in process}
-        _end_runs(pids.get(WORKER))
+        if WORKER in pids:
+            end_runs(self._api, pids[WORKER], seconds=RUNS_SECONDS)
         for names in ((WORKER, KEEPER), (PREFECT, MLFLOW)):
             groups = [pids[name] for name in names if name in pids]
             for group in groups:
@@ -265,17 +276,6 @@ class InOrder(Manager):
             _wait_until(lambda groups=groups: not any(map(_is_there, groups)), SERVERS_SECONDS)
             for group in filter(_is_there, groups):
                 self._procmgr.kill(group)
-
-
-def _end_runs(worker: int | None) -> None:
-    """Tells the worker's flow runs to end and waits until they have said how; the worker itself would kill them."""
-    if worker is None:
-        return
-    with suppress(psutil.Error):
-        runs = psutil.Process(worker).children()
-        for run in runs:
-            run.terminate()
-        psutil.wait_procs(runs, timeout=RUNS_SECONDS)
 
 
 def _wait_until(done: Callable[[], bool], seconds: float) -> None:

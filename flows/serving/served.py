@@ -4,9 +4,9 @@ import base64
 import json
 import os
 from dataclasses import asdict, dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
@@ -61,15 +61,32 @@ def find(state: Path) -> Served | None:
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered with 200; no proxy comes between. Prefect's own server is told its password."""
+    """Whether a GET is answered with 200."""
+    try:
+        with _opened(url) as answer:
+            return bool(answer.status == 200)
+    except (HTTPException, OSError):
+        return False
+
+
+def ask(url: str, body: object = None) -> Any:
+    """What a server answers in JSON: to a GET, or to a POST of `body`.
+
+    Raises:
+        OSError, HTTPException, ValueError: it is silent, refuses, or answers something else.
+    """
+    with _opened(url, None if body is None else json.dumps(body).encode()) as answer:
+        return json.loads(answer.read())
+
+
+def _opened(url: str, data: bytes | None = None) -> HTTPResponse:
+    """No proxy comes between. Prefect's own server is told its password."""
     api, password = (os.environ.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"))
     basic = f"Basic {base64.b64encode(password.encode()).decode()}"
-    request = Request(url, headers={"Authorization": basic} if password and api and url.startswith(api) else {})
-    try:
-        with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as answer:
-            return bool(answer.status == 200)
-    except (URLError, HTTPException, OSError):
-        return False
+    headers = {"Content-Type": "application/json"} if data else {}
+    headers |= {"Authorization": basic} if password and api and url.startswith(api) else {}
+    answer: HTTPResponse = build_opener(ProxyHandler({})).open(Request(url, data, headers), timeout=SECONDS)
+    return answer
 
 
 def _short(path: str) -> str:

@@ -39,6 +39,7 @@ def evaluate(
     opened: int,
     interim: str | None = None,
     rounds: Sequence[dict[str, JsonValue]] = (),
+    warnings: Sequence[str] = (),
     measure: Measure = RATE,
     folds: int = 0,
     expected_overlap: float = 0.0,
@@ -56,6 +57,7 @@ def evaluate(
     truth: id, label or value, group; the group is the independent unit, the id itself where there are none.
     families: family by strategy, in the order of the tables.
     interim, rounds: how things stood on held-out labels, in words, and the remedies that were tried, a row each.
+    warnings: what earlier steps have to say against the inputs; they stand before the comparison's own.
     opened: how often these test rows were opened, this time included.
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it.
     measure: what the comparison is in; of values, classes are empty and probabilities null.
@@ -77,5 +79,5 @@ def evaluate(
         comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
-        verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds),
+        verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds, warnings=warnings),
     )

@@ -68,8 +68,9 @@ def reach_verdict(
     opened: int,
     interim: str | None = None,
     rounds: Sequence[dict[str, JsonValue]] = (),
+    warnings: Sequence[str] = (),
 ) -> Verdict:
-    """Answers the question, with everything that qualifies the answer. interim, rounds: see evaluate.
+    """Answers the question, with everything that qualifies the answer. interim, rounds, warnings: see evaluate.
 
     Raises:
         DataError: the chosen strategy or the control was not run at the headline budget, the chosen one is the
@@ -104,7 +105,7 @@ def reach_verdict(
         exploratory=tuple(_exploratory(outcomes, question)),
         interim=interim,
         rounds=tuple(rounds),
-        warnings=tuple(_warnings(outcomes, question, named[CONTROL], check, opened)),
+        warnings=(*warnings, *_warnings(outcomes, question, named[CONTROL], check, opened)),
         opened=opened,
         unit=measure.unit,
         rmse=_rmse(outcomes, question),

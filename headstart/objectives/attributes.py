@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from headstart.datasets.pack import Attribute
+from headstart.objectives.constant import Constant, commonest, mean, together
 from headstart.objectives.kinds import ATTRIBUTE, Described, Kind
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class Attributes:
         parts = [_score(own, *known) for own, *known in self._known(predictions, targets)]
         return sum(parts) / len(parts) if parts else 0.0
 
+    def constant(self, predictions: Tensor, targets: Tensor) -> Constant:
+        parts = [_constant(own, *known) for own, *known in self._known(predictions, targets)]
+        return together(parts, answer=f"the commonest or mean answer to each of {len(self.attributes)} attributes")
+
     def frame(self, predictions: Tensor) -> "pd.DataFrame":
         """One column an attribute: the probability of yes, the number, or the likeliest category."""
         import pandas as pd
@@ -126,5 +131,18 @@ def _predict(attribute: Attribute, scores: Tensor) -> Tensor:
 def _score(attribute: Attribute, predictions: Tensor, targets: Tensor) -> float:
     if attribute.kind == "number":
         return float(1 - (((predictions[:, 0] - targets) / attribute.std).double() ** 2).mean())
-    said = predictions.argmax(1) if attribute.kind == "tag" else (predictions[:, 0] > 0.5).long()
-    return float((said == targets.long()).double().mean())
+    return float((_said(attribute, predictions) == targets.long()).double().mean())
+
+
+def _constant(attribute: Attribute, predictions: Tensor, targets: Tensor) -> Constant:
+    if attribute.kind == "number":
+        errors, without = (
+            (((said - targets) / attribute.std).double() ** 2) for said in (predictions[:, 0], attribute.mean)
+        )
+        return mean(errors, without, answer="always the mean", score=float(1 - without.mean()))
+    return commonest(_said(attribute, predictions), targets, answer="always the commonest")
+
+
+def _said(attribute: Attribute, predictions: Tensor) -> Tensor:
+    """(rows,): the likeliest category of each, or whether yes is likelier."""
+    return predictions.argmax(1) if attribute.kind == "tag" else (predictions[:, 0] > 0.5).long()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headstart.objectives.constant import Constant, commonest
 from headstart.objectives.kinds import CLASS, Described, Kind
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ class Classification:
 
     def score(self, predictions: Tensor, targets: Tensor) -> float:
         return accuracy(predictions, targets)
+
+    def constant(self, predictions: Tensor, targets: Tensor) -> Constant:
+        return commonest(predictions.argmax(1), targets, answer=f"always the commonest of {self.outputs} classes")
 
     def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
         """Mean of -ln(probability of the true class), in nats."""

@@ -12,6 +12,7 @@ from headstart.datasets.pack import Pack
 from headstart.errors import IntegrityError
 from headstart.objectives.attributes import Attributes
 from headstart.objectives.classification import Classification
+from headstart.objectives.constant import Constant
 from headstart.objectives.kinds import ATTRIBUTE, Described, Kind, kind_of
 from headstart.objectives.regression import Regression
 
@@ -56,6 +57,10 @@ class SourceObjective(Protocol):
 
     def score(self, predictions: Tensor, targets: Tensor) -> float:
         """How good predictions are, higher is better; `kind.value` makes the metric of it."""
+        ...
+
+    def constant(self, predictions: Tensor, targets: Tensor) -> Constant:
+        """How these predictions stand against one answer that is the same for all rows."""
         ...
 
     def frame(self, predictions: Tensor) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headstart.objectives import neighbours
+from headstart.objectives.constant import Constant, mean
 from headstart.objectives.kinds import VALUE, Described, Kind
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class Regression:
     def score(self, predictions: Tensor, targets: Tensor) -> float:
         """Minus the mean absolute error, in the unit."""
         return float(self.row_scores(predictions, targets).mean())
+
+    def constant(self, predictions: Tensor, targets: Tensor) -> Constant:
+        errors, without = (targets - predictions[:, 0]).double().abs(), (targets - self.mean).double().abs()
+        return mean(errors, without, answer="always the mean", score=float(without.mean()))
 
     def held_out_loss(self, predictions: Tensor, targets: Tensor) -> float:
         """The mean squared error, in the unit squared."""

@@ -43,9 +43,25 @@ class FinetuneSettings(Knobs):
     def _control_is_there(self) -> "FinetuneSettings":
         if len(set(self.strategies)) != len(self.strategies):
             raise ValueError("strategies must not name one twice")
-        if self.label_budget in self.curve_budgets or len(set(self.curve_budgets)) != len(self.curve_budgets):
-            raise ValueError("curve_budgets must be distinct and must not repeat label_budget")
+        self._curve_is_apart()
         return self
+
+    def _curve_is_apart(self) -> None:
+        """Where the headline went to a number of the curve, the default headline is proposed in its place."""
+        repeated = next((one for one in self.curve_budgets if self.curve_budgets.count(one) > 1), None)
+        if self.label_budget in self.curve_budgets:
+            said = f"label_budget is {self.label_budget}, which curve_budgets has as well"
+        elif repeated is not None:
+            said = f"curve_budgets has {repeated} more than once"
+        else:
+            return
+        default = {int(type(self).model_fields["label_budget"].default)} if repeated is None else set()
+        apart = sorted({*self.curve_budgets, *default} - {self.label_budget})
+        flag = ",".join(map(str, apart)) or "''"
+        raise ValueError(
+            f"{said}; each point of the curve is another number. Give --finetune.curve_budgets {flag} "
+            f"(in params.yaml: curve_budgets: {apart})"
+        )
 
 
 class RemedySettings(Knobs):

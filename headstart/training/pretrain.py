@@ -17,6 +17,7 @@ from headstart.datasets.splits import split_test
 from headstart.objectives.objective import SourceObjective, source_objective_of
 from headstart.storage.publish import publishing
 from headstart.training.accelerator import Accelerator, seed_of
+from headstart.training.chance import WARNING, chance_warning
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import NextRows, Plan, predict, train
@@ -42,6 +43,8 @@ def pretrain(
     log: Log,
 ) -> WeightsCard:
     """Trains a backbone on a source and publishes W: weights, card, history.csv (epoch, split, metric, value).
+
+    And warning.txt, where it predicts the rows held out no better than a constant answer would.
 
     log(epoch, epochs, training loss, validation score in the objective's metric) is called after each epoch. Of several
     processes that train together the first one publishes and logs.
@@ -86,11 +89,31 @@ def pretrain(
             order=order,
         )
     card = _card(pack, objective, normalisation, backbone, seed=seed, examples=plan.steps * plan.batch_size)
+    predictions = predict(network, held, accelerator=accelerator, objective=objective)
     if accelerator.leads:
         with publishing(directory) as draft:
             write_weights(draft, card, network.state_dict())
             _history(state, objective.kind.metric).to_csv(draft / "history.csv", index=False)
+            if warning := _warning(objective, predictions, held_labels, pack.card.name, settings):
+                (draft / WARNING).write_text(f"{warning}\n", encoding="utf-8")
     return card
+
+
+def _warning(
+    objective: SourceObjective, predictions: Tensor, labels: Tensor, source: str, settings: PretrainSettings
+) -> str:
+    """Of a W at chance; "" where it is not, or where the rows held out are too few to tell."""
+    constant, kind = objective.constant(predictions, labels), objective.kind
+    if not constant.is_as_good:
+        return ""
+    return chance_warning(
+        source,
+        targets=kind.targets,
+        score=f"validation {kind.word} {kind.value(objective.score(predictions, labels)):.3g}",
+        rows=len(labels),
+        constant=f"{constant.answer}: {constant.score:.3g}",
+        epochs=settings.epochs,
+    )
 
 
 def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int) -> Windows | None:

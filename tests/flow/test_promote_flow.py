@@ -39,6 +39,8 @@ with start_prefect(workspace.state) as server:
     with get_client(sync_client=True) as client:
         (artifact,) = client.read_artifacts()
         (run,) = [run for run in client.read_flow_runs() if run.parameters.get("approval") == "ask"]
+    wrong = promote("77", return_state=True)
+print(wrong.type.value, wrong.message)
 print(sorted(asked[0]), run.state.type.value)
 print(artifact.data)
 print(models.aliases(name)["champion"])
@@ -48,7 +50,10 @@ print(models.aliases(name)["champion"])
 @pytest.mark.parametrize(("answer", "champion"), [("yes", "2"), ("no", "1")])
 def test_a_person_is_asked_where_the_comparison_does_not_settle_it(warm, tmp_path, answer, champion):
     project = warm.copy(tmp_path / "project")
-    said = project.run(sys.executable, "-c", SCRIPT, answer).stdout.splitlines()
+    done = project.run(sys.executable, "-c", SCRIPT, answer)
+    said = done.stdout.splitlines()
+    assert said.pop(-4).startswith("FAILED ")
+    assert "Traceback" not in done.stderr, "a version that is not there is one line"
     assert said[-3] == "['description', 'response', 'schema'] COMPLETED"
     assert said[-2].startswith(f"champion: version {champion} ")
     assert ("approved by a person" in said[-2]) == (answer == "yes")

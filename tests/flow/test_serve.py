@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import stat
+from collections import Counter
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -10,6 +11,8 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 from serving import TRANSFER, Serving
+
+from flows.serving.automations import FAILED
 
 pytestmark = pytest.mark.scenario
 
@@ -40,6 +43,26 @@ def open_runs(project) -> list[str]:
     return [name for name, state in names if state in ("RUNNING", "PENDING", "CANCELLING")]
 
 
+def states_of(project, run: str) -> list[str]:
+    """The states that a flow run and its subflows went through, by Prefect's database; the last ones of each last."""
+    with sqlite3.connect(project.root / ".headstart" / "prefect" / "prefect.db") as database:
+        below = "select id from flow_run where parent_task_run_id in (select id from task_run where flow_run_id = ?)"
+        found = database.execute(
+            f"select type, message from flow_run_state where flow_run_id = ? or flow_run_id in ({below}) "
+            "order by flow_run_id = ?, timestamp",
+            (run, run, run),
+        ).fetchall()
+    database.close()
+    return [f"{kind}: {message}" if message else kind for kind, message in found]
+
+
+def told_of_failures(serving) -> int:
+    """How often the automation for a run that failed has had its say."""
+    wanted = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}, "limit": 50}
+    found = serving.ask("POST", "/events/filter", wanted)["events"]
+    return sum(event["resource"].get("prefect.resource.name") == FAILED for event in found)
+
+
 @pytest.fixture(scope="module")
 def serving(make_project, tmp_path_factory):
     project = make_project(**{"finetune.strategies": ["scratch", "linear_probe", "full"], "pretrain.epochs": 2})
@@ -58,6 +81,10 @@ def test_it_says_where_everything_is_and_a_second_start_says_that_it_is_up(servi
     assert serving.log.read_text().splitlines()[-2:] == lines
     second = serving.project.headstart(*serving.words)
     assert second.stdout.splitlines() == [f"it is up already (process {serving.process.pid})", *lines]
+    elsewhere = serving.project.headstart("serve", "--port", "4300")
+    said = f"--port 4300 changes nothing while it is up at {serving.served.prefect}: stop it there (Ctrl-C), and start"
+    assert elsewhere.stdout.splitlines()[:-1] == second.stdout.splitlines()
+    assert elsewhere.stdout.splitlines()[-1] == f"{said} it anew"
     for site in (serving.served.prefect, serving.served.mlflow):
         with urlopen(site, timeout=60) as page:
             assert b"<html" in page.read().lower()
@@ -144,6 +171,7 @@ def test_a_run_from_the_page_ends_with_its_verdict_beside_it(serving):
     run = serving.ended(serving.start({"settings": {"labels_per_class": 5, "other": {"strategies.full.steps": 9}}}))
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert "points over training from scratch" in run["state"]["message"]
+    assert run["name"] == "transfer, 5 labels a class, strategies.full.steps 9"
     own = {artifact["key"]: artifact for artifact in serving.of("artifacts", run["id"])}
     assert run["state"]["message"] in own["verdict"]["data"]
     rows = (
@@ -163,6 +191,10 @@ def test_a_run_from_the_page_ends_with_its_verdict_beside_it(serving):
     )
     progress = [one for one in serving.of("artifacts", below["id"]) if one["type"] == "progress"]
     assert {"pretraining-on-shapes", "full"} <= {one["key"] for one in progress}
+    (further,) = (one for one in progress if one["key"].startswith("select"))
+    assert further["key"].startswith("select-further-cells-of-scratch")
+    assert further["description"].startswith("select: further cells of scratch")
+    assert Counter(one["key"] for one in progress).most_common(1)[0][1] == 1, "each step's own"
     assert {float(one["data"]) for one in progress} == {100.0}
     assert serving.project.run("git", "status", "--porcelain").stdout == before, "the checkout is not touched"
     assert len(serving.project.run("dvc", "exp", "list", "--name-only").stdout.split()) == 1
@@ -190,6 +222,18 @@ def test_a_cancelled_run_leaves_nothing_at_work(serving):
     assert list((serving.project.root / ".headstart" / "worktrees").glob("[!.]*")) == []
 
 
+def test_a_run_whose_process_is_killed_has_crashed_and_is_told_of(serving):
+    before = told_of_failures(serving)
+    run = serving.start({"settings": {"other": {"strategies.full.steps": 20000}}})
+    serving.until(lambda: serving.below(run), 120)
+    engines = [each for each in psutil.process_iter(["cmdline"]) if "prefect.engine" in (each.info["cmdline"] or [])]
+    (engine,) = (process for process in engines if process.environ().get("PREFECT__FLOW_RUN_ID") == run)
+    engine.kill()
+    assert serving.ended(run, 120)["state_type"] == "CRASHED"
+    serving.until(lambda: told_of_failures(serving) > before, 60)
+    serving.until(lambda: not [line for line in processes_of(serving.project) if "flows.cli run" in line], 60)
+
+
 def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(serving):
     project, there = serving.project, {run["id"] for run in serving.runs()}
     next((project.root / "data" / "sketches" / "bar").glob("*.png")).unlink()
@@ -201,5 +245,9 @@ def test_a_new_version_of_a_dataset_starts_a_run_and_ctrl_c_ends_all_of_it(servi
     assert serving.log.read_text().splitlines()[-1] == "stopped"
     assert processes_of(project) == []
     assert open_runs(project) == []
+    states = states_of(project, new[0]["id"])
+    assert states[-1] == "CANCELLED: stopped with `headstart serve`; finished cells and steps are kept"
+    assert [state for state in states if state.startswith(("CRASHED", "FAILED"))] == [], "nobody is told"
+    assert sum(state.startswith("CANCELLED") for state in states) >= 2, "the run and its subflow"
     assert not (project.root / ".headstart" / "serve.json").exists()
     assert list((project.root / ".headstart" / "worktrees").glob("[!.]*")) == []

@@ -98,6 +98,20 @@ def test_strategies_come_and_go(project, run_warm):
     assert set(cells) <= set(project.cells())
 
 
+def test_a_w_at_chance_is_warned_of_when_it_is_trained_and_beside_the_verdict(project, run_warm, caplog):
+    """Six rows of three classes are held out: two right ones are what naming one class gives."""
+    project.set(pretrain__learning_rate=1e-9)
+    with caplog.at_level("INFO", logger="headstart"):
+        assert "report" in ran(run_warm(project))
+    words = "W tells the source's classes no better than chance (shapes: validation accuracy "
+    (first,) = (line for line in caplog.messages if line.startswith(f"pretrain: {words}"))
+    assert "more epochs (pretrain.epochs is 2)" in first
+    warnings = json.loads((project.root / "reports" / "verdict.json").read_text())["warnings"]
+    assert warnings[0] == first.removeprefix("pretrain: ")
+    assert f"warning: {warnings[0]}" in caplog.messages
+    assert words.replace("'", "&#39;") in (project.root / "reports" / "report.html").read_text()
+
+
 def test_one_more_seed_trains_its_own_cells(project, run_warm):
     before, chosen = project.cells(), choice(project)
     project.set(finetune__seeds=3)

@@ -1,5 +1,6 @@
 """The settings: params.yaml is the defaults, every knob has its range, and every refusal says what to do."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -279,12 +280,40 @@ def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
             "names no way to transfer, so there is nothing to compare with scratch",
         ),
         ({"strategies": ["scratch", "full", "full"]}, "finetune: strategies must not name one twice"),
-        ({"curve_budgets": [10]}, "finetune: curve_budgets must be distinct and must not repeat label_budget"),
-        ({"curve_budgets": [5, 5]}, "finetune: curve_budgets must be distinct and must not repeat label_budget"),
+        (
+            {"label_budget": 5},
+            "finetune: label_budget is 5, which curve_budgets has as well; each point of the curve is another number. "
+            "Give --finetune.curve_budgets 10,20 (in params.yaml: curve_budgets: [10, 20])",
+        ),
+        (
+            {"curve_budgets": [10]},
+            "label_budget is 10, which curve_budgets has as well; each point of the curve is another number. Give "
+            "--finetune.curve_budgets '' (in params.yaml: curve_budgets: [])",
+        ),
+        (
+            {"curve_budgets": [5, 20, 5]},
+            "curve_budgets has 5 more than once; each point of the curve is another number. Give "
+            "--finetune.curve_budgets 5,20 (in params.yaml: curve_budgets: [5, 20])",
+        ),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(finetune, stated):
     assert stated in refusal({"finetune": finetune})
+
+
+@pytest.mark.parametrize("finetune", [{"label_budget": 5}, {"curve_budgets": [10]}, {"curve_budgets": [5, 20, 5]}])
+def test_the_curve_that_is_proposed_is_one_that_is_taken(finetune):
+    proposed = refusal({"finetune": finetune}).rpartition("curve_budgets: ")[2].removesuffix(")")
+    assert validate({"finetune": finetune | {"curve_budgets": json.loads(proposed)}}, where="x")
+
+
+def test_a_quoted_word_is_a_word_like_any(tmp_path):
+    """What is read keeps its quotes for the file's sake; settings are plain."""
+    path = tmp_path / "params.yaml"
+    path.write_text("backbone: 'resnet8'\ntarget:\n  unit: \"degrees\"\n  unseen: ['a', \"b\"]\n")
+    found = load(path)
+    assert (found.backbone, found.target.unit, found.target.unseen) == ("resnet8", "degrees", ("a", "b"))
+    assert {type(word) for word in (found.backbone, found.target.unit, *found.target.unseen)} == {str}
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -53,7 +53,8 @@ def verdict(*args, **change) -> Verdict:
     given = run(*args, **change)
     inputs = {name: given[name] for name in ("predictions", "cells", "labelled", "truth", "classes")}
     question = Question(given["chosen"], given["headline_budget"], given["settings"])
-    return reach_verdict(Outcomes(**inputs), question, opened=given["opened"], rounds=given.get("rounds", ()))
+    more = {name: given.get(name, ()) for name in ("rounds", "warnings")}
+    return reach_verdict(Outcomes(**inputs), question, opened=given["opened"], **more)
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +267,13 @@ def test_one_group_alone_stays_finite():
     scratch = verdict(groups=np.zeros(ROWS, dtype=int)).against_scratch
     assert math.isfinite(scratch.low)
     assert (scratch.verdict, scratch.low, scratch.high) == ("not settled", -1.0, 1.0)
+
+
+def test_what_earlier_steps_warn_of_stands_first():
+    document = verdict(opened=2, warnings=["W tells nothing"])
+    assert document.warnings[0] == "W tells nothing"
+    assert document.warnings[1].startswith("these test rows were opened 2 times")
+    assert "warning: W tells nothing" in lines(document)
 
 
 def test_an_opened_test_set_is_counted_and_warned_about():

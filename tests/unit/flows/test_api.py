@@ -108,7 +108,9 @@ def test_a_bad_image_is_422_with_its_code_and_the_others_are_answered(client, im
 
 
 def test_a_request_without_files_is_422(client):
-    assert client.post("/predict").status_code == 422
+    said = client.post("/predict")
+    assert said.status_code == 422
+    assert [wrong["loc"][-1] for wrong in said.json()["detail"]] == ["files"], "as docs/howto/api.md has it"
     assert client.post("/predict", data={"files": "text"}).status_code == 422
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         (["--backbone", "timm:resnet1888"], ["timm has no network 'resnet1888'", "resnet18"]),
         (["--backbone", "timm:vit_tiny_patch16_224"], ["data.image_size is 28", "timm:vit_tiny_patch16_224", "224"]),
         (["--finetune.strategies", "full"], ["strategies must include scratch"]),
+        (["--finetune.label_budget", "5"], ["label_budget is 5", "--finetune.curve_budgets 10,20"]),
         (["--finetune.strategies", "scratch,fulll"], ["unknown strategy 'fulll'", "full"]),
         (["--target.data", "digitz"], ["target.data is 'digitz'", "digits"]),
         (["--target.data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
@@ -97,6 +99,19 @@ def test_flags_are_written_with_comments_kept_and_the_way_back_restores_the_file
     back = next(line for line in said.splitlines() if line.startswith("back: headstart run "))
     apply_overrides(workspace, parse_overrides(back.removeprefix("back: headstart run ").split()))
     assert load(workspace.params) == Settings()
+    assert workspace.params.read_text() == before, "quotes are as they were, or git would show a change"
+
+
+def test_a_setting_that_is_emptied_is_none_in_words_and_quoted_in_the_file(workspace, capsys) -> None:
+    before = workspace.params.read_text()
+    apply_overrides(workspace, {"target.unit": "degrees"})
+    apply_overrides(workspace, {"target.unit": "", "finetune.curve_budgets": ""})
+    said = capsys.readouterr().out.splitlines()
+    assert "params.yaml: target.unit: none -> degrees" in said
+    assert "params.yaml: target.unit: degrees -> none" in said
+    assert "params.yaml: finetune.curve_budgets: 5,20 -> none" in said
+    after = before.replace("curve_budgets: [5, 20]", "curve_budgets: []")
+    assert workspace.params.read_text().split() == after.split(), "but for the blanks before comments"
 
 
 @pytest.fixture
@@ -130,7 +145,7 @@ def test_too_few_minutes_shrink_the_grid_in_params_yaml_with_the_way_back(worksp
         "dropped: strategy full",
         "now about 87 s",
     ]
-    assert "params.yaml: finetune.curve_budgets: 5,20 -> " in said
+    assert "params.yaml: finetune.curve_budgets: 5,20 -> none" in said
     back = next(line for line in said if line.startswith("back: headstart run "))
     apply_overrides(workspace, parse_overrides(back.removeprefix("back: headstart run ").split()))
     assert load(workspace.params) == Settings()
@@ -273,3 +288,24 @@ def test_what_flags_write_stays_unless_the_block_ends_with_an_error_or_was_a_loo
         write(RuntimeError("in the block"))
     assert workspace.params.read_text() == before
     assert "params.yaml is as it was" in capsys.readouterr().out
+
+
+def test_the_help_of_predict_has_its_two_names_once_and_every_option(capsys) -> None:
+    with pytest.raises(SystemExit):
+        run_command(["predict", "-h"])
+    usage, _, rest = capsys.readouterr().out.partition("\n\n")
+    assert " ".join(usage.split()).endswith("[MODEL] INPUT")
+    assert usage.count("INPUT") == 1
+    options = set(re.findall(r"(?m)^  (?:-h, )?(--[\w-]+)", rest)) - {"--help"}
+    assert {"--model", "--out", "--batch_size"} <= options
+    assert set(re.findall(r"--[\w-]+", usage)) == options
+
+
+def test_serve_takes_ports_and_has_them_by_default(monkeypatch) -> None:
+    """Who gives none does not ask for the usual ones where it is up at others."""
+    from flows import commands
+
+    seen = []
+    monkeypatch.setattr(commands, "serve", lambda **ports: seen.append(ports) or 0)
+    assert run_command(["serve"]) == run_command(["serve", "--port", "4300"]) == 0
+    assert seen == [{"port": None, "mlflow_port": None}, {"port": 4300, "mlflow_port": None}]

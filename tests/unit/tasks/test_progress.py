@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.progress import in_words, time_left
+from tasks.progress import Pace, in_words, time_left
 
 
 def test_it_is_the_median_pace_by_steps_shared_by_the_workers():
@@ -41,3 +41,24 @@ def test_when_none_waits_nothing_is_left():
 )
 def test_it_is_said_in_round_figures(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_a_cell_takes_more_than_its_training():
+    """Two workers; a cell a second of the clock's, of which it says half a second: 1.5 s of each are not in it."""
+    now = [9.0]  # by when the workers were started
+    pace = Pace(workers=2, clock=lambda: now[0])
+    for _ in range(6):
+        pace.take(0, 0.5)
+        now[0] += 1
+    now[0] -= 1
+    assert pace.left([0] * 60) == "about 1 min left"
+    assert pace.left([0] * 20) == "about 20 s left"
+    assert pace.left([]) == ""
+
+
+def test_one_long_cell_is_enough_to_tell_and_one_short_cell_is_not():
+    long, short = (Pace(workers=1) for _ in range(2))
+    long.take(100, 40.0)
+    short.take(100, 0.2)
+    assert long.left([100, 100, 100]) == "about 2 min left"
+    assert short.left([100, 100, 100]) == ""

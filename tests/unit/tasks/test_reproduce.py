@@ -1,5 +1,7 @@
 """What a reproduction comes to, in words: the same bytes on the CPU, scores within a tolerance elsewhere."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,44 @@ def test_scores_are_means_over_seeds_on_test_rows(tmp_path: Path):
     assert reproduce._difference(then, VERDICT, now) == pytest.approx(0.1)  # 0.77 where it was 0.7
     now.write_text(TABLE + "full,f,10,0,test,accuracy,0.7,9\nscratch,s,10,0,test,accuracy,0.7,9\n")
     assert reproduce._difference(then, VERDICT, now) == float("inf")
+
+
+@pytest.fixture
+def said_by_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of a real `dvc repro`, whose one step speaks of git itself."""
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+
+    def run(*command: str) -> list[str]:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    says = "[echo first, echo, echo git add is a command, echo 1 > out]"
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  one:\n    cmd: {says}\n    outs: [out]\n")
+    run("git", "init", "-q")
+    run(sys.executable, "-m", "dvc", "init", "-q")
+    return run(sys.executable, *reproduce.REPRO)
+
+
+def test_hints_of_dvc_about_a_checkout_that_stays_are_left_out(said_by_dvc):
+    hints = [line for line in said_by_dvc if reproduce.HINT.fullmatch(line)]
+    assert [" ".join(hint.split()[:2]) for hint in hints] == [
+        "To track",
+        "git add",
+        "To enable",
+        "dvc config",
+        "Use `dvc",
+    ]
+    heard: list[str] = []
+    hear = reproduce.without_hints(heard.append)
+    for line in said_by_dvc:
+        hear(line)
+    assert heard[-1].strip()
+    assert heard[0] == "Running stage 'one':"
+    assert {"first", "git add is a command"} <= set(heard)
+    assert [hint for hint in hints if hint in heard] == []
+    assert len([line for line in said_by_dvc if line.strip()]) == len([line for line in heard if line.strip()]) + 5
 
 
 def test_what_holds_seconds_is_not_compared(tmp_path: Path):

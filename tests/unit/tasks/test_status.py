@@ -69,6 +69,30 @@ def test_a_run_that_goes_on_is_named_and_one_that_was_killed_is_not(workspace, c
     holder.unlink()
 
 
+def test_runs_beside_the_checkout_are_named_by_what_they_run(workspace, capsys):
+    """A claim that names a process which is gone is nobody's."""
+    from tasks.worktrees import opened
+
+    gone = workspace.state / "worktrees" / "20200101-000000-dead.json"
+    with opened(workspace) as worktree:
+        write_json(gone, {"pid": os.getpid(), "started": 1.0})
+        place = os.path.relpath(worktree.root, workspace.root)
+        assert place.startswith(".headstart/worktrees/")
+        (maker,) = status_of(workspace).beside.items()
+        assert maker[0] == place
+        assert maker[1].pid == os.getpid()
+        held = {"pid": os.getpid(), "command": ["headstart", "run"], "started": psutil.Process().create_time()}
+        write_json(worktree.own / "locks" / "workspace.json", held)
+        assert status_of(workspace).beside[place].command == "headstart run"
+        assert run_command(["status"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0] == "run:      none is going on in this checkout"
+        assert said[1].startswith(f"beside:   process {os.getpid()} since ")
+        assert said[1].endswith(f"(headstart run) in {place}")
+    gone.unlink()
+    assert status_of(workspace).beside == {}
+
+
 def test_held_devices_are_named(workspace):
     from tasks.devices import Device, lease
 

@@ -11,6 +11,7 @@ from headstart.backbones.network import build
 from headstart.datasets.pack import Pack, write_pack
 from headstart.training import pretrain as module
 from headstart.training.accelerator import Accelerator
+from headstart.training.chance import read_warning
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.flops import block_flops
 from headstart.training.pretrain import pretrain
@@ -177,3 +178,26 @@ def test_pieces_are_a_row_of_the_history(source, whole, tmp_path):
     assert "pieces" not in set(plain["metric"])
     assert history.to_numpy().tolist()[-1] == [2, "train", "pieces", 2.0]
     assert len(history) == len(plain) + 1
+
+
+def test_a_w_that_learned_nothing_is_warned_of_with_what_to_do(source, tmp_path):
+    """Labels dealt out anew have nothing to do with the images."""
+    examples = source.examples.copy()
+    examples["label"] = examples["label"].sample(frac=1, random_state=0).to_numpy()
+    rejected = pd.DataFrame(columns=["path", "reason"])
+    images = np.asarray(source.images)
+    write_pack(tmp_path / "dealt", card=source.card, examples=examples, images=images, rejected=rejected)
+    run(Pack(tmp_path / "dealt"), tmp_path / "blind", validation_fraction=0.4)
+    said = read_warning(tmp_path / "blind")
+    assert said.startswith("W tells the source's classes no better than chance (shapes: validation accuracy 0.")
+    assert "on 48 rows held out; always the commonest of 3 classes: 0." in said
+    assert "more epochs (pretrain.epochs is 2), give the source more rows" in said
+    assert "headstart check shapes --as source" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_w_that_learned_is_not(source, tmp_path):
+    run(source, tmp_path / "seeing", validation_fraction=0.4, epochs=8)
+    assert pd.read_csv(tmp_path / "seeing" / "history.csv")["value"].iloc[-1] > 0.6
+    assert read_warning(tmp_path / "seeing") == ""
+    assert sorted(path.name for path in (tmp_path / "seeing").glob("*.txt")) == []

@@ -4,7 +4,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
-from flows.serving.form import LINES, flags_of, make_form, project
+from flows.serving.form import LINES, flags_of, make_form, project, spoken
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError
@@ -85,6 +85,11 @@ def test_the_headline_is_no_point_of_its_own_curve(workspace):
     assert flags_of(form(more_labels_per_class=[4])) == {"finetune.curve_budgets": ""}, "params.yaml's headline is 4"
 
 
+def test_a_point_of_the_curve_that_is_named_twice_counts_once(workspace):
+    form = make_form(workspace)(more_labels_per_class=[20, 5, 20])
+    assert flags_of(form) == {"finetune.curve_budgets": "20,5"}
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -96,6 +101,26 @@ def test_the_headline_is_no_point_of_its_own_curve(workspace):
 def test_other_takes_settings_that_are_no_fields(workspace, other, words):
     with pytest.raises(SettingsError, match=words):
         flags_of(make_form(workspace)(other=other))
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, []),
+        ({"labels_per_class": 4, "backbone": "timm:resnet10t"}, []),  # as params.yaml has it
+        ({"labels_per_class": 5, "backbone": "resnet18"}, ["resnet18", "5 labels a class"]),
+        ({"target": "pets", "sources": ["glyphs", "mnist5k"]}, ["pets", "from glyphs, mnist5k"]),
+        ({"seed": 3, "other": {"strategies.full.steps": 9}}, ["seed 3", "strategies.full.steps 9"]),
+    ],
+)
+def test_a_run_is_called_by_what_its_form_has_otherwise(workspace, told, words):
+    form = make_form(workspace)
+    assert spoken(form, told) == words
+    assert spoken(form, form(**told).model_dump()) == words, "the same where a page sends the untouched fields too"
+
+
+def test_no_two_fields_are_spoken_alike_but_names_of_their_own():
+    assert [line.name for line in LINES if line.spoken == "{}"] == ["target", "backbone"]
 
 
 def test_a_broken_params_yaml_is_for_the_run_to_report(workspace):

@@ -51,7 +51,7 @@ def handlers_put_back():
 @pytest.fixture
 def manager(tmp_path):
     with (tmp_path / "log").open("w") as log, handlers_put_back():
-        yield InOrder(log)
+        yield InOrder(log, "http://127.0.0.1:9/api")  # where nothing listens
 
 
 def add(manager, tmp_path, name, *below):

@@ -1,0 +1,120 @@
+"""How runs of a worker are ended: cancelled through the server's API, and by SIGTERM where that does not do."""
+
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import psutil
+import pytest
+
+from flows.serving.stopping import RUN, WORDS, end_runs
+
+WORKER = """
+import os, subprocess, sys, time
+name, *runs = sys.argv[1:]
+sleep = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+children = [subprocess.Popen(sleep, env=os.environ | {name: run}, stdout=subprocess.PIPE) for run in runs]
+for child in children:
+    child.stdout.readline()
+print(*(child.pid for child in children), flush=True)
+for child in children:
+    child.wait()
+time.sleep(60)
+"""
+
+
+class Api(BaseHTTPRequestHandler):
+    """A server with runs whose worker does as it is told; `finished` ends by itself as it is cancelled."""
+
+    states: dict[str, str]
+    heard: list[tuple[str, str, bool]]
+    processes: dict[str, int]
+    deaf = False
+
+    def do_GET(self) -> None:
+        self._answer({"state_type": self.states[self.path.split("/")[3]]})
+
+    def do_POST(self) -> None:
+        run = self.path.split("/")[3]
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert asked["state"]["message"] == WORDS
+        self.heard.append((run, asked["state"]["type"], asked["force"]))
+        self.states[run] = "COMPLETED" if run == "finished" else asked["state"]["type"]
+        if asked["state"]["type"] == "CANCELLING" and not self.deaf:
+            psutil.Process(self.processes[run]).kill()
+        self._answer({"status": "ACCEPT"})
+
+    def _answer(self, said: object) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def worker():
+    """Starts a process with a child for each of some runs; its number, and theirs."""
+    started = []
+
+    def start(*runs: str) -> tuple[int, dict[str, int]]:
+        words = [sys.executable, "-c", WORKER, RUN, *runs]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        started.append(process)
+        pids = map(int, process.stdout.readline().split())
+        return process.pid, dict(zip(runs, pids, strict=True))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def server():
+    Api.heard, Api.deaf = [], False
+    with HTTPServer(("127.0.0.1", 0), Api) as found:
+        Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_port}/api"
+        found.shutdown()
+
+
+def alive(pids: dict[str, int]) -> list[str]:
+    return [run for run, pid in pids.items() if psutil.pid_exists(pid)]
+
+
+def test_runs_are_cancelled_and_one_that_ended_meanwhile_stands(worker, server):
+    pid, pids = worker("long", "finished")
+    Api.processes, Api.states = pids, dict.fromkeys(pids, "RUNNING")
+    end_runs(server, pid, seconds=20)
+    assert alive(pids) == []
+    assert Api.states == {"long": "CANCELLED", "finished": "COMPLETED"}
+    assert sorted(Api.heard) == [
+        ("finished", "CANCELLING", False),
+        ("long", "CANCELLED", True),
+        ("long", "CANCELLING", False),
+    ]
+    assert psutil.pid_exists(pid), "the worker is for the caller to end"
+
+
+def test_what_does_not_end_gets_a_signal(worker, server):
+    pid, pids = worker("long")
+    Api.processes, Api.states, Api.deaf = pids, {"long": "RUNNING"}, True
+    end_runs(server, pid, seconds=1)
+    assert alive(pids) == []
+
+
+def test_without_a_server_they_get_a_signal_at_once(worker):
+    pid, pids = worker("long")
+    end_runs("http://127.0.0.1:9/api", pid, seconds=20)
+    assert alive(pids) == []
+
+
+def test_a_worker_that_is_gone_has_none(worker):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    end_runs("http://127.0.0.1:9/api", process.pid, seconds=20)
