@@ -193,8 +193,9 @@ def test_mlflow_has_w_and_the_reports_as_artifacts(first_run, client_of):
     project, _ = first_run
     client = client_of(project)
     runs = {run.info.run_name: run.info.run_id for run in runs_of(client)}
-    logged = [item.path for item in client.list_artifacts(runs["pretrain@shapes"], "shapes")]
-    assert logged == ["shapes/card.json", "shapes/history.csv", "shapes/manifest.json", "shapes/weights.safetensors"]
+    logged = {item.path for item in client.list_artifacts(runs["pretrain@shapes"], "shapes")}
+    logged.discard("shapes/warning.txt")  # after two epochs on few pictures W may be at chance
+    assert logged == {f"shapes/{name}" for name in ("card.json", "history.csv", "manifest.json", "weights.safetensors")}
     copy = client.download_artifacts(runs["pretrain@shapes"], "shapes/weights.safetensors")
     original = project.root / "models" / "source" / "shapes" / "weights.safetensors"
     assert Path(copy).read_bytes() == original.read_bytes()
