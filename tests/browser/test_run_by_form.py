@@ -35,7 +35,7 @@ def address(run: Page) -> str:
 
 
 def test_the_run_is_named_by_what_was_filled_in_and_says_its_verdict(run, serving):
-    expect(run.get_by_text("transfer sketches, resnet14").first).to_be_visible()
+    expect(run.get_by_text("transfer, resnet14, 5 labels a class").first).to_be_visible()
     expect(run.get_by_text("params.yaml: finetune.label_budget: 4 -> 5")).to_be_visible()
     expect(run.get_by_text("back: headstart run")).to_have_count(0)
     expect(run.get_by_text(re.compile("^ingest_target: sketches")).first).to_be_visible()  # Prefect adds the time
