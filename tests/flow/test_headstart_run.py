@@ -193,6 +193,7 @@ def test_mlflow_has_w_and_the_reports_as_artifacts(first_run, client_of):
     client = client_of(project)
     runs = {run.info.run_name: run.info.run_id for run in runs_of(client)}
     logged = [item.path for item in client.list_artifacts(runs["pretrain@shapes"], "shapes")]
+    logged = [path for path in logged if path != "shapes/warning.txt"]  # two epochs may leave W at chance
     assert logged == ["shapes/card.json", "shapes/history.csv", "shapes/manifest.json", "shapes/weights.safetensors"]
     copy = client.download_artifacts(runs["pretrain@shapes"], "shapes/weights.safetensors")
     original = project.root / "models" / "source" / "shapes" / "weights.safetensors"
