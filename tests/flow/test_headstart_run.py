@@ -471,6 +471,7 @@ def test_a_killed_run_leaves_nothing_that_the_next_does_not_mend(make_project, c
     assert [(run.info.run_name, run.info.status) for run in children(runs, old)][-1] == ("finetune@full", "KILLED")
     assert [run.info.run_name for run in children(runs, new)] == [
         "finetune@full",
+        "finetune@lp_ft",
         "remedy",
         "select",
         "evaluate",
