@@ -24,6 +24,7 @@ RIDGE, KNN, LOGME, SIZE = METHODS = ("ridge", "knn", "logme", "size")
 Floats = NDArray[np.float64]
 
 FEWEST = 3  # sources that an order means something of
+STARTS = (1.0, 100.0, 0.01)  # of alpha: the evidence may have several maxima
 LARGEST_STEPS = 100  # of LogME's fixed point, which ends long before
 
 
@@ -91,7 +92,7 @@ def logme(features: Floats, targets: Floats) -> float:
 
     features (rows, d), targets (rows, outputs): 0 and 1 for classes, or values. Higher is better; only differences on
     the same rows mean something. Prior precision alpha and noise precision beta are those of the largest evidence,
-    found by the fixed point of MacKay (1992).
+    found by the fixed point of MacKay (1992), from several starts.
     """
     rows, width = features.shape
     left, singular, _ = np.linalg.svd(features, full_matrices=False)
@@ -102,7 +103,12 @@ def logme(features: Floats, targets: Floats) -> float:
 def _evidence(projected: Floats, y: Floats, squares: Floats, rows: int, width: int) -> float:
     """Of one target y (rows,), projected (rank,) onto the features' left singular vectors."""
     outside = max(float(y @ y - projected @ projected), 0.0)  # what no weights can reach
-    alpha = beta = 1.0
+    return max(_fixed_point(start, projected, squares, outside, rows, width) for start in STARTS)
+
+
+def _fixed_point(alpha: float, projected: Floats, squares: Floats, outside: float, rows: int, width: int) -> float:
+    """The log evidence a row where the iteration ends that begins at this alpha: one of its maxima."""
+    beta = 1.0
     for _ in range(LARGEST_STEPS):
         gamma, norm, error = _moments(alpha, beta, projected, squares, outside)
         after = max(gamma, 1e-12) / max(norm, 1e-12)

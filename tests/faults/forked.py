@@ -237,7 +237,7 @@ def run_pipeline(root: Path, options: dict[str, Any]) -> None:
 def _steps(settings: Any) -> list[tuple[str, str]]:
     found = [("ingest_target", ""), *(("ingest_source", source) for source in settings.source.data)]
     found += [("pretrain", source) for source in settings.source.data]
-    found += [("extract", ""), ("explore", ""), ("rank", "")]
+    found += [("extract", ""), ("explore", ""), ("quality", ""), ("rank", "")]
     found += [("finetune", strategy) for strategy in settings.finetune.strategies]
     return found + [(name, "") for name in ("remedy", "select", "evaluate")]
 

@@ -103,6 +103,7 @@ class Runs(RuleBasedStateMachine):
             (self.root / ".dvc/tmp/rwlock").write_text('{"read": {"pa')
         elif what == "draft":
             (self.root / "models/.target.tmp-4194305-00000000").mkdir(exist_ok=True)
+            (self.root / ".headstart/locks").mkdir(parents=True, exist_ok=True)
             (self.root / ".headstart/locks/broken-off").touch()
         elif what == "output" and (path := self.root / WEIGHTS).is_file():
             content = _flipped(path.read_bytes(), place)

@@ -33,7 +33,15 @@ def test_logme_is_the_largest_evidence(rows, width, noise, seed):
     y = features @ draw.normal(size=width) / width**0.5 + noise * draw.normal(size=rows)
     found, wanted = logme(features, y[:, None]), largest_evidence(features, y)
     assert found <= wanted + 1e-6
-    assert found > wanted - 0.05  # a fixed point may be another, lower maximum
+    assert found > wanted - 0.001
+
+
+def test_of_several_maxima_it_is_the_largest():
+    """From a single start the iteration ended 0.06 below, at another one."""
+    draw = np.random.default_rng(70)
+    features = draw.normal(size=(13, 24))
+    y = features @ draw.normal(size=24) / 24**0.5 + 1.5 * draw.normal(size=13)
+    assert logme(features, y[:, None]) == pytest.approx(largest_evidence(features, y), abs=1e-4)
 
 
 def test_features_that_tell_the_classes_apart_have_more_evidence():
