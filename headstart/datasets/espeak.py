@@ -34,7 +34,13 @@ def main() -> None:
     library.espeak_SetSynthCallback(hearing)
     library.espeak_ng_SetRandSeed(1)  # else the time
     synth = library.espeak_Synth
-    synth.argtypes = [ctypes.c_char_p, ctypes.c_size_t, *[ctypes.c_uint] * 2, *[ctypes.c_uint] * 2, *[ctypes.c_void_p] * 2]
+    synth.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        *[ctypes.c_uint] * 2,
+        *[ctypes.c_uint] * 2,
+        *[ctypes.c_void_p] * 2,
+    ]
     for voice, word, *numbers in json.load(sys.stdin):
         heard.clear()
         if library.espeak_SetVoiceByName(voice.encode()):

@@ -8,6 +8,7 @@ second of noise; rows of a voice are a group, and a split never parts them.
 import json
 import subprocess
 import sys
+import wave
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,14 +67,29 @@ TARGET = Speakers(
 )  # fmt: skip
 
 
-def spoken() -> tuple[list[Clip], pd.DataFrame]:
-    """2,000 clips of one second at 16,000 samples a second; label and group of each."""
-    return speak(SOURCE)
+def spoken(folder: Path) -> int:
+    """Writes the source to a folder: 2,000 clips."""
+    return _write(SOURCE, folder)
 
 
-def spoken_other() -> tuple[list[Clip], pd.DataFrame]:
-    """800 clips of one second at 16,000 samples a second; label and group of each."""
-    return speak(TARGET)
+def spoken_other(folder: Path) -> int:
+    """Writes the target to a folder: 800 clips."""
+    return _write(TARGET, folder)
+
+
+def _write(who: Speakers, folder: Path) -> int:
+    """Clips as WAV of 16 bits, one second at 16,000 samples a second, and a table: path, label, group (the voice)."""
+    clips, table = speak(who)
+    table.insert(0, "path", [f"clips/{number:04d}.wav" for number in range(len(clips))])
+    (folder / "clips").mkdir()
+    for clip, path in zip(clips, table["path"], strict=True):
+        with wave.open(str(folder / path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(clip.astype("<i2").tobytes())
+    table.to_csv(folder / "labels.csv", index=False)
+    return len(clips)
 
 
 def speak(who: Speakers) -> tuple[list[Clip], pd.DataFrame]:
@@ -143,15 +159,3 @@ def _noise(draw: np.random.Generator, *, slope: float) -> NDArray[np.float64]:
     spectrum /= np.maximum(np.arange(len(spectrum)), 20) ** (slope / 2)
     found = np.fft.irfft(spectrum, RATE)
     return np.asarray(found / np.sqrt((found**2).mean()))
-
-
-def write_clips(clips: list[Clip], paths: list[Path]) -> None:
-    """As WAV files of 16 bits, one channel."""
-    import wave
-
-    for clip, path in zip(clips, paths, strict=True):
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes(clip.astype("<i2").tobytes())

@@ -21,7 +21,8 @@ class BuiltIn(Entry):
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
-    of what is known of each class, "" where there is none.
+    of what is known of each class, "" where there is none. writes: whether what `target` names writes its own files to a
+    folder that it is given, and says how many rows they are.
     """
 
     rows: int
@@ -29,6 +30,7 @@ class BuiltIn(Entry):
     test_rows: int = 0
     attributes: tuple[str, ...] = ()
     signatures: str = ""
+    writes: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,20 @@ DATASETS: Registry[BuiltIn] = Registry(
             "headstart.datasets.glyphs:glyphs",
             1208,
             signatures="headstart.datasets.glyphs:signatures",
+        ),
+        BuiltIn(
+            "spoken",
+            "2,000 seconds of 20 words (digits, bed, bird, ...) by 50 voices in noise (espeak-ng, the extra [speech])",
+            "headstart.datasets.spoken:spoken",
+            2000,
+            writes=True,
+        ),
+        BuiltIn(
+            "spoken_other",
+            "800 seconds of 10 commands (yes, no, ...) by 40 other voices in other accents, in more noise (espeak-ng)",
+            "headstart.datasets.spoken:spoken_other",
+            800,
+            writes=True,
         ),
     ],
 )

@@ -100,9 +100,7 @@ def decode(source: Path | BytesIO | str, how: HowAudio) -> Decoded:
     return Decoded(values, hashlib.sha256(values.data).hexdigest(), "", facts, changes)
 
 
-def moments(
-    blocks: Iterable[NDArray[np.uint8]], *, channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(blocks: Iterable[NDArray[np.uint8]], *, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and s.d. of the spectrograms' values, as fractions of 1."""
     from headstart.datasets.moments import pixel_moments
 
@@ -127,8 +125,11 @@ def augment(
 
     batch = rows.shape[0] if of is None else of
     drawn = torch.rand(5, batch, generator=generator, device=generator.device)[:, part].to(rows.device)
-    shifted = _shifted(rows, drawn[0])
-    return _masked(_masked(shifted, drawn[1], drawn[2], axis=3), drawn[3], drawn[4], axis=2)
+    masked = (
+        _band(drawn[1], drawn[2], rows.shape[3])[:, None, None, :]
+        | (_band(drawn[3], drawn[4], rows.shape[2])[:, None, :, None])
+    )
+    return torch.where(masked, rows.mean((1, 2, 3), keepdim=True), _shifted(rows, drawn[0]))
 
 
 def augment_strongly(rows: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
@@ -156,17 +157,14 @@ def _shifted(rows: "torch.Tensor", share: "torch.Tensor") -> "torch.Tensor":
     return rows.gather(3, index[:, None, None, :].expand(rows.shape))
 
 
-def _masked(rows: "torch.Tensor", width: "torch.Tensor", start: "torch.Tensor", *, axis: int) -> "torch.Tensor":
-    """A band across an axis made the row's mean; width, start: (batch,) in 0..1."""
+def _band(width: "torch.Tensor", start: "torch.Tensor", side: int) -> "torch.Tensor":
+    """(batch, side) bool: which places a mask covers; width, start: (batch,) in 0..1."""
     import torch
 
-    side = rows.shape[axis]
     wide = (width * (MASK * side + 1)).floor()
     first = (start * (side - wide + 1)).floor()
-    place = torch.arange(side, device=rows.device)
-    within = (place >= first[:, None]) & (place < (first + wide)[:, None])  # (batch, side)
-    shape = (-1, 1, 1, side) if axis == 3 else (-1, 1, side, 1)
-    return torch.where(within.reshape(shape), rows.mean((1, 2, 3), keepdim=True), rows)
+    place = torch.arange(side, device=width.device)
+    return (place >= first[:, None]) & (place < (first + wide)[:, None])
 
 
 def _like_the_others(sound: Sound, how: Spectrogram) -> tuple[NDArray[np.float64], tuple[str, ...]]:
