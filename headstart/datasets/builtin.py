@@ -27,8 +27,8 @@ TABLE = "labels.csv"  # path, and value or attributes
 def materialise(name: str, directory: Path) -> int:
     """Writes a built-in dataset and returns how many rows that are.
 
-    One that writes its own files does so. Of others, classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png and
-    labels.csv; what is known of classes to class_attributes.csv.
+    Of images, classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png
+    and labels.csv; what is known of classes to class_attributes.csv. Spoken words write their own folder.
 
     Raises:
         SettingsError: there is no such built-in.

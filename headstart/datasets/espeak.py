@@ -9,6 +9,7 @@ anew; and a library in C, under the GPL, is called and not made part of anything
 import ctypes
 import json
 import sys
+from pathlib import Path
 
 SYNCHRONOUS, DONT_EXIT, UTF_8 = 2, 0x8000, 1
 SPEED, PITCH, RANGE = 1, 3, 4
@@ -18,6 +19,7 @@ RATE = 22_050
 def main() -> None:
     import espeakng_loader
 
+    data = str(espeakng_loader.get_data_path())
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     callback_of = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
     heard: list[bytes] = []
@@ -28,22 +30,18 @@ def main() -> None:
         return 0
 
     hearing = callback_of(hear)  # kept: the library holds no reference
-    rate = library.espeak_Initialize(SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), DONT_EXIT)
+    rate = library.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), DONT_EXIT)
     if rate != RATE:
         raise SystemExit(f"espeak-ng does not start: its data give {rate} samples a second, {RATE} are expected")
     library.espeak_SetSynthCallback(hearing)
     library.espeak_ng_SetRandSeed(1)  # else the time
     synth = library.espeak_Synth
-    synth.argtypes = [
-        ctypes.c_char_p,
-        ctypes.c_size_t,
-        *[ctypes.c_uint] * 2,
-        *[ctypes.c_uint] * 2,
-        *[ctypes.c_void_p] * 2,
-    ]
+    number, pointer = ctypes.c_uint, ctypes.c_void_p
+    synth.argtypes = [ctypes.c_char_p, ctypes.c_size_t, number, number, number, number, pointer, pointer]
     for voice, word, *numbers in json.load(sys.stdin):
         heard.clear()
-        if library.espeak_SetVoiceByName(voice.encode()):
+        variant = Path(data, "voices", "!v", voice.partition("+")[2])  # one that is not there would be passed over
+        if not variant.is_file() or library.espeak_SetVoiceByName(voice.encode()):
             raise SystemExit(f"espeak-ng has no voice {voice}")
         for parameter, value in zip((SPEED, PITCH, RANGE), numbers, strict=True):
             library.espeak_SetParameter(parameter, value, 0)

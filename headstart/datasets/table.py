@@ -21,8 +21,8 @@ class BuiltIn(Entry):
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
-    of what is known of each class, "" where there is none. writes: whether what `target` names writes its own files to a
-    folder that it is given, and says how many rows they are.
+    of what is known of each class, "" where there is none. writes: whether what `target` names writes its own files
+    to a folder that it is given, and says how many rows they are.
     """
 
     rows: int

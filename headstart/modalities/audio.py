@@ -144,7 +144,8 @@ def augment_strongly(rows: "torch.Tensor", generator: "torch.Generator") -> "tor
         rows.device
     )
     pitch = torch.linspace(-1, 1, rows.shape[2], device=rows.device)[:, None]
-    return changed * (0.7 + 0.6 * contrast) + (gain - 0.5) + (slope - 0.5) * pitch
+    coloured: torch.Tensor = changed * (0.7 + 0.6 * contrast) + (gain - 0.5) + (slope - 0.5) * pitch
+    return coloured
 
 
 def _shifted(rows: "torch.Tensor", share: "torch.Tensor") -> "torch.Tensor":

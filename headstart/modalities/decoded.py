@@ -19,8 +19,8 @@ class Decoded:
 
     values: an image's pixels (channels, height, width) uint8, a clip's spectrogram (1, mels, frames) uint8, or a text's
     tokens (length,). sha256: of what was decoded. reason: a code and the cause, where values is None. facts: what check
-    and the card count of all rows. changes: what was done to it that most rows need not, in words. sketch: by which near
-    duplicates are told (datasets/near.py), where it was asked for.
+    and the card count of all rows. changes: what was done to it that most rows need not, in words. sketch: by which
+    near duplicates are told (datasets/near.py), where it was asked for.
     """
 
     values: NDArray[Any] | None

@@ -59,7 +59,7 @@ def log_mel(samples: NDArray[np.float64], how: Spectrogram) -> NDArray[np.float6
     mel = filters(how) @ power.T
     top = max(mel.max(), 10 ** (SILENT_DB / 10)) if how.own_level else 1.0
     floor = 10 ** (how.floor_db / 10)
-    return np.minimum(10 * np.log10(np.maximum(mel / top, floor)), 0)
+    return np.asarray(np.minimum(10 * np.log10(np.maximum(mel / top, floor)), 0))
 
 
 def quantised(decibels: NDArray[np.float64], how: Spectrogram) -> NDArray[np.uint8]:

@@ -116,8 +116,8 @@ def _check_header(file: soundfile.SoundFile, limits: SoundLimits) -> None:
     seconds = frames / rate
     if seconds > limits.longest_seconds:
         raise Refused(
-            f"TOO_LONG: {seconds:,.0f} seconds, at most {limits.longest_seconds:g} (data.audio.longest_seconds); cut it "
-            "into clips"
+            f"TOO_LONG: {seconds:,.0f} seconds, at most {limits.longest_seconds:g} (data.audio.longest_seconds); "
+            "cut it into clips"
         )
     if not frames:
         raise Refused("NO_SAMPLES: a header, and no sound")
