@@ -72,13 +72,15 @@ def read_sound(source: Path | BytesIO, limits: SoundLimits) -> Sound:
                 raise Refused("NOT_FINITE: samples that are infinite or no numbers")
             size = np.abs(block)
             peak = max(peak, float(size.max()))
+            if peak > LOUDEST:
+                raise Refused(
+                    f"TOO_LOUD: samples up to {peak:.3g}, where 1 is full scale and {LOUDEST:,.0f} is allowed"
+                )
             flat += _flat(block, size)
             parts.append(block.mean(1))
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         if len(samples) < file.frames:
             raise Refused(f"CUT_SHORT: its header says {file.frames:,} samples, the file has {len(samples):,}")
-        if peak > LOUDEST:
-            raise Refused(f"TOO_LOUD: samples up to {peak:.3g}, where 1 is full scale and {LOUDEST:,.0f} is allowed")
         share = flat / (len(samples) * file.channels)
         return Sound(samples, file.samplerate, file.channels, FORMATS[file.format], peak, share)
 
@@ -104,8 +106,9 @@ def _check_header(file: soundfile.SoundFile, limits: SoundLimits) -> None:
     """Raises:
     Refused: the header is beyond the limits, or not true.
     """
-    if file.format not in FORMATS:
-        raise Refused(f"OTHER_FORMAT: {file.format}, where WAV, FLAC and OGG are read; convert it")
+    if file.format not in FORMATS or file.subtype.startswith("MPEG"):  # an MP3 may lie in a WAV
+        kind = file.format if file.format not in FORMATS else file.subtype
+        raise Refused(f"OTHER_FORMAT: {kind}, where WAV, FLAC and OGG are read; convert it")
     rate, channels, frames = file.samplerate, file.channels, file.frames
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise Refused(f"BAD_RATE: {rate:,} samples a second, from {LOWEST_RATE:,} to {HIGHEST_RATE:,} are allowed")

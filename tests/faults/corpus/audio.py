@@ -71,6 +71,13 @@ def _good(name: str, what: str, says: str, make: Callable[[], bytes], file: str 
     return Case(name, what, "N", says, _as(file, make))
 
 
+def _mp3_in_wav() -> bytes:
+    sound = encoded(tone(), "MP3")
+    content = header(kept=0)
+    content = content[:20] + struct.pack("<H", 0x55) + content[22:]
+    return _patched(_patched(content, b"data", len(sound)), b"RIFF", len(sound) + 36) + sound
+
+
 CASES = [
     _bad("empty", "a file of no bytes", "EMPTY", lambda: b""),
     _bad("text", "a text under the name of a WAV", "NOT_AUDIO", lambda: b"this is a text " * 50),
@@ -106,6 +113,9 @@ CASES = [
     _bad("nan", "a sample that is no number", "NOT_FINITE", lambda: encoded(_spoiled(np.nan), subtype="FLOAT")),
     _bad("infinite", "a sample without end", "NOT_FINITE", lambda: encoded(_spoiled(-np.inf), subtype="DOUBLE")),
     _bad("huge", "a sample of 1e30", "TOO_LOUD", lambda: encoded(_spoiled(1e30), subtype="FLOAT")),
+    _bad("hugest", "samples that no sum can hold", "TOO_LOUD",
+         lambda: encoded(np.full((RATE, 2), 3e38), subtype="FLOAT")),
+    _bad("mp3_in_wav", "an MP3 inside a WAV", ("OTHER_FORMAT", "UNREADABLE"), _mp3_in_wav),
     _good("plain", "a WAV of 16 bits", "", lambda: encoded(tone())),
     _good("flac", "a FLAC", "", lambda: encoded(tone(), "FLAC"), "a.flac"),
     _good("vorbis", "an OGG of Vorbis", "", lambda: encoded(tone(), "OGG", subtype="VORBIS"), "a.ogg"),
