@@ -1,0 +1,87 @@
+"""text_cnn: a small convolutional encoder of bytes, which can be trained from nothing on a CPU.
+
+An embedding and three stages of residual units; a stage halves the positions before them, so that the last one sees
+some 50 bytes at once. The mean and the maximum over positions go to the head. LayerNorm over channels, not BatchNorm:
+no row depends on another, nor on how much padding it has.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from headstart.backbones.network import Network
+from headstart.backbones.padding import masked, mean_of_real, real, with_padding_of_zeros
+
+WIDTHS = (64, 96, 128, 192)  # of the embedding and of each stage
+REACH = 5  # positions that a convolution sees
+WINDOW = 2  # positions that a stage makes one of
+
+
+def text_cnn(name: str, *, channels: int, classes: int) -> Network:
+    """channels: different tokens, padding (0) among them."""
+    stages = [Stage(before, width) for before, width in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    blocks: list[tuple[str, nn.Module]] = [("embedding", Embedding(channels, WIDTHS[0]))]
+    blocks += [(f"stage{number}", stage) for number, stage in enumerate(stages[:-1], start=1)]
+    blocks.append((f"stage{len(stages)}", nn.Sequential(stages[-1], MeanAndMaximum())))
+    return Network(blocks, nn.Linear(2 * WIDTHS[-1], classes))
+
+
+class Embedding(nn.Module):
+    """(batch, length) int64 -> (batch, length, width): tokens, and a convolution over their neighbours."""
+
+    def __init__(self, symbols: int, width: int):
+        super().__init__()
+        self.table = with_padding_of_zeros(nn.Embedding(symbols, width, padding_idx=0))
+        self.near = Along(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        mask = rows != 0
+        found = masked(self.table(rows), mask)
+        return masked(self.norm(found + self.near(found)), mask)
+
+
+class Along(nn.Module):
+    """A convolution along the positions of (batch, positions, channels); padding is zeros and comes in as nothing."""
+
+    def __init__(self, before: int, after: int):
+        super().__init__()
+        self.convolution = nn.Conv1d(before, after, REACH, padding=REACH // 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.convolution(tokens.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """(batch, positions, before) -> (batch, positions / 2, width): a mean over real neighbours, and a residual unit."""
+
+    def __init__(self, before: int, width: int):
+        super().__init__()
+        self.widen = nn.Linear(before, width)
+        self.first, self.second = Along(width, width), Along(width, width)
+        self.before, self.between, self.after = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        halved = _halved(tokens)
+        mask = real(halved)
+        found = masked(self.before(self.widen(halved)), mask)
+        inner = masked(gelu(self.between(self.first(found))), mask)
+        return masked(self.after(found + self.second(inner)), mask)
+
+
+class MeanAndMaximum(nn.Module):
+    """(batch, positions, channels) -> (batch, 2 * channels), over positions that are no padding."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        lowest = torch.finfo(tokens.dtype).min
+        peak = tokens.masked_fill(~real(tokens)[..., None], lowest).amax(1)
+        return torch.cat([mean_of_real(tokens), peak.clamp_min(lowest / 2)], dim=1)
+
+
+def _halved(tokens: Tensor) -> Tensor:
+    """The mean of each two positions, of the real one where one is padding. An odd one at the end stays alone."""
+    if tokens.shape[1] % WINDOW:
+        tokens = torch.cat([tokens, torch.zeros_like(tokens[:, :1])], dim=1)
+    pairs = tokens.unflatten(1, (-1, WINDOW))
+    count = (pairs != 0).any(3).sum(2).clamp_min(1)
+    return pairs.sum(2) / count[..., None].to(tokens)
