@@ -4,7 +4,6 @@ A block takes one tensor, so the mask travels in it, and what extract keeps at a
 needs. A real position is never all zeros: the blocks end in LayerNorm or in a sum with what came before.
 """
 
-import torch
 from torch import Tensor, nn
 
 

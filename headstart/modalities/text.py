@@ -200,7 +200,8 @@ def vectors(rows: NDArray[np.int32], places: NDArray[np.intp]) -> NDArray[np.flo
         row = np.asarray(rows[place]).astype(np.int64)
         row = row[row != 0]
         found[number] = np.sqrt(np.bincount(hashed_runs(row, RUN), minlength=WIDTH)[:WIDTH])
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    return found
 
 
 def hashed_runs(tokens: NDArray[np.int64], longest: int, *, width: int = WIDTH) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Texts: decoded to tokens or refused with a reason, dropped tokens, raw vectors and sketches; the corpus has bad ones."""
+"""Texts: decoded to tokens or refused with a reason, dropped tokens, raw vectors, sketches."""
 
 import os
 import pickle
