@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
+    listing.add_argument("what", choices=["strategies", "backbones", "datasets", "modalities"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")

@@ -20,6 +20,7 @@ from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
+from headstart.prediction.inputs import how_of
 from tasks.predict import Opened
 
 MOST_WAITING = 1024  # images in the queue, from which on a request is told to come again
@@ -75,7 +76,7 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
     counts = Counts()
     batcher = Batcher(opened.model, batch_size=opened.model.batch_size, most=MOST_WAITING, watch=counts.batches.observe)
     counts.waiting.set_function(lambda: batcher.waiting)
-    decoders = Decoders(opened.model.card.image_size, opened.model.card.channels)
+    decoders = Decoders(opened.model.card.modality, how_of(opened.model.card))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

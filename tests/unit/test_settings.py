@@ -191,7 +191,7 @@ def test_settings_are_frozen():
 
 def test_an_image_smaller_than_the_backbone_takes_is_refused():
     message = refusal({"backbone": "vgg11", "data": {"image_size": 28}})
-    assert "data.image_size is 28, but vgg11 needs at least 32 pixels" in message
+    assert "rows are of 28x28 pixels, but vgg11 needs at least 32 pixels" in message
     assert "set data.image_size to 32 or more, or choose another backbone" in message
 
 
@@ -205,7 +205,7 @@ def test_the_smallest_image_of_each_backbone_is_allowed(name):
 @pytest.mark.parametrize("side", [28, 223, 225, 448])
 def test_a_backbone_of_one_size_takes_no_other(side):
     message = refusal({"backbone": "vit_b_16", "data": {"image_size": side}})
-    assert f"data.image_size is {side}, but vit_b_16 takes images of 224 pixels alone" in message
+    assert f"rows are of {side}x{side} pixels, but vit_b_16 takes maps of 224 pixels a side alone" in message
     assert "set data.image_size to 224, or choose another backbone" in message
 
 

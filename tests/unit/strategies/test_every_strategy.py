@@ -143,7 +143,7 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, domains, st
     final = _final(job)
     places = {row: place for place, row in enumerate(pack.ids(np.arange(len(pack.examples))))}
     model = load(job.directory)
-    found = model.probabilities(pack.images[[places[row] for row in final["id"]]])
+    found = model.probabilities(pack.inputs[[places[row] for row in final["id"]]])
     assert np.abs(found - np.stack(final["probabilities"])).max() < 1e-5
     assert np.abs(found - fitted.snapshots[-1].test.numpy()).max() < 1e-5
     assert model.card.classes == pack.card.classes
