@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headstart.objectives.calibration import FEWEST, Calibration
 from headstart.objectives.constant import Constant, commonest
 from headstart.objectives.kinds import CLASS, Described, Kind
 
@@ -30,6 +31,11 @@ def loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
 def probabilities(scores: Tensor) -> Tensor:
     """Softmax over classes: (rows, classes) -> (rows, classes)."""
     return functional.softmax(scores, dim=1)
+
+
+def log_probabilities(probability: Tensor) -> Tensor:
+    """Scores, float64, whose softmax are these: (rows, classes) -> (rows, classes). 0 becomes the least above it."""
+    return probability.double().clamp_min(torch.finfo(probability.dtype).tiny).log()
 
 
 def accuracy(probability: Tensor, labels: Tensor) -> float:
@@ -86,6 +92,7 @@ class Classification:
 
     classes: tuple[str, ...]
     smoothing: float = 0.0
+    temperature: float = 1.0
 
     kind: Kind = CLASS
     prototype_kind: str = "means"
@@ -129,7 +136,7 @@ class Classification:
         return (each * (sure >= threshold)).mean()
 
     def predict(self, scores: Tensor) -> Tensor:
-        return probabilities(scores)
+        return probabilities(scores / self.temperature if self.temperature != 1 else scores)
 
     def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """1 where the most probable class is the label, else 0."""
@@ -151,6 +158,18 @@ class Classification:
 
     def calibrate(self, scores: Tensor, targets: Tensor) -> float:
         return calibrate(scores, targets)
+
+    def calibration(self, predictions: Tensor, targets: Tensor, *, level: float) -> Calibration:
+        """The temperature, where there are rows enough to fit one."""
+        if len(targets) < FEWEST:
+            return Calibration()
+        return Calibration(temperature=calibrate(log_probabilities(predictions), targets), rows=len(targets))
+
+    def calibrated(self, calibration: Calibration) -> "Classification":
+        return replace(self, temperature=calibration.temperature)
+
+    def tempered(self, predictions: Tensor) -> Tensor:
+        return self.predict(log_probabilities(predictions)).to(predictions.dtype)
 
     def own_head(self, head: nn.Linear, card: Described) -> "tuple[Classification, Tensor, Tensor] | None":
         """Each class takes the head's row of that name, where the source knows them all."""
@@ -182,6 +201,8 @@ class Classification:
         return {
             "prediction": np.array(self.classes)[predictions.argmax(1).numpy()],
             "probabilities": list(predictions.numpy().astype(np.float32)),
+            "low": None,
+            "high": None,
         }
 
     def frame(self, predictions: Tensor) -> "pd.DataFrame":
