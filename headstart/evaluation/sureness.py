@@ -10,6 +10,7 @@ from headstart.evaluation.measures import Measure
 from headstart.evaluation.metrics import log_loss
 from headstart.evaluation.outcomes import FINAL, Outcomes, Snapshot
 from headstart.evaluation.settings import EvaluationSettings
+from headstart.objectives.kinds import FEWEST_TO_CALIBRATE
 
 
 def sureness_metrics(outcomes: Outcomes, final: Snapshot, confidence: float) -> list[tuple[str, float]]:
@@ -46,6 +47,12 @@ def probabilities(outcomes: Outcomes, chosen: str, budget: int) -> Probabilities
     losses = [float(np.mean([log_loss(truth, table) for table in each])) for each in (before, after)]
     temperatures = [float(own.mean()) for _, own in pairs if own is not None]
     said = f"{errors[1]:.1%} ({errors[0]:.1%} before calibration), log loss {losses[1]:.3g} ({losses[0]:.3g} before)"
+    held_out = float(outcomes.column("held_out", chosen, budget, outcomes.seeds(chosen, budget)).min())
+    if held_out < FEWEST_TO_CALIBRATE and set(temperatures) == {1.0}:
+        said = (
+            f"{errors[1]:.1%}, log loss {losses[1]:.3g}, as the scores come: {_too_few(held_out)} a temperature, which"
+        )
+        said += f" takes {FEWEST_TO_CALIBRATE}"
     seeds = f"; means over {len(finals)} seeds" if len(finals) > 1 else ""
     return Probabilities(
         sentence=f"expected calibration error on test rows {said}{seeds}",
@@ -85,12 +92,15 @@ def intervals(outcomes: Outcomes, chosen: str, budget: int, settings: Evaluation
 
 
 def _none_given(held_out: float, level: float) -> Intervals:
-    rows = f"{held_out:.0f} held-out {'row' if held_out == 1 else 'rows'}"
     return Intervals(
-        sentence=f"no interval is given around predictions: {rows} are too few for {level:.4g}, which takes"
+        sentence=f"no interval is given around predictions: {_too_few(held_out)} {100 * level:.4g}%, which takes"
         f" {fewest(level)} (finetune.label_budget times finetune.validation_fraction)",
         level=level,
     )
+
+
+def _too_few(held_out: float) -> str:
+    return f"{held_out:.0f} held-out {'row is' if held_out == 1 else 'rows are'} too few for"
 
 
 def _said(

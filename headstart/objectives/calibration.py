@@ -8,8 +8,6 @@ from math import ceil
 
 from torch import Tensor
 
-FEWEST = 10  # held-out rows that a temperature is fitted to; of fewer it says more of them than of the model
-
 
 @dataclass(frozen=True)
 class Calibration:

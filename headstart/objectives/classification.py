@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headstart.objectives.calibration import FEWEST, Calibration
+from headstart.objectives.calibration import Calibration
 from headstart.objectives.constant import Constant, commonest
-from headstart.objectives.kinds import CLASS, Described, Kind
+from headstart.objectives.kinds import CLASS, FEWEST_TO_CALIBRATE, Described, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ class Classification:
 
     def calibration(self, predictions: Tensor, targets: Tensor, *, level: float) -> Calibration:
         """The temperature, where there are rows enough to fit one."""
-        if len(targets) < FEWEST:
+        if len(targets) < FEWEST_TO_CALIBRATE:
             return Calibration()
         return Calibration(temperature=calibrate(log_probabilities(predictions), targets), rows=len(targets))
 
