@@ -169,6 +169,9 @@ class Classification:
         return replace(self, temperature=calibration.temperature)
 
     def tempered(self, predictions: Tensor) -> Tensor:
+        """The same to the bit at a temperature of 1."""
+        if self.temperature == 1:
+            return predictions
         return self.predict(log_probabilities(predictions)).to(predictions.dtype)
 
     def own_head(self, head: nn.Linear, card: Described) -> "tuple[Classification, Tensor, Tensor] | None":

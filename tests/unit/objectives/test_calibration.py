@@ -57,6 +57,7 @@ def test_a_known_miscalibration_is_undone(wrong):
 def test_few_rows_leave_the_probabilities_as_they_are():
     given = torch.full((FEWEST - 1, 3), 1 / 3)
     assert CLASSES.calibration(given, torch.zeros(FEWEST - 1, dtype=torch.int64), level=0.9) == Calibration()
+    assert CLASSES.calibrated(Calibration()).tempered(given) is given
 
 
 def test_values_get_their_interval_in_the_unit_and_stay_what_they_are():
