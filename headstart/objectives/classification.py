@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from headstart.datasets.pack import Pack
 
 UNSEEN = 0.01  # vote of a class that none of the neighbours has
+BELIEVED = 20.0  # held-out rows that a network's own probabilities count as many as, when a temperature is fitted
+SIGNIFICANT = 3.84  # chi-squared of one degree of freedom at 5%
 TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
@@ -67,6 +69,28 @@ def calibrate(scores: Tensor, labels: Tensor) -> float:
         return float(functional.cross_entropy(scores / temperature, labels, label_smoothing=smoothing))
 
     return min(TEMPERATURES, key=smoothed_loss)
+
+
+def recalibrate(predictions: Tensor, targets: Tensor, own: float = BELIEVED) -> float:
+    """The temperature for probabilities (rows, classes) that may be right as they are, by held-out targets (rows,).
+
+    The least cross-entropy against the targets and, with the weight of `own` rows, against the probabilities themselves:
+    a prior at 1. It stays 1 where the targets alone do not speak against it (a likelihood ratio test at 5%): a few rows
+    that are all right ask for certainty, or by Platt's prior for doubt, and neither is so (docs/methods.md).
+    """
+    scores, rows = log_probabilities(predictions), len(targets)
+
+    def expected(temperature: float) -> float:
+        scaled = scores / temperature
+        told, believed = (functional.cross_entropy(scaled, each) for each in (targets, predictions.double()))
+        return float(rows * told + own * believed)
+
+    told = [
+        float(rows * functional.cross_entropy(scores / temperature, targets)) for temperature in (1.0, *TEMPERATURES)
+    ]
+    if 2 * (told[0] - min(told)) < SIGNIFICANT:
+        return 1.0
+    return min(TEMPERATURES, key=expected)
 
 
 def nearness(features: Tensor, means: Tensor) -> Tensor:
@@ -163,7 +187,7 @@ class Classification:
         """The temperature, where there are rows enough to fit one."""
         if len(targets) < FEWEST_TO_CALIBRATE:
             return Calibration()
-        return Calibration(temperature=calibrate(log_probabilities(predictions), targets), rows=len(targets))
+        return Calibration(temperature=recalibrate(predictions, targets), rows=len(targets))
 
     def calibrated(self, calibration: Calibration) -> "Classification":
         return replace(self, temperature=calibration.temperature)

@@ -54,6 +54,17 @@ def test_a_known_miscalibration_is_undone(wrong):
     assert torch.allclose(calibrated.predict(scores * wrong), calibrated.tempered(given))
 
 
+def test_rows_that_are_all_right_do_not_unsettle_a_model_that_is_nearly_as_sure():
+    given = torch.tensor([[0.96, 0.03, 0.01]]).repeat(20, 1)
+    assert CLASSES.calibration(given, torch.zeros(20, dtype=torch.int64), level=0.9).temperature == 1.0
+
+
+def test_a_model_that_is_sure_and_often_wrong_is_made_less_sure_by_few_rows():
+    given = torch.tensor([[0.998, 0.001, 0.001]]).repeat(20, 1)
+    labels = torch.tensor([0] * 14 + [1] * 6)
+    assert CLASSES.calibration(given, labels, level=0.9).temperature > 2
+
+
 def test_few_rows_leave_the_probabilities_as_they_are():
     given = torch.full((FEWEST - 1, 3), 1 / 3)
     assert CLASSES.calibration(given, torch.zeros(FEWEST - 1, dtype=torch.int64), level=0.9) == Calibration()
