@@ -74,7 +74,7 @@ def calibrate(scores: Tensor, labels: Tensor) -> float:
 def recalibrate(predictions: Tensor, targets: Tensor, own: float = BELIEVED) -> float:
     """The temperature for probabilities (rows, classes) that may be right as they are, by held-out targets (rows,).
 
-    The least cross-entropy against the targets and, with the weight of `own` rows, against the probabilities themselves:
+    The least cross-entropy of the targets and, with the weight of `own` rows, against the probabilities as they are:
     a prior at 1. It stays 1 where the targets alone do not speak against it (a likelihood ratio test at 5%): a few rows
     that are all right ask for certainty, or by Platt's prior for doubt, and neither is so (docs/methods.md).
     """
