@@ -46,6 +46,8 @@ class Fitted:
     where that is not known).
     learning_rate: the one chosen on validation, None where there is none.
     objective: what the delivered outputs mean, where it is not the cell's.
+    temperature: that scores were divided by already, found on rows that were left out; None where the cell has yet to
+    find one on its validation rows.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -59,6 +61,7 @@ class Fitted:
     pretraining_compute: float | None
     learning_rate: float | None = None
     objective: Objective | None = None
+    temperature: float | None = None
 
 
 class Cell:

@@ -46,7 +46,7 @@ class Model:
     ):
         self.card = card
         self.domain = domain
-        self.objective = source_objective_of(card)
+        self.objective = source_objective_of(card).calibrated(card.calibration)
         self.batch_size = batch_size
         self._network = network
         self._score = score
@@ -66,6 +66,8 @@ class Model:
 
     def predict(self, inputs: NDArray[Any]) -> pd.DataFrame:
         """One row for each: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
+
+        Probabilities are calibrated. Of values, low and high are the ends of the interval that the card has, if any.
 
         Where the model has a domain, two columns more: distance, to the nearest row that it was fitted to, and
         out_of_domain, whether that is beyond 1, the threshold.

@@ -13,6 +13,7 @@ from headstart.backbones.network import Network, restore
 from headstart.datasets.pack import Attribute, read_attributes
 from headstart.errors import DataError, IntegrityError
 from headstart.modalities.table import row_shape
+from headstart.objectives.calibration import Calibration
 from headstart.storage.publish import MANIFEST, read_manifest, verify, write_json
 from headstart.training.rows import Normalisation
 from headstart.training.screen import check_safetensors
@@ -32,9 +33,11 @@ class WeightsCard:
     empty where W is a body without a head that is known (its head is one row of zeros then). flops: what training took,
     None for unknown. pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
     label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
-    fitted once more to all labelled rows and its score is not its own. target_kind: "class", or "value" in a unit; an
-    output is then a value less target_mean, over target_std; or "attribute": the outputs are then those of the
-    attributes, one after the other.
+    fitted once more to all labelled rows and its score is not its own.
+    target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std; or
+    "attribute": the outputs are then those of the attributes, one after the other.
+    calibration: fitted on rows that were held out of the label budget; its temperature is 1 where the tensors hold the
+    one that was found.
     """
 
     kind: str
@@ -58,6 +61,7 @@ class WeightsCard:
     pack: str = ""
     trained_on: str = ""
     attributes: tuple[Attribute, ...] = ()
+    calibration: Calibration = Calibration()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,14 +90,26 @@ def read_card(directory: Path) -> WeightsCard:
         fields = json.loads((directory / CARD).read_text())
         normalisation = Normalisation(**{key: tuple(value) for key, value in fields.pop("normalisation").items()})
         attributes = read_attributes(fields.get("attributes", ()))
-        own = {"classes": tuple(fields["classes"]), "normalisation": normalisation, "attributes": attributes}
-        own["size"] = tuple(fields["size"])
+        own = {
+            "classes": tuple(fields["classes"]),
+            "normalisation": normalisation,
+            "attributes": attributes,
+            "size": tuple(fields["size"]),
+            "calibration": _read_calibration(fields.get("calibration", {})),
+        }
         card = WeightsCard(**(fields | own))
         if min(*card.size, card.channels) < 1 or not all(deviation > 0 for deviation in normalisation.std):
             raise ValueError("size, channels and each std must be above 0")
         return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{directory / CARD} is not a card of weights: {error}") from None
+
+
+def _read_calibration(fields: dict[str, Any]) -> Calibration:
+    found = Calibration(**(fields | {"half_widths": tuple(fields.get("half_widths", ()))}))
+    if not found.temperature > 0 or not all(width >= 0 for width in found.half_widths):
+        raise ValueError("a temperature must be above 0, and no half-width below it")
+    return found
 
 
 def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:

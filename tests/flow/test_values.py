@@ -68,7 +68,7 @@ def test_nothing_is_left_to_do_and_new_images_get_a_value(run):
     chosen = json.loads((project.root / "models" / "selection" / "selection.json").read_text())["strategy"]
     project.headstart("predict", f"models/target/{chosen}", "data/digits_angle/images", "--out", "angles.csv")
     answers = pd.read_csv(project.root / "angles.csv")
-    assert answers.columns.tolist() == ["path", "prediction"]
+    assert answers.columns.tolist() == ["path", "prediction", "low", "high"]
     truth = pd.read_csv(project.root / "data" / "digits_angle" / "labels.csv").set_index("path")["value"]
     errors = (answers["prediction"] - truth.loc["images/" + answers["path"].str.rpartition("/")[2]].to_numpy()).abs()
     assert errors.mean() < 15

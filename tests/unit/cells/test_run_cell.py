@@ -86,6 +86,7 @@ def test_its_summary(finished, domain):
         "compute",
         "pretraining_compute",
         "learning_rate",
+        "held_out",
         "labelled",
         "seconds",
     }

@@ -53,6 +53,7 @@ def settings() -> Settings:
             "pretrain": STILL | {"epochs": 4, "batch_size": 32},
             "extract": {"views": 2},
             "finetune": {"label_budget": 15, "curve_budgets": [], "seeds": 2},
+            "evaluate": {"interval_level": 0.6},  # 3 of the 15 labels are held out: the largest error
             "strategies": {name: STILL | {"steps": 12 if name == "scratch" else 8} for name in TRAINED},
         },
         where="test",
@@ -157,7 +158,12 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, root, strat
     places = {row: place for place, row in enumerate(pack.ids(np.arange(len(pack.examples))))}
     images = pack.inputs[[places[row] for row in table["id"]]]
     answers = model.predict(images)
-    assert answers.columns.tolist() == ["prediction"]
+    assert answers.columns.tolist() == ["prediction", "low", "high"]
+    for end in ("low", "high"):
+        assert np.abs(answers[end].to_numpy() - table[end].to_numpy()).max() < 1e-3 * TARGETS[unit]
+    assert (table["low"] < table["prediction"]).all()
+    assert (table["prediction"] < table["high"]).all()
+    assert model.card.calibration.rows == 3
     assert np.abs(answers["prediction"].to_numpy() - table["prediction"].to_numpy()).max() < 1e-3 * TARGETS[unit]
     assert model.card.unit == unit
     with pytest.raises(DataError, match="predicts a value, which has no probabilities; call predict"):
