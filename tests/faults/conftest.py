@@ -26,8 +26,31 @@ SMALL = {
 }
 
 
-def pytest_sessionfinish() -> None:
-    tally.write()
+# The files that take longest begin first, or one process would be left with them alone.
+LONGEST = ("test_kills", "test_kills_of_the_flow", "test_starts_at_once", "test_servers_that_die", "test_full_disk")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    if len(here) == len(items):
+        items.sort(key=place)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = tally.counted()
+    else:
+        tally.write()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """One of several processes that test has ended, and says what it counted."""
+    tally.add(getattr(node, "workeroutput", {}).get("tally", {}))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 `with trying(promise):` counts one try, and one that held where nothing is raised. Files are written at the end of a
 session, by conftest.py, and only where FAULTS_TALLY is set (`make faults`): entries of other tests stay as they are.
+Where several processes test, each hands on what it counted, and the one that started them adds it up.
 """
 
 import json
@@ -56,6 +57,17 @@ def record(promise: str, *, tried: int, held: int, seconds: float) -> None:
     """What a harness counted by itself."""
     count = _counts.setdefault(promise, Count())
     count.tried, count.held, count.seconds = count.tried + tried, count.held + held, count.seconds + seconds
+
+
+def counted() -> dict[str, list[float]]:
+    """What this process has counted, as it goes to another one: [tried, held, seconds] by promise."""
+    return {promise: [count.tried, count.held, count.seconds] for promise, count in _counts.items()}
+
+
+def add(counts: dict[str, list[float]]) -> None:
+    """Adds what another process has counted."""
+    for promise, (tried, held, seconds) in counts.items():
+        record(promise, tried=int(tried), held=int(held), seconds=seconds)
 
 
 def seconds(beginning: str) -> float:
