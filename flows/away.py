@@ -91,7 +91,7 @@ def _drop_undelivered() -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    for service in {*EventsWorker._instances.values(), *APILogWorker._instances.values()}:
+    for service in (EventsWorker._instances | APILogWorker._instances).values():
         with suppress(Empty):
             while True:
                 service._queue.get_nowait()
