@@ -198,8 +198,13 @@ def test_an_image_smaller_than_the_backbone_takes_is_refused():
 @pytest.mark.parametrize("name", [entry.name for entry in BACKBONES if entry.takes == "tokens"])
 def test_a_network_of_tokens_takes_texts_and_no_images(name):
     tokens = BACKBONES.get(name).tokens or "bytes"
-    texts = {"backbone": name, "data": {"modality": "text", "text": {"tokens": tokens}}, "built_in": ["reviews", "word_moods"],
-             "source": {"data": ["reviews"]}, "target": {"data": "word_moods"}}  # fmt: skip
+    texts = {
+        "backbone": name,
+        "data": {"modality": "text", "text": {"tokens": tokens}},
+        "built_in": ["reviews", "word_moods"],
+        "source": {"data": ["reviews"]},
+        "target": {"data": "word_moods"},
+    }
     assert validate(texts, where="x").data.row_kind.many == "texts"
     assert "which takes tokens, and images (data.modality) are maps" in refusal({"backbone": name})
     assert "target.data is 'digits', whose modality is image" in refusal(
