@@ -17,11 +17,12 @@ help: ## list the targets
 install: $(STAMP) ## make .venv from requirements.lock (done by the others where needed)
 
 # The stamp is newer than the lock once everything is in, so that nothing is set up twice.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-text.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python >= 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "setting up $(VENV) (once; several minutes and about 6 GB on Linux, most of it torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement requirements-text.lock
 	@echo "packages are in; adding headstart itself"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q headstart tasks flows
@@ -47,7 +48,8 @@ test-slow: $(STAMP) ## the long tier: simulations and A/A runs, with their figur
 	@$(BIN)/python -m pytest -m slow -s
 
 faults: $(STAMP) ## what breaks and what is broken: faults and bad input, all of tests/faults; writes tests/faults/faults.json
-	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m '' tests/faults
+	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder \
+		--timeout 600 --durations 25 -m '' tests/faults $$($(BIN)/python tests/faults/tally.py)
 	@$(BIN)/python tools/faults_table.py
 
 fuzz-images: $(STAMP) ## 10,000 mutated images through ingest (about a minute)

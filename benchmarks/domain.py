@@ -45,7 +45,7 @@ def kinds(workspace: Workspace) -> dict[str, NDArray[np.uint8]]:
     pack = Pack(workspace.pack(settings.target.data))
     size, channels = pack.card.image_size, pack.card.channels
     draw = np.random.default_rng(0)
-    test = pack.images[pack.rows(TEST)[:MOST]]
+    test = pack.inputs[pack.rows(TEST)[:MOST]]
     source = Pack(workspace.pack(settings.source.data[0]))
     letters = [planes(Image.fromarray(pixels), size, channels) for pixels in glyphs()[0][:MOST]]
     return {
@@ -55,7 +55,7 @@ def kinds(workspace: Workspace) -> dict[str, NDArray[np.uint8]]:
         "letters": np.stack(letters),
         "negatives": 255 - test,
         "upside down": np.ascontiguousarray(test[:, :, ::-1]),
-        settings.source.data[0]: source.images[: min(MOST, source.images.shape[0])],
+        settings.source.data[0]: source.inputs[: min(MOST, source.inputs.shape[0])],
     }
 
 

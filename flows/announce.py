@@ -22,7 +22,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.runtime import task_run
 
-from flows.away import suppress_away
+from flows.away import suppress_away, without_retries
 from flows.server import is_temporary
 from flows.serving.served import pages
 from flows.subflow import runs_shown
@@ -32,6 +32,7 @@ from tasks.warm import Run
 VERDICT_CHANGED = "headstart.verdict.changed"
 VERDICTS = "verdicts.json"
 SECONDS = 1.0  # between two updates of a progress artifact
+LEFT_ALONE = 60.0  # seconds, after a server that did not answer: each try would hold the training up
 
 
 class Shows(Protocol):
@@ -47,16 +48,19 @@ class Progress:
         self._bars = bars
         self._made: dict[tuple[str, str], UUID] = {}  # by task run, and what it is at
         self._said = 0.0
+        self._away_until = 0.0
 
     def show(self, what: str, done: int, total: int) -> None:
         """Takes note of progress; Prefect hears of it once a second at most."""
         self._bars.show(what, done, total)
         now, which = time.monotonic(), (str(task_run.id), what)
-        if now - self._said < SECONDS and done < total and which in self._made:
+        if now < self._away_until or (now - self._said < SECONDS and done < total and which in self._made):
             return
         self._said = now
-        with suppress_away():
+        self._away_until = time.monotonic() + LEFT_ALONE  # unless it answers
+        with suppress_away(), without_retries():
             self._show(which, what, done, total)
+            self._away_until = 0.0
 
     def _show(self, which: str, what: str, done: int, total: int) -> None:
         percent, words = 100.0 * done / max(total, 1), f"{what}: {done} of {total}"

@@ -171,9 +171,7 @@ def _value_line(split: str, n: dict[str, float]) -> str:
 def _closing_lines(found: dict[str, Any]) -> list[str]:
     """What is said of the files of a target and of a source."""
     lines = []
-    side = found["shorter_side"]
-    modes = ", ".join(f"{count:,} {mode}" for mode, count in found["modes"].items())
-    lines.append(f"images: {modes}; shorter side {side['min']} to {side['max']} pixels, median {side['median']}")
+    lines.append(f"{found['many']}: {found['looks']}")
     if found["changed"]:
         lines.append(f"made like the others: {', '.join(f'{n:,} {what}' for what, n in found['changed'].items())}")
     near = f" and {found['near_duplicates']:,} near ones" if found.get("near_duplicates") else ""

@@ -42,6 +42,8 @@ def run_command(arguments: list[str]) -> int:
         sys.stderr.write(words)
         return 130
     except BrokenPipeError:
+        if not _stdout_is_closed():
+            raise
         return 1
     except Exception as error:
         from headstart.storage.disk import disk_error
@@ -50,6 +52,15 @@ def run_command(arguments: list[str]) -> int:
             raise
         sys.stderr.write(f"error: the disk is full or fails: {error}\n")
         return 1
+
+
+def _stdout_is_closed() -> bool:
+    """Whether nobody reads what is printed any more (`headstart list datasets | head -1`), which needs no words."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _dispatch(options: argparse.Namespace, rest: list[str]) -> int:
@@ -130,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", choices=["strategies", "backbones", "datasets"])
+    listing.add_argument("what", choices=["strategies", "backbones", "datasets", "modalities"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")

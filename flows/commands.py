@@ -460,7 +460,9 @@ def _relative(path: Path) -> str:
 def _registry(what: str) -> Registry[Entry]:
     from headstart.backbones.table import BACKBONES
     from headstart.datasets.table import DATASETS, TORCHVISION
+    from headstart.modalities.table import MODALITIES
     from headstart.strategies.table import STRATEGIES
 
     datasets = Registry("dataset", [*DATASETS, *TORCHVISION])
-    return {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": datasets}[what]  # type: ignore[return-value]
+    found = {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": datasets, "modalities": MODALITIES}
+    return found[what]  # type: ignore[return-value]

@@ -25,7 +25,12 @@ class _Terminal(logging.Handler):
 
 @contextmanager
 def log_to_terminal() -> Iterator[None]:
-    """Writes the log to standard error for the length of the block; Prefect's own handler feeds its UI alone."""
+    """Writes the log to standard error for the length of the block; Prefect's own handler feeds its UI alone.
+
+    What a handler cannot send is not printed by it: Prefect's begins a line then and does not end it, and the next
+    line of ours would not stand at the beginning of one.
+    """
+    printed, logging.raiseExceptions = logging.raiseExceptions, False
     handler = _Terminal()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
@@ -33,6 +38,7 @@ def log_to_terminal() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.raiseExceptions = printed
         log.removeHandler(handler)
 
 

@@ -223,16 +223,18 @@ def _sentence(text: str) -> str:
 
 
 def _check_library(settings: Settings, overrides: dict[str, str]) -> None:
-    """Refuses a network of timm that is unknown, or does not take these images; of ours the table says so at once.
+    """Refuses a network of timm that is unknown, or does not take these rows; of ours the table says so at once.
 
     Raises:
-        SettingsError: see check_image_size; timm's nearest names are listed.
+        SettingsError: see check_size; timm's nearest names are listed.
     """
     if settings.backbone in BACKBONES or not {"backbone", "data.image_size", "data.channels"} & set(overrides):
         return
-    from headstart.backbones.network import check_image_size
+    from headstart.backbones.network import check_size
+    from headstart.modalities.table import fields_of
 
-    check_image_size(settings.backbone, channels=settings.data.channels, image_size=settings.data.image_size)
+    fields = fields_of(settings.data)
+    check_size(settings.backbone, channels=fields["channels"], size=fields["size"])
 
 
 def _fetch_what_is_used(document: Any, overrides: dict[str, str], before: dict[str, Knob]) -> None:

@@ -20,7 +20,7 @@ WEIGHTS = "source.weights"
 EXTRAS = {
     WEIGHTS: "skips pretraining: a .safetensors or .pth file, IMAGENET1K_V1 (torchvision) or pretrained (timm)",
     "target.test_data": "an own test set for --target.data PATH: a folder of class folders, or a table, of its kind",
-    "target.unlabelled": "a folder of images without labels for --target.data PATH; they are kept beside the rows",
+    "target.unlabelled": "a folder of files without labels for --target.data PATH; they are kept beside the rows",
 }  # flags that are no settings: what they name becomes a dataset, or part of one
 
 
@@ -49,7 +49,7 @@ def look_up(
     given = _expanded(text)
     path = opened(workspace, given)
     if workspace.root.is_relative_to(path.resolve()) and path.is_dir():
-        raise UserError(f"{text or 'an empty path'} is a folder that holds this project; give the folder of the images")
+        raise UserError(f"{text or 'an empty path'} is a folder that holds this project; give the folder of the data")
     name = torchvision_name(text)
     inside = path.resolve().parent == workspace.root / "data"
     is_name = path.parent == Path(".") and not path.is_dir() and not (path.is_file() and path.suffix)
@@ -74,7 +74,11 @@ def look_up(
         return Registration(name, text)
     check_free(workspace, name, text)
     return Registration(
-        name, text, collection.files, collection.texts, f"{collection.images:,} images{_left_out(collection)}"
+        name,
+        text,
+        collection.files,
+        collection.texts,
+        f"{collection.rows:,} {settings.row_kind.many}{_left_out(collection)}",
     )
 
 

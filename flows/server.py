@@ -39,6 +39,7 @@ DEFAULTS = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "headstart",
     "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # it prints each error twice, with the stack; its UI has it
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # of each event that it cannot send it prints all there is
     "PREFECT_CLI_PROMPT": "false",
 }
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from headstart.backbones.table import BACKBONES
+from headstart.backbones.table import BACKBONES, in_words
 from headstart.datasets.settings import DataSettings, SourceSettings, TargetSettings
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.errors import MOST_SAID, SettingsError, shown
@@ -29,6 +29,7 @@ from headstart.strategies.table import STRATEGIES
 from headstart.training.settings import Precision, PretrainSettings
 
 MOST_REFUSALS = 20  # lines
+SHOWN = 8  # names
 
 _recipes: dict[str, Any] = {
     entry.name: (entry.recipe, Field(default_factory=entry.recipe, description=entry.line)) for entry in STRATEGIES
@@ -68,10 +69,7 @@ class Settings(Knobs):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
-        with _naming("backbone"):
-            refusal = BACKBONES.get(self.backbone).refusal(self.data.image_size)
-        if refusal:
-            raise SettingsError(f"data.image_size is {self.data.image_size}, but {refusal}, or choose another backbone")
+        self._backbone_takes_rows()
         self._datasets_differ()
         with _naming("finetune.strategies"):
             for name in self.finetune.strategies:
@@ -89,6 +87,31 @@ class Settings(Knobs):
         self._built_ins_are_fetched()
         self._control_is_strong()
         return self
+
+    def _backbone_takes_rows(self) -> None:
+        with _naming("backbone"):
+            backbone = BACKBONES.get(self.backbone)
+        kind = self.data.row_kind
+        if backbone.takes != kind.gives:
+            fitting = [entry.name for entry in BACKBONES if entry.takes == kind.gives]
+            raise SettingsError(
+                f"backbone is {self.backbone!r}, which takes {backbone.takes}, and {kind.many} (data.modality) are "
+                f"{kind.gives}; set backbone to one of {', '.join(fitting[:SHOWN])}"
+            )
+        size = kind.load().size(self.data)
+        refusal = backbone.refusal(size)
+        if refusal:
+            raise SettingsError(f"rows are of {in_words(size)}, but {refusal}, or choose another backbone")
+        if backbone.tokens and backbone.tokens != self.data.text.tokens:
+            raise SettingsError(
+                f"backbone {self.backbone!r} reads the tokens of {backbone.tokens}; set data.text.tokens to that"
+            )
+        for role, name in self.datasets:
+            if role not in self.model_fields_set:  # nobody has chosen it yet
+                continue
+            if is_built_in(name) and get_built_in(name).modality not in ("", self.data.modality):
+                own = get_built_in(name).modality
+                raise SettingsError(f"{role}.data is {name!r}, whose modality is {own}; set data.modality to {own}")
 
     def _datasets_differ(self) -> None:
         if self.target.data in self.source.data:

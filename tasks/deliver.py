@@ -34,10 +34,10 @@ def deliver(
     cell = Cell(delivered, accelerator)
     model = load(delivered.directory, accelerator=accelerator)
     fitted, others = some(cell.train_rows, MOST_ROWS), some(unfitted_rows(cell), MOST_OTHERS)
-    domain = fit_domain(model.vectors(cell.images(fitted)), model.vectors(cell.images(others)))
+    domain = fit_domain(model.vectors(cell.stored(fitted)), model.vectors(cell.stored(others)))
     model.domain = domain.on(accelerator)
     # Rows that no label is needed of.
-    speed = measure_speed(model, cell.images(cell.pack.rows(POOL)[:BATCH]))
+    speed = measure_speed(model, cell.stored(cell.pack.rows(POOL)[:BATCH]))
     keep = context.settings.finetune.keep_weights
     publish_strategy(directory, jobs, summaries, delivered=delivered, speed=asdict(speed), keep=keep)
     write_domain(directory, domain)

@@ -7,7 +7,6 @@ from headstart.evaluation.clusters import Clusters, answer, sentence
 from headstart.evaluation.explore import Targets, draw_rows
 from headstart.evaluation.explore import explore as look
 from headstart.features.files import POOLED
-from headstart.modalities.pixels import pixel_vectors
 from headstart.storage.publish import verify, write_json
 from tasks.step import Context, Outcome
 
@@ -28,7 +27,7 @@ def explore(context: Context) -> Outcome:
         verify(folder)
     found = look(
         {source: np.load(folder / POOLED, mmap_mode="r")[rows] for source, folder in folders.items()},
-        pixel_vectors(pack.images, rows),
+        pack.card.row_kind.load().vectors(pack.inputs, rows),
         Targets(pack.ids(rows), values[drawn], pack.card.classes, pack.card.unit),
         of=len(outside),
         seed=settings.seed,

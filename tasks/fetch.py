@@ -22,4 +22,4 @@ def fetch(context: Context, dataset: str) -> Outcome:
         )
     else:
         count = materialise(dataset, workspace.data(dataset))
-    return Outcome(f"{count:,} images written", params={"dataset": dataset}, metrics={"images": count})
+    return Outcome(f"{count:,} rows written", params={"dataset": dataset}, metrics={"rows": count})

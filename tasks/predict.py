@@ -1,14 +1,16 @@
-"""predict: a delivered model on new images, from its directory or from MLflow's registry. No step of the pipeline."""
+"""predict: a delivered model on new rows, from its directory or from MLflow's registry. No step of the pipeline."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.errors import IntegrityError, UserError
+from headstart.errors import IntegrityError, SettingsError, UserError
+from headstart.modalities.table import IMAGE, MODALITIES, ModalityEntry
 from headstart.prediction.inputs import find_inputs
 from headstart.prediction.output import check_output
 from headstart.prediction.predict import CHUNK, Counts, Progress
@@ -37,11 +39,13 @@ def predict(
     """
     if out is not None:
         check_output(out, given=given, force=force)
-    inputs = find_inputs(given)
+    kind = _kind_of(model)
+    inputs = find_inputs(given, kind)
     with ExitStack() as stack:
         loaded = stack.enter_context(opened_model(model, device=device, batch_size=batch_size))
         from headstart.prediction.predict import predict as predict_all
 
+        _check_kind(loaded, kind)
         decoders = stack.enter_context(_decoders(inputs.count))
         # A bar would catch what is printed.
         progress = stack.enter_context(_progress(loaded)) if out is not None else _no_progress
@@ -67,7 +71,8 @@ def predict_new(
         UserError: as `predict`, or `out` is a file.
         BusyError: a run holds the GPU, or another process the folder.
     """
-    inputs = find_inputs(given)
+    kind = _kind_of(model)
+    inputs = find_inputs(given, kind)
     from headstart.prediction.ledger import find_new, holding
     from headstart.prediction.ledger import predict_new as add_new
 
@@ -77,6 +82,7 @@ def predict_new(
             return Counts(0, 0, ()), new.already
         loaded = stack.enter_context(opened_model(model, device=device, batch_size=batch_size, patience=patience))
         decoders = stack.enter_context(_decoders(len(new.files)))
+        _check_kind(loaded, kind)
         progress = stack.enter_context(_progress(loaded))
         counts = add_new(
             loaded.model,
@@ -88,6 +94,29 @@ def predict_new(
             progress=progress,
         )
         return counts, new.already
+
+
+def _kind_of(model: str) -> ModalityEntry:
+    """What a model takes, before it is loaded: by its card, or as the project has it."""
+    with suppress(OSError, ValueError, KeyError, TypeError, SettingsError):
+        card = json.loads((Path(model).expanduser() / "card.json").read_text(encoding="utf-8"))
+        return MODALITIES.get(card["modality"])
+    with suppress(UserError):
+        return here().settings().data.row_kind
+    return IMAGE
+
+
+def _check_kind(loaded: "Opened", kind: ModalityEntry) -> None:
+    """Refuses a registered model that was trained on rows of another kind than the project's.
+
+    Raises:
+        UserError: both kinds.
+    """
+    if loaded.model.card.modality != kind.name:
+        raise UserError(
+            f"{loaded.name} takes {MODALITIES.get(loaded.model.card.modality).many}, and data.modality of this project "
+            f"is {kind.name}; choose another model, or set data.modality"
+        )
 
 
 @dataclass(frozen=True)

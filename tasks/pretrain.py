@@ -109,8 +109,7 @@ def _adopt(context: Context, source: str) -> Outcome:
         workspace.data(source),
         directory,
         backbone=settings.backbone,
-        channels=settings.data.channels,
-        image_size=settings.data.image_size,
+        settings=settings.data,
         seed=seed_of(settings.seed, "adopt"),
     )
     line = f"W: {settings.backbone} with {len(match.taken):,} tensors of {source}"

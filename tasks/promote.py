@@ -236,10 +236,10 @@ def _predicted_again(
     with tempfile.TemporaryDirectory() as scratch:
         folder = models.fetch(f"models:/{name}/{present}", Path(scratch))
         model, seen = load(folder), {row for draws in read_labelled(folder).values() for ids in draws for row in ids}
-    takes = (model.card.image_size, model.card.channels)
-    if takes != (pack.card.image_size, pack.card.channels):
-        raise DataError(f"the champion takes images of {takes[0]} pixels and {takes[1]} channels, and these are others")
+    takes = (model.card.modality, model.card.preparation)
+    if takes != (pack.card.modality, pack.card.preparation):
+        raise DataError(f"the champion takes {model.card.modality} rows made by {takes[1]}, and these are others")
     count_opening(workspace.state / "opened.json", target, digest([name, present, about["rows"]]))
-    found = pd.DataFrame({"id": pack.ids(rows), "prediction": model.predict(pack.images[rows])["prediction"].tolist()})
+    found = pd.DataFrame({"id": pack.ids(rows), "prediction": model.predict(pack.inputs[rows])["prediction"].tolist()})
     again = table.drop(columns=["prediction"]).merge(found, on="id")[COLUMNS]
     return again, seen

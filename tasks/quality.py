@@ -109,12 +109,12 @@ def _shift(context: Context, source: str, target: Pack, outside: np.ndarray) -> 
         seed=settings.seed,
         confidence=settings.evaluate.confidence,
     )
-    images = [pack.images[ours] / 255.0, target.images[theirs] / 255.0]
+    modality = target.card.row_kind.load()
+    own, other = modality.traits(pack.inputs[ours]), modality.traits(target.inputs[theirs])
     return Shift(
         source=source,
         auc=auc,
         low=low,
         high=high,
-        brightness=tuple(float(found.mean()) for found in images),
-        contrast=tuple(float(found.std()) for found in images),
+        traits={name: (own[name], other[name]) for name in own},
     )

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from headstart.backbones.table import in_words
 from headstart.cells.effective import settings_for
 from headstart.cells.results import read_selection
 from headstart.datasets.pack import POOL, TARGETS, Card, Pack, pack_digest
+from headstart.datasets.settings import how_of
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import measure_of
@@ -58,7 +60,7 @@ def report(context: Context) -> Outcome:
             source_samples=[_samples(source) for source in sources],
             target_samples=_samples(target),
             target_features=np.load(features / POOLED, mmap_mode="r")[rows],
-            target_raw=target.images[rows].reshape(len(rows), -1) / 255.0,
+            target_raw=target.card.row_kind.load().vectors(target.inputs, rows),
             target_labels=list(truth.loc[target.ids(rows)]),
             source_cards=[_card(source) for source in sources],
             target_card=_card(target),
@@ -85,9 +87,10 @@ def _differences(verdict: dict[str, Any], budget: int) -> pd.DataFrame:
 
 
 def _pictures(pack: Pack, rows: np.ndarray) -> list[Picture]:
-    """(height, width) gray or (height, width, 3) for each row."""
-    images = pack.images[rows].transpose(0, 2, 3, 1)
-    return list(images[..., 0] if images.shape[-1] == 1 else images)
+    """What a person is shown of each row."""
+    how = how_of(pack.card)
+    picture = pack.card.row_kind.load().picture
+    return [picture(row, how) for row in pack.inputs[rows]]
 
 
 def _examples(clusters: Clusters) -> list[str]:
@@ -141,8 +144,10 @@ def _card(pack: Pack) -> dict[str, Any]:
         "rejected": card.rejected,
         "duplicates": card.duplicates,
         "removed_overlap": card.removed_overlap,
-        "image_size": card.image_size,
-        "channels": card.channels,
+        "modality": card.modality,
+        "size": in_words(card.size),
+        "channels": card.channels if card.row_kind.gives == "maps" else 0,
+        "preparation": card.preparation,
         "digest": pack_digest(pack.directory)[:12],
         "description": _description(card),
     }

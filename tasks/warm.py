@@ -226,9 +226,8 @@ def register_model(run: Run, step: str) -> str | None:
     """
     from importlib.metadata import version
 
-    import numpy as np
-
     from headstart.datasets.pack import Pack
+    from headstart.prediction.model import as_served
     from headstart.training.weights import read_card
     from tasks.promote import model_name
 
@@ -244,7 +243,7 @@ def register_model(run: Run, step: str) -> str | None:
         directory,
         name=name,
         pip_requirements=[f"{package}=={version(package)}" for package in _packages(card.backbone)],
-        input_example=np.ascontiguousarray(pack.images[:2].transpose(0, 2, 3, 1)),
+        input_example=as_served(pack.inputs[:2]),
         card={key: value for key, value in asdict(card).items() if isinstance(value, str | int | float)}
         | {"headstart.result": result},
     )

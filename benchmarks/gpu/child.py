@@ -30,7 +30,7 @@ def ours(case: Case) -> Figures:
     from headstart.training.flops import block_flops, training_flops
     from headstart.training.loop import Plan, train
     from headstart.training.policy import policy_of, properties_of
-    from headstart.training.rows import ImageRows, Normalisation
+    from headstart.training.rows import InputRows, Normalisation
 
     accelerator = Accelerator(case.device)
     accelerator.start()
@@ -45,7 +45,7 @@ def ours(case: Case) -> Figures:
 
     train(
         build(case.backbone, channels=3, classes=CLASSES),
-        ImageRows(pixels, Normalisation((0.5,) * 3, (0.25,) * 3)),
+        InputRows(pixels, Normalisation((0.5,) * 3, (0.25,) * 3), "image"),
         torch.arange(case.rows) % CLASSES,
         plan=Plan(total, case.batch, 1e-3, 0.05, 0.2, marks=(case.warmup, total)),
         seed=0,
@@ -53,9 +53,9 @@ def ours(case: Case) -> Figures:
         checkpoints=Checkpoints(Path("/nowhere"), every=float("inf")),
         observe=observe,
     )
-    policy = policy_of(properties_of(case.device), steps=total, image_bytes=pixels.nbytes)
+    policy = policy_of(properties_of(case.device), steps=total, input_bytes=pixels.nbytes)
     precision = policy.autocast or ("tf32" if policy.tf32 else "float32")
-    blocks = block_flops(case.backbone, channels=3, image_size=case.side, classes=CLASSES)
+    blocks = block_flops(case.backbone, channels=3, size=(case.side, case.side), classes=CLASSES)
     return {
         "images_a_second": case.steps * case.batch / (ends[total] - ends[case.warmup]),
         "precision": precision,

@@ -27,7 +27,7 @@ from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.flops import work_of
 from headstart.training.pretrain import pretrain
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import read_network
 
 DATA = "data"
@@ -101,8 +101,8 @@ class World:
         card, network = read_network(self.weights)
         self.accelerator.prepare(network).eval()
         own, settings = Pack(pack), self.settings
-        work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
-        rows = ImageRows(own.images, card.normalisation)
+        work = work_of(card.backbone, channels=card.channels, size=(card.image_size, card.image_size))
+        rows = InputRows(own.inputs, card.normalisation, "image")
         fixed, views = settings.recipe("frozen_blocks").fixed_blocks, settings.extract.views
         with publishing(features) as draft:
             write_pooled(

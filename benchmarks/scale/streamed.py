@@ -26,7 +26,7 @@ from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import Plan, train
 from headstart.training.order import Windows, make_windows
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 from headstart.training.stream import streaming
 
 MEMORY_GB = 0.1  # a twelfth of the pack
@@ -57,8 +57,8 @@ def measure_stream(directory: Path, accelerator: Accelerator) -> dict[str, Any]:
         pack = Pack(directory)
     files = sorted(directory.glob("images*.npy"))
     places = pack.rows(POOL)
-    size = len(places) * pack.images.row_bytes / MB
-    order = make_windows(len(places), row_bytes=pack.images.row_bytes, batch=BATCH, memory=MEMORY_GB * 1e9, seed=0)
+    size = len(places) * pack.inputs.row_bytes / MB
+    order = make_windows(len(places), row_bytes=pack.inputs.row_bytes, batch=BATCH, memory=MEMORY_GB * 1e9, seed=0)
     left: list[float] = []
     rates: dict[str, list[float]] = {"plain": [], "windows": [], "batches": []}
     with peak() as memory:
@@ -75,7 +75,7 @@ def measure_stream(directory: Path, accelerator: Accelerator) -> dict[str, Any]:
         "rows": len(places),
         "files": len(files),
         "memory_mb": MEMORY_GB * 1000,
-        "block_mb": order.block * pack.images.row_bytes / MB,
+        "block_mb": order.block * pack.inputs.row_bytes / MB,
         "blocks": order.blocks,
         "open": opening.seconds,
         "left_in_cache": max(left),
@@ -99,15 +99,15 @@ def _plain(pack: Pack, places: Any, order: Windows, files: Sequence[Path]) -> No
 
 def _windows(pack: Pack, places: Any, order: Windows, files: Sequence[Path]) -> None:
     """An epoch's batches of pixels as they are."""
-    with streaming(pack.images, places, order) as stream:
+    with streaming(pack.inputs, places, order) as stream:
         for step in range(len(places) // BATCH):
             stream[stream.at(step).numpy()]
 
 
 def _batches(pack: Pack, places: Any, order: Windows, files: Sequence[Path]) -> None:
     """The same, normalised, as a network gets them; not augmented."""
-    with streaming(pack.images, places, order) as stream:
-        rows = ImageRows(stream, Normalisation(pack.card.mean, pack.card.std), augmented=False)
+    with streaming(pack.inputs, places, order) as stream:
+        rows = InputRows(stream, Normalisation(pack.card.mean, pack.card.std), "image", augmented=False)
         for step in range(len(places) // BATCH):
             rows.plain(stream.at(step))
 
@@ -124,7 +124,8 @@ def _train(pack: Pack, places: Any, order: Windows, accelerator: Accelerator) ->
         begun = time.process_time()
         with _timed() as taken:
             train(
-                network, ImageRows(watched, normalisation), labels, plan=Plan(STEPS, BATCH, 0.01, 0.05, 0.2), seed=0,
+                network, InputRows(watched, normalisation, "image"), labels,
+                plan=Plan(STEPS, BATCH, 0.01, 0.05, 0.2), seed=0,
                 accelerator=accelerator, checkpoints=Checkpoints(Path("none"), every=1e9),
                 observe=lambda step, loss: {}, order=at,
             )  # fmt: skip
@@ -132,10 +133,10 @@ def _train(pack: Pack, places: Any, order: Windows, accelerator: Accelerator) ->
         return {"cpu_ms": 1e3 * cpu / STEPS, "wall_ms": 1e3 * taken.seconds / STEPS,
                 "got_ms": 1e3 * watched.seconds / STEPS}  # fmt: skip
 
-    with streaming(pack.images, places, order) as stream:
+    with streaming(pack.inputs, places, order) as stream:
         cold = steps(stream, stream.at)
     first = np.concatenate([order.rows(step).numpy() for step in range(STEPS)])
-    return {"steps": STEPS, "streamed": cold, "in_memory": steps(_Kept(pack.images[places[first]], first), order.rows)}
+    return {"steps": STEPS, "streamed": cold, "in_memory": steps(_Kept(pack.inputs[places[first]], first), order.rows)}
 
 
 class _Watched:

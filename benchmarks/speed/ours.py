@@ -21,9 +21,11 @@ from headstart.cells.job import ALL_ROWS, REFIT, Job
 from headstart.cells.run import run_cell
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import Pack, pack_digest
+from headstart.datasets.settings import DataSettings, how_of
 from headstart.datasets.weights_folder import ABOUT
 from headstart.features.extract import write_pooled
 from headstart.features.files import POOLED
+from headstart.modalities.table import IMAGE
 from headstart.prediction.inputs import Files, decode_files, find_inputs
 from headstart.prediction.model import load
 from headstart.prediction.predict import predict as predict_files
@@ -36,7 +38,7 @@ from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import Plan, train
 from headstart.training.policy import Work, pays_in_bfloat16, properties_of
 from headstart.training.pretrain import pretrain as pretrain_source
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import WeightsCard, read_card, read_network
 
 BACKBONE = "resnet18"
@@ -85,7 +87,9 @@ def prepare(spec: Spec) -> Figures:
         root / WEIGHTS / "w.safetensors",
     )
     write_json(root / WEIGHTS / ABOUT, asdict(card.normalisation) | {"classes": list(card.classes)})
-    adopt(root / WEIGHTS, root / "W", backbone=BACKBONE, channels=3, image_size=spec.side, seed=0)
+    adopt(
+        root / WEIGHTS, root / "W", backbone=BACKBONE, settings=DataSettings(image_size=spec.side, channels=3), seed=0
+    )
     return asdict(card.normalisation)
 
 
@@ -96,8 +100,8 @@ def ingest(spec: Spec) -> Figures:
     folder = _part(spec, spec.images)
     with timed() as ingesting:
         _ingest(folder, pack, settings_of(spec.side))
-        images = Pack(pack).images
-    rows = ImageRows(images, _w(spec).normalisation)
+        images = Pack(pack).inputs
+    rows = InputRows(images, _w(spec).normalisation, "image")
     seconds = {name: _epoch(rows, spec, augmented) for name, augmented in (("plain", False), ("augmented", True))}
     each = 1e3 / len(rows)
     with timed() as decoding:
@@ -115,8 +119,8 @@ def ingest(spec: Spec) -> Figures:
 def pretrain(spec: Spec) -> Figures:
     """An epoch of so many rows of the pack, and once more in float32; the machine's rate is measured around that."""
     accelerator, pack = _begin(), Pack(Path(spec.prepared, "packs", "source"))
-    chosen = np.linspace(0, len(pack.images) - 1, spec.images).astype(int)
-    rows = ImageRows(pack.images, _w(spec).normalisation, places=chosen)
+    chosen = np.linspace(0, len(pack.inputs) - 1, spec.images).astype(int)
+    rows = InputRows(pack.inputs, _w(spec).normalisation, "image", places=chosen)
     labels = torch.from_numpy(pack.class_numbers(chosen))
     knobs = settings_of(spec.side).pretrain
     steps = len(rows) // spec.batch
@@ -139,7 +143,7 @@ def pretrain(spec: Spec) -> Figures:
     each, rates = seconds(accelerator), [_sgemm()]
     plain = seconds(replace(accelerator, precision="float32"))
     rate = (rates[0] + _sgemm()) / 2
-    blocks = block_flops(BACKBONE, channels=3, image_size=spec.side, classes=len(pack.card.classes))
+    blocks = block_flops(BACKBONE, channels=3, size=(spec.side, spec.side), classes=len(pack.card.classes))
     share = training_flops(blocks, examples=1) / plain / rate
     return {"image": 1e3 * each, "float32": 1e3 * plain, "share": share, "precision": _precision(spec)}
 
@@ -152,7 +156,7 @@ def probe(spec: Spec) -> Figures:
         card, network = read_network(Path(job.weights))
         accelerator.prepare(network).eval()
         with publishing(Path(job.features)) as draft:
-            rows = ImageRows(Pack(Path(job.pack)).images, card.normalisation)
+            rows = InputRows(Pack(Path(job.pack)).inputs, card.normalisation, "image")
             write_pooled(
                 draft / POOLED, network, rows, levels=job.levels, accelerator=accelerator, advance=lambda count: None,
                 work=_work(spec),
@@ -180,7 +184,7 @@ def frozen(spec: Spec, recipe: Recipe = RECIPE) -> Figures:
 def extraction(spec: Spec) -> Figures:
     accelerator, pack = _begin(), Pack(Path(spec.prepared, "packs", "source"))
     card, network = read_network(Path(spec.prepared, "W"))
-    rows = ImageRows(pack.images[: spec.images], card.normalisation)
+    rows = InputRows(pack.inputs[: spec.images], card.normalisation, "image")
 
     def seconds(accelerator: Accelerator) -> float:
         out = Path(spec.scratch, POOLED)
@@ -192,7 +196,7 @@ def extraction(spec: Spec) -> Figures:
 
     each, rates = seconds(accelerator), [_sgemm()]
     plain = seconds(replace(accelerator, precision="float32"))
-    flops = sum(block_flops(BACKBONE, channels=3, image_size=spec.side, classes=len(pack.card.classes)))
+    flops = sum(block_flops(BACKBONE, channels=3, size=(spec.side, spec.side), classes=len(pack.card.classes)))
     return {
         "image": 1e3 * each,
         "float32": 1e3 * plain,
@@ -204,7 +208,7 @@ def extraction(spec: Spec) -> Figures:
 def predict(spec: Spec) -> Figures:
     accelerator = _begin()
     model = load(Path(spec.prepared, "W"), accelerator=accelerator)
-    inputs = find_inputs(spec.test)
+    inputs = find_inputs(spec.test, IMAGE)
     with timed() as taken, ThreadPoolExecutor(1) as workers:
         predict_files(
             model,
@@ -216,8 +220,8 @@ def predict(spec: Spec) -> Figures:
         )
 
     def one(path: Path) -> Any:
-        files = Files(str(path.parent), (path.name,), model.card.image_size, model.card.channels)
-        return model.predict(decode_files(files)[0].pixels[None])  # type: ignore[union-attr]
+        files = Files(str(path.parent), (path.name,), model.card.modality, how_of(model.card))
+        return model.predict(decode_files(files)[0].values[None])  # type: ignore[union-attr]
 
     return {"batch": 1e3 * taken.cpu / inputs.count, **singly(one, files_below(spec.test, spec.singles))}
 
@@ -240,7 +244,7 @@ def _w(spec: Spec) -> WeightsCard:
 
 
 def _work(spec: Spec) -> Work:
-    return work_of(BACKBONE, channels=3, image_size=spec.side)
+    return work_of(BACKBONE, channels=3, size=(spec.side, spec.side))
 
 
 def _precision(spec: Spec) -> str:
@@ -263,7 +267,7 @@ def _part(spec: Spec, most: int) -> Path:
     return folder
 
 
-def _epoch(rows: ImageRows, spec: Spec, augmented: bool) -> float:
+def _epoch(rows: InputRows, spec: Spec, augmented: bool) -> float:
     """CPU seconds of all batches of an epoch, as the loop draws them."""
     draw = torch.Generator().manual_seed(spec.seed)
     rows = replace(rows, augmented=augmented)
@@ -298,7 +302,7 @@ def _accuracy(job: Job, spec: Spec, root: Path) -> float:
     """Of the delivered model on the test files."""
     with ThreadPoolExecutor(1) as workers:
         predict_files(
-            load(job.directory), find_inputs(spec.test), root / "predictions.parquet",
+            load(job.directory), find_inputs(spec.test, IMAGE), root / "predictions.parquet",
             workers=workers, batch_size=256, progress=lambda *_: None,
         )  # fmt: skip
     import pandas as pd

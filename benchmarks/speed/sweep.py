@@ -20,7 +20,7 @@ from headstart.storage.publish import publishing
 from headstart.strategies.settings import TuneRecipe
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import work_of
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import read_network
 
 STRATEGY = {"probe": "linear_probe", "full": "full"}  # of the bench's names for ways to transfer
@@ -76,7 +76,7 @@ def _with_test(spec: Spec, folder: Path) -> Path:
 
 def _write_features(places: Places, accelerator: Accelerator, *, levels: int) -> None:
     card, network = read_network(places.weights)
-    rows = ImageRows(Pack(places.pack).images, card.normalisation)
+    rows = InputRows(Pack(places.pack).inputs, card.normalisation, "image")
     accelerator.prepare(network).eval()
     with publishing(places.features) as draft:
         write_pooled(
@@ -86,7 +86,7 @@ def _write_features(places: Places, accelerator: Accelerator, *, levels: int) ->
             levels=levels,
             accelerator=accelerator,
             advance=lambda count: None,
-            work=work_of(card.backbone, channels=card.channels, image_size=card.image_size),
+            work=work_of(card.backbone, channels=card.channels, size=(card.image_size, card.image_size)),
         )
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 async def answer_each(decoders: "Decoders", batcher: "Batcher", files: "Sequence[UploadFile]") -> list[dict[str, Any]]:
     """An object a file, in their order: what the model says, or the error."""
     decoded = await asyncio.gather(*[decoders.decode(await file.read()) for file in files])
-    said = iter(await batcher.predict([item.pixels for item in decoded if item.pixels is not None]))
+    said = iter(await batcher.predict([item.values for item in decoded if item.values is not None]))
     return [
-        {"name": file.filename or "", **(_refusal(item.reason) if item.pixels is None else _answer(next(said)))}
+        {"name": file.filename or "", **(_refusal(item.reason) if item.values is None else _answer(next(said)))}
         for file, item in zip(files, decoded, strict=True)
     ]
 

@@ -18,6 +18,7 @@ from flows.api.answers import answer_each
 from flows.api.counts import Counts
 from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
+from headstart.datasets.settings import how_of
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
 from tasks.predict import Opened
@@ -75,7 +76,7 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
     counts = Counts()
     batcher = Batcher(opened.model, batch_size=opened.model.batch_size, most=MOST_WAITING, watch=counts.batches.observe)
     counts.waiting.set_function(lambda: batcher.waiting)
-    decoders = Decoders(opened.model.card.image_size, opened.model.card.channels)
+    decoders = Decoders(opened.model.card.modality, how_of(opened.model.card))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
-"""From the bytes of a file to pixels, in worker processes: one that dies of an image, or hangs, costs that image alone.
+"""From the bytes of a file to a row, in worker processes: one that dies of a file, or hangs, costs that file alone.
 
-Which of the images at work killed it cannot be told, so each of them is tried once more in a process that has no other.
+Which of the files at work killed it cannot be told, so each of them is tried once more in a process that has no other.
 """
 
 import asyncio
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks import workers
 
 if TYPE_CHECKING:
-    from headstart.modalities.image import Decoded
+    from headstart.modalities.decoded import Decoded
 
-SECONDS = 15.0  # that an image may take to decode, after which its process is ended; the largest takes 2
+SECONDS = 15.0  # that a file may take to decode, after which its process is ended; the largest takes 2
 
 
-def decode_in_time(content: bytes, size: int, channels: int) -> "Decoded":
+def decode_in_time(content: bytes, modality: str, how: Any) -> "Decoded":
     """Decodes a file's bytes as ingest does. Runs in a worker process, which the kernel ends if that takes too long."""
     from headstart.prediction.inputs import decode_bytes
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # no handler of Python's: it would wait for the decoder to return
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        return decode_bytes(content, size, channels)
+        return decode_bytes(content, modality, how)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -36,17 +36,17 @@ def decode_in_time(content: bytes, size: int, channels: int) -> "Decoded":
 class Decoders:
     """The processes that decode for one model.
 
-    size, channels: of its images. function: what they run, other than decode_in_time for tests alone.
+    modality, how: as its rows are decoded. function: what they run, other than decode_in_time for tests alone.
     """
 
-    def __init__(self, size: int, channels: int, function: "Callable[[bytes, int, int], Decoded]" = decode_in_time):
-        self._work = partial(function, size=size, channels=channels)
+    def __init__(self, modality: str, how: Any, function: "Callable[[bytes, str, Any], Decoded]" = decode_in_time):
+        self._work = partial(function, modality=modality, how=how)
         self._one_at_a_time = asyncio.Lock()
         self._alone: Executor | None = None
 
     async def decode(self, content: bytes) -> "Decoded":
-        """The pixels, or the reason why there are none. Never raises for a bad file."""
-        from headstart.modalities.image import Decoded
+        """The row, or the reason why there are none. Never raises for a bad file."""
+        from headstart.modalities.decoded import Decoded
 
         executor = workers.pool()
         try:

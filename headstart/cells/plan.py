@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headstart.cells.remedies import most_remedies
+from headstart.modalities.table import fields_of, row_bytes, row_shape, unknown_moments
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
@@ -99,14 +100,14 @@ def estimate(
     size = settings.pretrain.batch_size
     pretraining = sum(settings.pretrain.epochs * (rows // size) * size / 32 for rows in source_rows)
     cells = trainings * (sum(entrances.values()) + 2 + 2 * (budgets - 1)) + refits * sum(entrances.values())
-    pixels = settings.data.image_size**2 * settings.data.channels
+    row = row_bytes(settings.data)
     snapshots = (SNAPSHOTS - 1) * trainings * sum(entrances[name] for name in trained)
     predicted = test_rows / parts * (cells + snapshots)
     views = target_rows * (1 + settings.extract.views)
     extracted = sum(source_rows) + len(source_rows) * views
     kept = views * speed.activation
     kept *= kept <= settings.extract.activations_gb * 1e9
-    disk = (sum(source_rows) + target_rows) * pixels + len(source_rows) * kept
+    disk = (sum(source_rows) + target_rows) * row + len(source_rows) * kept
     remedies = most_remedies(settings)
     remedy_steps = (trainings + refits) * sum(settings.recipe(name).work for name in remedies)
     return Plan(
@@ -127,25 +128,28 @@ def measure_speed(settings: Settings, *, device: str) -> Speed:
     import numpy as np
     import torch
 
-    from headstart.backbones.network import build, check_image_size
+    from headstart.backbones.network import build, check_size
     from headstart.features.extract import check_boundary
     from headstart.training.accelerator import Accelerator
     from headstart.training.checkpoint import Checkpoints
     from headstart.training.flops import work_of
     from headstart.training.loop import Plan as Training
     from headstart.training.loop import predict, train
-    from headstart.training.rows import ImageRows, Normalisation
+    from headstart.training.rows import InputRows, Normalisation
 
     accelerator = Accelerator(device, precision=settings.precision)
     accelerator.start()
-    channels, side = settings.data.channels, settings.data.image_size
-    check_image_size(settings.backbone, channels=channels, image_size=side)
+    fields = fields_of(settings.data)
+    channels, size = fields["channels"], fields["size"]
+    check_size(settings.backbone, channels=channels, size=size)
     network = build(settings.backbone, channels=channels, classes=10)
     boundary = settings.recipe("frozen_blocks").fixed_blocks
     check_boundary(boundary, network)
-    noise = np.random.default_rng(0).integers(0, 256, (64, channels, side, side), dtype=np.uint8)
-    rows = ImageRows(noise, Normalisation((0.5,) * channels, (0.25,) * channels))
-    work = work_of(settings.backbone, channels=channels, image_size=side)
+    modality, shape = settings.data.modality, row_shape(settings.data.modality, channels, size)
+    largest = np.iinfo(np.uint8).max + 1 if len(shape) > 1 else channels
+    noise = np.random.default_rng(0).integers(0, largest, (64, *shape), dtype=settings.data.row_kind.load().dtype)
+    rows = InputRows(noise, Normalisation(*unknown_moments(modality, channels)), modality)
+    work = work_of(settings.backbone, channels=channels, size=size)
     ends: list[float] = []
 
     def observe(step: int, loss: float) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ def read_cells(directory: Path) -> pd.DataFrame:
 
 
 def read_predictions(directory: Path) -> pd.DataFrame:
-    """strategy, variant, label_budget, seed, progress, id, prediction, probabilities of a published folder.
+    """strategy, variant, label_budget, seed, progress, id, prediction, probabilities, low, high and temperature.
 
     Raises:
         IntegrityError: a file is not what was published.

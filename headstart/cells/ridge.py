@@ -14,11 +14,15 @@ PENALTIES = 17  # tried, evenly spaced in the logarithm
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear head: weight (outputs, d), bias (outputs,), float64. compute: FLOPs of the solution."""
+    """A linear head: weight (outputs, d), bias (outputs,), float64. compute: FLOPs of the solution.
+
+    temperature: that both were divided by, so that its scores are as sure as they may be.
+    """
 
     weight: Tensor
     bias: Tensor
     compute: float
+    temperature: float = 1.0
 
 
 def solve_head(features: Tensor, targets: Tensor, *, objective: Objective, smallest: float, largest: float) -> Solved:
@@ -29,7 +33,8 @@ def solve_head(features: Tensor, targets: Tensor, *, objective: Objective, small
     wanted = objective.ridge_targets(targets)
     weight, bias, left_out = ridge(features, wanted, smallest=smallest, largest=largest)
     temperature = objective.calibrate(left_out, targets)
-    return Solved(weight / temperature, bias / temperature, ridge_flops(*features.shape, outputs=wanted.shape[1]))
+    compute = ridge_flops(*features.shape, outputs=wanted.shape[1])
+    return Solved(weight / temperature, bias / temperature, compute, temperature)
 
 
 def ridge(features: Tensor, targets: Tensor, *, smallest: float, largest: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from typing import Any, cast
 
 import pandas as pd
@@ -10,6 +11,8 @@ import pandas as pd
 from headstart.cells.cell import Cell, Fitted
 from headstart.cells.job import ALL_ROWS, HISTORY, PREDICTIONS, SUMMARY, Job
 from headstart.errors import IntegrityError
+from headstart.objectives.calibration import Calibration
+from headstart.objectives.objective import Objective
 from headstart.storage.publish import publishing, verify, write_json
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
@@ -50,30 +53,47 @@ def read_summary(job: Job) -> dict[str, Any]:
 
 
 def _publish(job: Job, cell: Cell, fitted: Fitted, *, seconds: float) -> None:
+    calibration = _calibration(cell, fitted)
     with publishing(job.directory) as draft:
-        _predictions(cell, fitted).to_parquet(draft / PREDICTIONS, index=False)
+        _predictions(cell, fitted, calibration).to_parquet(draft / PREDICTIONS, index=False)
         history = pd.DataFrame(fitted.history, columns=["step", "split", "metric", "value"])
         history.to_csv(draft / HISTORY, index=False)
-        write_weights(draft, _card(job, cell, fitted), fitted.tensors)
+        write_weights(draft, _card(job, cell, fitted, calibration), fitted.tensors)
         write_json(draft / SUMMARY, _summary(cell, fitted) | {"seconds": round(seconds, 3)})
 
 
-def _predictions(cell: Cell, fitted: Fitted) -> pd.DataFrame:
-    """progress, id, prediction, probabilities: the test rows, predicted blind."""
-    ids = cell.pack.ids(cell.test_rows)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "progress": snapshot.progress,
-                    "id": ids,
-                    **cell.objective.columns(snapshot.test),
-                }
-            )
-            for snapshot in fitted.snapshots
-        ],
-        ignore_index=True,
-    )
+def _calibration(cell: Cell, fitted: Fitted) -> Calibration:
+    """From the labels that the cell held out; a temperature that was found on rows left out of a fit stands."""
+    meaning, final = _meaning(cell, fitted), fitted.snapshots[-1].validation
+    found = meaning.calibration(final, cell.validation_labels, level=cell.job.interval_level)
+    return found if fitted.temperature is None else replace(found, temperature=1.0)
+
+
+def _meaning(cell: Cell, fitted: Fitted) -> Objective:
+    return fitted.objective or cell.objective
+
+
+def _predictions(cell: Cell, fitted: Fitted, calibration: Calibration) -> pd.DataFrame:
+    """progress, id, prediction, probabilities, low, high, temperature: the test rows, predicted blind.
+
+    Those at the end are calibrated; temperature is what their scores were divided by, in all.
+    """
+    plain = _meaning(cell, fitted)
+    sure, ids = plain.calibrated(calibration), cell.pack.ids(cell.test_rows)
+    tables = [
+        pd.DataFrame({"progress": snapshot.progress, "id": ids, **plain.columns(snapshot.test), "temperature": 1.0})
+        for snapshot in fitted.snapshots[:-1]
+    ]
+    final = fitted.snapshots[-1]
+    said = sure.columns(sure.tempered(final.test))
+    divided = calibration.temperature * (fitted.temperature or 1.0)
+    tables.append(pd.DataFrame({"progress": final.progress, "id": ids, **said, "temperature": divided}))
+    return pd.concat([_with_floats(table) for table in tables], ignore_index=True)
+
+
+def _with_floats(table: pd.DataFrame) -> pd.DataFrame:
+    """The ends of intervals as numbers, nan where there are none."""
+    return table.astype({"low": float, "high": float})
 
 
 def _summary(cell: Cell, fitted: Fitted) -> dict[str, Any]:
@@ -85,26 +105,30 @@ def _summary(cell: Cell, fitted: Fitted) -> dict[str, Any]:
         "compute": fitted.compute,
         "pretraining_compute": fitted.pretraining_compute,
         "learning_rate": fitted.learning_rate,
+        "held_out": len(cell.validation_rows),
         "labelled": cell.labelled_ids,
     }
 
 
-def _card(job: Job, cell: Cell, fitted: Fitted) -> WeightsCard:
+def _card(job: Job, cell: Cell, fitted: Fitted, calibration: Calibration) -> WeightsCard:
     pack = cell.pack.card
     return WeightsCard(
         kind=fitted.kind,
         strategy=job.strategy,
         dataset=pack.name,
         backbone=job.backbone,
-        image_size=pack.image_size,
+        modality=pack.modality,
         channels=pack.channels,
+        size=pack.size,
+        preparation=pack.preparation,
         normalisation=fitted.normalisation,
         levels=fitted.levels,
         seed=job.seed,
         label_budget=None if job.fold == ALL_ROWS else job.label_budget,
         trained_on=_trained_on(cell),
         flops=fitted.compute,
-        **(fitted.objective or cell.objective).describe(),
+        calibration=calibration,
+        **_meaning(cell, fitted).describe(),
     )
 
 

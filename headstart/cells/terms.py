@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from headstart.backbones.network import Network
 from headstart.cells.cell import Cell
 from headstart.datasets.pack import POOL
-from headstart.modalities.image import augment, augment_strongly
 from headstart.objectives.objective import source_objective_of
 from headstart.training.accelerator import generator, seed_of
 from headstart.training.loop import Term
 from headstart.training.quiet import without_statistics
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 
 
 class SourceRows:
@@ -32,16 +31,16 @@ class SourceRows:
         places = _some(pack.rows(POOL), recipe.source_rows, seed=seed_of(cell.job.run_seed, "source", cell.job.seed))
         self._objective = source_objective_of(cell.source_card)
         self._targets = self._objective.targets(pack, places)
-        self._rows = ImageRows(pack.images, cell.source_card.normalisation, recipe.augment, places)
+        self._rows = InputRows(pack.inputs, cell.source_card.normalisation, pack.card.modality, recipe.augment, places)
         self._accelerator, self._recipe, self._align = cell.accelerator, recipe, align
         self._seed = seed_of(cell.job.run_seed, "train", cell.job.seed)
 
     def loss(self, network: Network, features: Tensor, targets: Tensor, step: int) -> Tensor:
         draw = generator(self._seed, "source", step)
         batch = torch.randint(len(self._rows), (self._recipe.source_batch,), generator=draw)
-        images = self._accelerator.place(self._rows.batch(batch, draw))
+        inputs = self._accelerator.place(self._rows.batch(batch, draw))
         with without_statistics(network):
-            own = network.run(images, 0, len(network.blocks))
+            own = network.run(inputs, 0, len(network.blocks))
         wanted = self._targets[batch].to(own.device)
         known = self._objective.loss(self.module(own), wanted) * float(self._recipe.source_weight)
         return known + deep_coral(own, features) * float(self._align) if self._align else known
@@ -57,7 +56,8 @@ class Unlabelled:
 
     def __init__(self, cell: Cell):
         self.module = nn.Module()
-        self._rows = cell.image_rows(cell.unlabelled_rows, cell.source_card.normalisation)
+        self._modality = cell.pack.card.row_kind.load()
+        self._rows = cell.input_rows(cell.unlabelled_rows, cell.source_card.normalisation)
         self._objective, self._accelerator, self._recipe = cell.objective, cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "unlabelled", cell.job.seed)
 
@@ -65,9 +65,9 @@ class Unlabelled:
         draw = generator(self._seed, step)
         size = min(self._recipe.unlabelled_batch, len(self._rows))
         batch = torch.randperm(len(self._rows), generator=draw)[:size]
-        images = self._rows.plain(batch)
-        weak = self._accelerator.place(augment(images, draw))
-        strong = self._accelerator.place(augment_strongly(images, draw))
+        inputs = self._rows.plain(batch)
+        weak = self._accelerator.place(self._modality.augment(inputs, draw))
+        strong = self._accelerator.place(self._modality.augment_strongly(inputs, draw))
         with without_statistics(network):
             with torch.no_grad():
                 believed = self._objective.predict(network(weak))

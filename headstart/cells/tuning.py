@@ -28,12 +28,12 @@ class Inputs:
     test: Rows
 
 
-def image_inputs(cell: Cell, normalisation: Normalisation) -> Inputs:
-    """The cell's images under a normalisation, for a network that is trained from its first block on."""
+def plain_inputs(cell: Cell, normalisation: Normalisation) -> Inputs:
+    """The cell's rows under a normalisation, for a network that is trained from its first block on."""
     return Inputs(
-        train=cell.image_rows(cell.train_rows, normalisation, augmented=cell.recipe.augment),
-        validation=cell.image_rows(cell.validation_rows, normalisation),
-        test=cell.image_rows(cell.test_rows, normalisation),
+        train=cell.input_rows(cell.train_rows, normalisation, augmented=cell.recipe.augment),
+        validation=cell.input_rows(cell.validation_rows, normalisation),
+        test=cell.input_rows(cell.test_rows, normalisation),
     )
 
 
@@ -56,7 +56,7 @@ def tune_from_source(
     return tune(
         cell,
         start or cell.network_from_source,
-        image_inputs(cell, card.normalisation),
+        plain_inputs(cell, card.normalisation),
         normalisation=card.normalisation,
         layer_decay=layer_decay,
         thaw=thaw,

@@ -71,11 +71,13 @@ def fitted(
     kind: str,
     compute: float,
     objective: Objective | None = None,
+    temperature: float | None = None,
 ) -> Fitted:
     """What a cell came to whose scores are a function of its vectors.
 
     head: the tensors that the function needs, by name; they are delivered with W's blocks, as `<kind>.<name>`.
     compute: FLOPs beside those of W on the training rows. objective: what scores mean, where it is not the cell's.
+    temperature: that scores were divided by already: see Fitted.
     """
     meaning = objective or cell.objective
     train, held, test = (meaning.predict(score(part)).float() for part in (rows.train, rows.validation, rows.test))
@@ -92,6 +94,7 @@ def fitted(
         compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + compute,
         pretraining_compute=cell.source_card.flops,
         objective=objective,
+        temperature=temperature,
     )
 
 
@@ -99,10 +102,19 @@ def _as_delivered(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def linear(cell: Cell, rows: Vectors, weight: Tensor, bias: Tensor, *, compute: float) -> Fitted:
+def linear(
+    cell: Cell, rows: Vectors, weight: Tensor, bias: Tensor, *, compute: float, temperature: float | None = None
+) -> Fitted:
     """What a cell came to whose scores are linear: weight (outputs, d), bias (outputs,)."""
-    head = {"weight": weight, "bias": bias}
-    return fitted(cell, rows, lambda part: part @ weight.T + bias, head, kind="probe", compute=compute)
+    return fitted(
+        cell,
+        rows,
+        lambda part: part @ weight.T + bias,
+        {"weight": weight, "bias": bias},
+        kind="probe",
+        compute=compute,
+        temperature=temperature,
+    )
 
 
 def nearest(cell: Cell) -> Fitted:

@@ -1,4 +1,4 @@
-"""A dataset that comes as one file, .zip or .tar (also .gz, .bz2, .xz), is unpacked: its images and tables alone.
+"""A dataset that comes as one file, .zip or .tar (also .gz, .bz2, .xz), is unpacked: its rows and tables alone.
 
 Rules of our own, for those of the libraries were measured to be not enough (tarfile's data filter on Python 3.11.7): an
 archive that has a name outside of its folder, a link or a device is refused as a whole, and what comes out is counted
@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from headstart.datasets.archive_names import archive_stem
-from headstart.datasets.folder import is_image, is_text, is_visible, printable
+from headstart.datasets.folder import is_row, is_text, is_visible, printable
 from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.tabular import is_table
 from headstart.errors import DataError
+from headstart.modalities.table import MODALITIES
 from headstart.storage.publish import replacing, sha256
 
 OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -97,7 +98,8 @@ def _unpack(path: Path, content: Path) -> None:
         if place in seen:
             raise _Refused(f"{printable(place)} is in it twice")
         seen.add(place)
-        wanted = all(map(is_visible, place.split("/"))) and (is_image(place) or is_table(Path(place)) or _known(place))
+        wanted = any(is_row(place, kind) for kind in MODALITIES) or is_table(Path(place)) or _known(place)
+        wanted = wanted and all(map(is_visible, place.split("/")))
         with member.open() as source:
             _write(source, content / place if wanted else None, meter, member)
     if not seen:

@@ -27,8 +27,9 @@ TABLE = "labels.csv"  # path, and value or attributes
 def materialise(name: str, directory: Path) -> int:
     """Writes a built-in dataset and returns how many rows that are.
 
-    Of images, classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png
-    and labels.csv; what is known of classes to class_attributes.csv. Spoken words write their own folder.
+    One that writes its own files does so; of the others
+    classes go to `directory`/<class>/<number>.png, values and attributes to `directory`/images/<number>.png and
+    labels.csv; what is known of classes to class_attributes.csv.
 
     Raises:
         SettingsError: there is no such built-in.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
-from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_images
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_visible, list_rows
 from headstart.datasets.ingest import likeness
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.rows import Progress, Rows, inspect_rows
@@ -20,9 +20,7 @@ from headstart.datasets.splits import draw_labels
 from headstart.errors import DataError
 
 UNEVEN = 10  # times as many rows in the largest class as in the smallest
-SMALLER = 4  # times that most images are larger than what they are read at
 FEWEST_UNITS = 10  # test units below which no verdict is settled
-GRAY, ALPHA = {"1", "L", "I", "F", "I;16", "I;16B", "I;16L"}, {"RGBA", "LA", "PA", "La", "RGBa"}
 
 
 def check(
@@ -39,7 +37,7 @@ def check(
     """What a run would make of a dataset as its target, as plain values: counts, splits, what is set aside, warnings.
 
     budgets: labels a class that the run would draw, the headline first; others that are too large are left out.
-    seeds: how many draws. anywhere: whether its table may name images outside of its folder. The result's "error" is
+    seeds: how many draws. anywhere: whether its table may name files outside of its folder. The result's "error" is
     what the run would say when it draws labels, "" where it could; in folds a run lowers its budgets to what there is.
 
     Raises:
@@ -69,7 +67,7 @@ def check(
         "removed": arranged.removed,
         "rejected": rows.rejected.to_dict("records"),
         "class_attributes": list(known.columns) if known else [],
-        **_images(rows),
+        **_looks(rows, settings),
         **(_classes(examples, seeds) if rows.kind == "class" else _values(examples)),
         **({"largest_label_budget": folds.largest_label_budget} if folds else {}),
     }
@@ -99,8 +97,8 @@ def check_source(
         "units": int(examples["group"].nunique()),
         "duplicates": arranged.duplicates,
         "rejected": rows.rejected.to_dict("records"),
-        **_images(rows),
-        "warnings": _warn_of_images(rows, settings),
+        **_looks(rows, settings),
+        "warnings": settings.row_kind.load().warnings(rows.facts, settings),
     }
 
 
@@ -145,13 +143,8 @@ def _values(examples: pd.DataFrame) -> dict[str, Any]:
     return {"values": {split: {str(k): float(v) for k, v in part.items()} for split, part in summary.items()}}
 
 
-def _images(rows: Rows) -> dict[str, Any]:
-    sides = rows.facts[["width", "height"]].min(axis=1)
-    return {
-        "changed": rows.changes,
-        "modes": {str(mode): int(count) for mode, count in rows.facts["mode"].value_counts().sort_index().items()},
-        "shorter_side": {"min": int(sides.min()), "median": int(sides.median()), "max": int(sides.max())},
-    }
+def _looks(rows: Rows, settings: DataSettings) -> dict[str, Any]:
+    return {"changed": rows.changes, "many": settings.row_kind.many, "looks": settings.row_kind.load().said(rows.facts)}
 
 
 def _warnings(
@@ -166,9 +159,9 @@ def _warnings(
     """One sentence each, the gravest first."""
     parts = [
         *_warn_of_test(found),
-        *_warn_of_folders(found),
+        *_warn_of_folders(found, settings),
         *(_warn_of_classes(found, max(budgets), seeds) if rows.kind == "class" else []),
-        *_warn_of_images(rows, settings),
+        *settings.row_kind.load().warnings(rows.facts, settings),
     ]
     if arranged.removed:
         parts.append(f"{arranged.removed} rows are left out because they repeat test rows, or nearly")
@@ -182,7 +175,7 @@ def _warn_of_test(found: dict[str, Any]) -> list[str]:
     return [f"the {rows} test rows are {units} independent units; below {FEWEST_UNITS} no verdict can be settled"]
 
 
-def _warn_of_folders(found: dict[str, Any]) -> list[str]:
+def _warn_of_folders(found: dict[str, Any], settings: DataSettings) -> list[str]:
     """Folders where one would look for a class."""
     path = Path(found["path"])
     if not path.is_dir() or found["kind"] != "class" or is_split(path):
@@ -192,8 +185,8 @@ def _warn_of_folders(found: dict[str, Any]) -> list[str]:
         for entry in os.scandir(path)
         if entry.is_dir(follow_symlinks=False) and is_visible(entry.name) and entry.name not in UNLABELLED_FOLDERS
     )
-    empty = [name for name in folders if name not in found["classes"] and not list_images(path / name)]
-    return [f"folder {name!r} holds no image and is no class" for name in empty]
+    empty = [name for name in folders if name not in found["classes"] and not list_rows(path / name, settings.row_kind)]
+    return [f"folder {name!r} holds no {settings.row_kind.one} and is no class" for name in empty]
 
 
 def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str]:
@@ -212,31 +205,6 @@ def _warn_of_classes(found: dict[str, Any], budget: int, seeds: int) -> list[str
     if max(pool.values()) > UNEVEN * min(pool.values()):
         large, small = max(pool, key=pool.__getitem__), min(pool, key=pool.__getitem__)
         parts.append(f"the classes are uneven: {pool[large]:,} rows of {large!r}, {pool[small]:,} of {small!r}")
-    return parts
-
-
-def _warn_of_images(rows: Rows, settings: DataSettings) -> list[str]:
-    sides, modes = rows.facts[["width", "height"]].min(axis=1), set(rows.facts["mode"])
-    size = settings.image_size
-    small = int((sides < size).sum())
-    parts = []
-    if small:
-        parts.append(f"{small:,} of {len(sides):,} images are smaller than data.image_size ({size}) and are enlarged")
-    if sides.median() > SMALLER * size:
-        parts.append(
-            f"half of the images have {sides.median():.0f} pixels or more a side and are read at {size}; a larger "
-            "data.image_size keeps more of them"
-        )
-    colour = modes - GRAY - {"LA", "La"}
-    if colour and settings.channels == 1:
-        parts.append(
-            f"images in colour ({', '.join(sorted(colour))}) are read as gray; --data.channels 3 keeps colours"
-        )
-    if colour and modes & GRAY and settings.channels == 3:
-        parts.append("some images are gray and some in colour; if that differs by class, a network learns it instead")
-    if modes & ALPHA:
-        count = int(rows.facts["mode"].isin(ALPHA).sum())
-        parts.append(f"{count:,} images have transparency and are laid on white")
     return parts
 
 

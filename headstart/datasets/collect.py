@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, Refused, list_images, look_through, printable
+from headstart.datasets.folder import UNLABELLED_FOLDERS, Refused, list_rows, look_through, printable
 from headstart.datasets.listing import SPLITS
 from headstart.datasets.pack import TEST
 from headstart.datasets.read import list_labelled
@@ -18,6 +18,7 @@ from headstart.datasets.settings import SIGNATURES, DataSettings
 from headstart.datasets.split_folders import is_split
 from headstart.datasets.tabular import clean, find_table, is_inside, is_table, list_table, read_table
 from headstart.errors import DataError, UserError
+from headstart.modalities.table import ModalityEntry
 
 AS_SELF = os.access in os.supports_effective_ids  # Windows knows none
 FILES = "files"  # where images go that lie outside of their table's folder
@@ -28,14 +29,14 @@ TRAIN_FOLDER, TEST_FOLDER = "train", "test"
 class Collection:
     """A dataset to be: its name, where each file of it lies now, and tables that are written anew.
 
-    files: place in the dataset -> file. texts: place in the dataset -> content. images: rows that can be read so far.
-    left_out: what is called like an image and is not taken along, with the reason.
+    files: place in the dataset -> file. texts: place in the dataset -> content. rows: how many there are so far.
+    left_out: what is called like a row and is not taken along, with the reason.
     """
 
     name: str
     files: dict[str, Path]
     texts: dict[str, str]
-    images: int
+    rows: int
     left_out: tuple[Refused, ...] = ()
 
 
@@ -47,10 +48,10 @@ def collect(
     unlabelled: Path | None = None,
     confined: bool = False,
 ) -> Collection:
-    """Collects a folder, or a table and the images that it names; with an own test set or unlabelled images on top.
+    """Collects a folder, or a table and the files that it names; with an own test set or unlabelled files on top.
 
-    test_data: like `path`, of the same kind; its rows become the test rows. unlabelled: a folder of images.
-    confined: tables may not name images outside of their folder, for they are not of the user's own making.
+    test_data: like `path`, of the same kind; its rows become the test rows. unlabelled: a folder of files.
+    confined: tables may not name files outside of their folder, for they are not of the user's own making.
 
     Raises:
         DataError: see `list_labelled`; or the parts do not fit together.
@@ -63,18 +64,18 @@ def collect(
                 "a folder of class folders, of a table or of an archive, or a dataset's name"
             )
     rows = len(list_labelled(path, settings, anywhere=not confined))
-    collection = replace(_collect(path, settings, confined), images=rows)
+    collection = replace(_collect(path, settings, confined), rows=rows)
     if test_data is not None:
         collection = _with_test(collection, path, test_data, settings, confined)
     if unlabelled is not None:
-        collection = _with_unlabelled(collection, unlabelled)
+        collection = _with_unlabelled(collection, unlabelled, settings.row_kind)
     return collection
 
 
 def _collect(path: Path, settings: DataSettings, confined: bool) -> Collection:
     table = _table_of(path, settings)
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    files, left_out = _readable(path) if path.is_dir() else (_beside(path), ())
+    files, left_out = _readable(path, settings.row_kind) if path.is_dir() else (_beside(path), ())
     if table is None:
         return Collection(name, files, {}, 0, left_out)
     frame, named, moved = _gather(table, settings, lambda place: place, confined)
@@ -85,9 +86,9 @@ def _collect(path: Path, settings: DataSettings, confined: bool) -> Collection:
     return Collection(name, files, {_csv(table): frame.to_csv(index=False)}, 0, left_out)
 
 
-def _readable(folder: Path) -> tuple[dict[str, Path], tuple[Refused, ...]]:
+def _readable(folder: Path, kind: ModalityEntry) -> tuple[dict[str, Path], tuple[Refused, ...]]:
     """The files of a folder by their places, and what is left out of them."""
-    places, refused = look_through(folder)
+    places, refused = look_through(folder, kind)
     files = {place: folder / place for place in places}
     locked = [place for place, file in files.items() if not os.access(file, os.R_OK, effective_ids=AS_SELF)]
     refused += [(printable(place), "UNREADABLE: the file may not be read") for place in locked]
@@ -114,12 +115,14 @@ def _gather(
 ) -> tuple[pd.DataFrame, dict[str, Path], bool]:
     """A table with its paths as they will be, the files that it names by place, and whether any path changed.
 
-    place_of: where an image inside of the table's folder goes. One outside goes to files/ beside the table; a path that
+    place_of: where a file inside of the table's folder goes. One outside goes to files/ beside the table; a path that
     names no file stays as it is, and ingest says what is wrong with it.
     """
     frame = read_table(table)
     files: dict[str, Path] = {}
     places: list[str] = []
+    if settings.path_column not in frame:  # its rows are in the table itself
+        return frame, files, False
     for text in frame[settings.path_column]:
         path = clean(text)
         origin = table.parent / path
@@ -146,10 +149,10 @@ def _with_test(
         )
     if table is not None and other is not None:
         return _join_tables(collection, table, other, settings, confined)
-    return _join_folders(collection, path, test_data)
+    return _join_folders(collection, path, test_data, settings.row_kind)
 
 
-def _join_folders(collection: Collection, path: Path, test_data: Path) -> Collection:
+def _join_folders(collection: Collection, path: Path, test_data: Path, kind: ModalityEntry) -> Collection:
     """Class folders go to train/ unless they lie in split folders already; those of the test set go to test/."""
     if is_split(path):
         _refuse_two_tests(path, {SPLITS[name.lower()] for name in os.listdir(path) if name.lower() in SPLITS})
@@ -159,17 +162,19 @@ def _join_folders(collection: Collection, path: Path, test_data: Path) -> Collec
             place if "/" not in place or place.split("/")[0] in UNLABELLED_FOLDERS else f"{TRAIN_FOLDER}/{place}": file
             for place, file in collection.files.items()
         }
-    images = [place for place in list_images(test_data) if "/" in place]
-    if not images or is_split(test_data):
-        raise DataError(f"{test_data} is not a folder of class folders; a test set is {test_data.name}/<class>/<image>")
-    found = {f"{TEST_FOLDER}/{place}": test_data / place for place in images}
-    return replace(collection, files=files | found, images=collection.images + len(images))
+    rows = [place for place in list_rows(test_data, kind) if "/" in place]
+    if not rows or is_split(test_data):
+        raise DataError(
+            f"{test_data} is not a folder of class folders; a test set is {test_data.name}/<class>/<{kind.one}>"
+        )
+    found = {f"{TEST_FOLDER}/{place}": test_data / place for place in rows}
+    return replace(collection, files=files | found, rows=collection.rows + len(rows))
 
 
 def _join_tables(
     collection: Collection, table: Path, other: Path, settings: DataSettings, confined: bool
 ) -> Collection:
-    """One table with a split column; the test set's images go to test/."""
+    """One table with a split column; the test set's files go to test/."""
     base, listed = (list_table(part, settings, anywhere=not confined) for part in (table, other))
     _refuse_two_tests(table, set(base.splits))
     if base.kind != listed.kind:
@@ -182,7 +187,7 @@ def _join_tables(
         collection,
         files=kept | files,
         texts={_csv(table): joined.to_csv(index=False)},
-        images=collection.images + len(listed),
+        rows=collection.rows + len(listed),
     )
 
 
@@ -193,9 +198,9 @@ def _refuse_two_tests(path: Path, splits: set[str] | set[str | None]) -> None:
         )
 
 
-def _with_unlabelled(collection: Collection, folder: Path) -> Collection:
-    images = list_images(folder) if folder.is_dir() else []
-    if not images:
-        raise DataError(f"{folder} is not a folder with images; --target.unlabelled takes a folder of images")
-    found = {f"{UNLABELLED_FOLDERS[0]}/{place}": folder / place for place in images}
-    return replace(collection, files=collection.files | found, images=collection.images + len(images))
+def _with_unlabelled(collection: Collection, folder: Path, kind: ModalityEntry) -> Collection:
+    rows = list_rows(folder, kind) if folder.is_dir() else []
+    if not rows:
+        raise DataError(f"{folder} is not a folder with {kind.many}; --target.unlabelled takes a folder of {kind.many}")
+    found = {f"{UNLABELLED_FOLDERS[0]}/{place}": folder / place for place in rows}
+    return replace(collection, files=collection.files | found, rows=collection.rows + len(rows))

@@ -1,4 +1,4 @@
-"""Reader of a folder of class folders: <class>/<any depth>/<image>."""
+"""Reader of a folder of class folders: <class>/<any depth>/<file>."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headstart.datasets.listing import Listing, of_classes
 from headstart.errors import DataError
-from headstart.modalities.image import EXTENSIONS
+from headstart.modalities.table import ModalityEntry
 
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")  # beside the class folders; not a class
 SYSTEM_FOLDERS = ("@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "lost+found", "System Volume Information")
@@ -17,62 +17,55 @@ DVC_OBJECT = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # where DVC ke
 Refused = tuple[str, str]  # (place, reason), as in rejected.csv
 
 
-def list_folder(directory: Path, images: list[str] | None = None) -> Listing:
-    """Lists the images below each class folder; hidden files and files of other kinds are passed over.
+def list_folder(directory: Path, kind: ModalityEntry, files: list[str] | None = None) -> Listing:
+    """Lists the files below each class folder; hidden ones and those that are none of the kind are passed over.
 
-    images: those of `list_images`, where they are known already.
+    files: those of `list_rows`, where they are known already.
 
     Raises:
-        DataError: no such folder, no class folders, or fewer than two classes with images.
+        DataError: no such folder, no class folders, or fewer than two classes with files.
     """
     if not directory.is_dir():
-        raise DataError(f"{directory} is not a folder; a dataset is a folder that holds one folder of images a class")
-    images = list_images(directory) if images is None else images
-    found = [(path, path.split("/")[0]) for path in images if "/" in path]
+        raise DataError(
+            f"{directory} is not a folder; a dataset is a folder that holds one folder of {kind.many} a class"
+        )
+    files = list_rows(directory, kind) if files is None else files
+    found = [(path, path.split("/")[0]) for path in files if "/" in path]
     found = [(path, label) for path, label in found if label not in UNLABELLED_FOLDERS]
     classes = {label for _, label in found}
     if len(classes) < 2:
         raise DataError(
-            f"{directory} holds images in {len(classes)} class folder(s), {sorted(classes) or 'none'}; at least two "
-            f"are needed: {directory.name}/<class>/<image>, with images named {', '.join(sorted(EXTENSIONS))}"
+            f"{directory} holds {kind.many} in {len(classes)} class folder(s), {sorted(classes) or 'none'}; at least "
+            f"two are needed: {directory.name}/<class>/<{kind.one}>, with {kind.many} named {kind.endings}"
         )
     return of_classes([path for path, _ in found], [label for _, label in found])
 
 
-def list_images(directory: Path) -> list[str]:
-    """Paths of the images at any depth, relative and sorted; hidden files, links and other kinds are passed over.
+def list_rows(directory: Path, kind: ModalityEntry) -> list[str]:
+    """Paths of the files that are rows, at any depth, relative and sorted; hidden ones and links are passed over.
 
     Raises:
-        DataError: a folder may not be read, or holds two images that other systems take for one.
+        DataError: a folder may not be read, or holds two files that other systems take for one.
     """
-    return [name for name in list_visible(directory) if is_image(name)]
+    return [name for name in look_through(directory, kind)[0] if is_row(name, kind)]
 
 
-def list_visible(directory: Path) -> list[str]:
-    """Paths of all files at any depth, relative and sorted; hidden ones and links are passed over.
-
-    Raises:
-        DataError: as `list_images`.
-    """
-    return look_through(directory)[0]
-
-
-def look_through(directory: Path) -> tuple[list[str], list[Refused]]:
-    """Paths of all files at any depth, relative and sorted; and what is called like an image and cannot be one.
+def look_through(directory: Path, kind: ModalityEntry) -> tuple[list[str], list[Refused]]:
+    """Paths of all files at any depth, relative and sorted; and what is called like a row and cannot be one.
 
     Links are not followed: they may leave the folder that DVC versions, or lead into a circle. Those that DVC itself
     makes, into its cache, are files.
 
     Raises:
-        DataError: as `list_images`.
+        DataError: as `list_rows`.
     """
     refused: list[Refused] = []
-    return sorted(_walk(directory, "", refused)), sorted(refused)
+    return sorted(_walk(directory, "", kind, refused)), sorted(refused)
 
 
-def is_image(name: str) -> bool:
-    """Whether a file is called like an image."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS
+def is_row(name: str, kind: ModalityEntry) -> bool:
+    """Whether a file is called like a row of that kind."""
+    return os.path.splitext(name)[1].lower() in kind.extensions
 
 
 def is_visible(name: str) -> bool:
@@ -96,7 +89,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def _walk(directory: Path, before: str, refused: list[Refused]) -> Iterator[str]:
+def _walk(directory: Path, before: str, kind: ModalityEntry, refused: list[Refused]) -> Iterator[str]:
     """Paths in plain text: of 100,000 files, Path objects took twenty times as long."""
     try:
         with os.scandir(directory / before) as entries:
@@ -107,16 +100,16 @@ def _walk(directory: Path, before: str, refused: list[Refused]) -> Iterator[str]
     for entry in found:
         place = before + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        if is_folder or is_image(entry.name):
+        if is_folder or is_row(entry.name, kind):
             _refuse_twins(directory, before, entry.name, named)
         if not is_text(entry.name):
-            if is_folder or is_image(entry.name):
+            if is_folder or is_row(entry.name, kind):
                 refused.append((printable(place), "BAD_NAME: the name is not UTF-8; rename it"))
         elif entry.is_file(follow_symlinks=False) or _is_object_of_dvc(entry):
             yield place
         elif is_folder:
-            yield from _walk(directory, f"{place}/", refused)
-        elif is_image(entry.name) or _leads_to_folder(entry):
+            yield from _walk(directory, f"{place}/", kind, refused)
+        elif is_row(entry.name, kind) or _leads_to_folder(entry):
             refused.append((printable(place), _kind(entry)))
 
 

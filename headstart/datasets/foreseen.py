@@ -1,4 +1,4 @@
-"""What a pack's card will say, as far as the dataset's files tell it before any image is opened. Torch-free."""
+"""What a pack's card will say, as far as the dataset's files tell it before any of them is opened. Torch-free."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from headstart.datasets.pack import POOL, Card
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import read_signatures
+from headstart.modalities.table import fields_of
 
 
 def foresee(path: Path, settings: DataSettings, *, unit: str = "", anywhere: bool = False) -> Card:
@@ -27,10 +28,9 @@ def foresee(path: Path, settings: DataSettings, *, unit: str = "", anywhere: boo
         rejected={},
         duplicates=0,
         removed_overlap=0,
-        image_size=settings.image_size,
-        channels=settings.channels,
         mean=(),
         std=(),
+        **fields_of(settings),
         kind=listing.kind,
         unit=unit if listing.kind == "value" else "",
         attributes=listing.attributes,

@@ -6,13 +6,13 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
-from headstart.datasets.moments import pixel_moments
 from headstart.datasets.pack import BLOCK, POOL, Card, write_pack
 from headstart.datasets.rows import Progress, Rows, read_rows
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import Signatures, read_signatures
 from headstart.datasets.spool import Ordered, spooling
 from headstart.datasets.table import is_built_in
+from headstart.modalities.table import fields_of, row_shape
 from headstart.storage.spreadsheet import without_formulas
 
 
@@ -33,11 +33,11 @@ def ingest_source(
     Raises:
         DataError: see `read_rows` and `arrange_source`.
     """
-    with spooling(pack.parent, _shape(settings)) as spool:
+    with spooling(pack.parent, *_rows_of(settings)) as spool:
         rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append)
         arranged = arrange_source(directory, rows, settings=settings, excluded=excluded)
-        images = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, images, settings=settings, unit=unit)
+        inputs = Ordered(spool, arranged.examples["row"].to_numpy())
+        return _publish(pack, rows, arranged, inputs, settings=settings, unit=unit)
 
 
 def ingest_target(
@@ -57,29 +57,31 @@ def ingest_target(
     Raises:
         DataError: see `read_rows`, `arrange_target` and `read_signatures`.
     """
-    with spooling(pack.parent, _shape(settings)) as spool:
+    with spooling(pack.parent, *_rows_of(settings)) as spool:
         near = likeness(directory, settings)
         rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append, near=near)
         arranged = arrange_target(directory, rows, settings=settings, seed=seed)
         known = read_signatures(directory, arranged.classes)
-        images = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, images, settings=settings, unit=unit, signatures=known)
+        inputs = Ordered(spool, arranged.examples["row"].to_numpy())
+        return _publish(pack, rows, arranged, inputs, settings=settings, unit=unit, signatures=known)
 
 
 def likeness(dataset: Path, settings: DataSettings) -> float:
-    """From which a target's images are near duplicates; built-ins are as they were published, copies and all."""
+    """From which a target's rows are near duplicates; built-ins are as they were published, copies and all."""
     return 1.0 if is_built_in(dataset.name) else settings.near_duplicates
 
 
-def _shape(settings: DataSettings) -> tuple[int, int, int]:
-    return settings.channels, settings.image_size, settings.image_size
+def _rows_of(settings: DataSettings) -> tuple[tuple[int, ...], str]:
+    """Shape and type of a row."""
+    modality = settings.row_kind.load()
+    return row_shape(settings.modality, modality.channels(settings), modality.size(settings)), modality.dtype
 
 
 def _publish(
     pack: Path,
     rows: Rows,
     arranged: Arranged,
-    images: Ordered,
+    inputs: Ordered,
     *,
     settings: DataSettings,
     unit: str,
@@ -88,9 +90,11 @@ def _publish(
     examples = arranged.examples
     pool = examples[examples["split"] == POOL]
     is_pool = (examples["split"] == POOL).to_numpy()
-    starts = range(0, images.shape[0], BLOCK)
-    blocks = (images[start : start + BLOCK][is_pool[start : start + BLOCK]] for start in starts)
-    mean, std = pixel_moments(blocks, channels=settings.channels)
+    modality = settings.row_kind.load()
+    fields = fields_of(settings)
+    starts = range(0, inputs.shape[0], BLOCK)
+    blocks = (inputs[start : start + BLOCK][is_pool[start : start + BLOCK]] for start in starts)
+    mean, std = modality.moments(blocks, channels=fields["channels"])
     values = pool["value"].to_numpy()
     is_value = rows.kind == "value"
     card = Card(
@@ -102,10 +106,9 @@ def _publish(
         duplicates=arranged.duplicates,
         near_duplicates=arranged.near_duplicates,
         removed_overlap=arranged.removed,
-        image_size=settings.image_size,
-        channels=settings.channels,
         mean=mean,
         std=std,
+        **fields,
         kind=rows.kind,
         unit=unit if is_value else "",
         target_mean=float(values.mean()) if is_value else 0.0,
@@ -118,6 +121,7 @@ def _publish(
         attributes=rows.attributes,
         signatures=signatures.columns if signatures else (),
         changed=rows.changes,
+        statistics=rows.statistics,
     )
     stored = examples.drop(columns=["content", "near", "row"])
     folds = arranged.folds.table if arranged.folds else None
@@ -125,7 +129,7 @@ def _publish(
         pack,
         card=card,
         examples=stored,
-        images=images,
+        inputs=inputs,
         rejected=without_formulas(rows.rejected),
         folds=folds,
         attributes=rows.codes[examples["row"].to_numpy()] if rows.attributes else None,

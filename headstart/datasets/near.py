@@ -1,57 +1,43 @@
-"""Near duplicates: a picture saved once more, resized, brightened or with some noise is no second picture.
+"""Near duplicates: a picture saved once more, or a text in another case, is no second one.
 
-Each image has a sketch: the lowest frequencies of its cosine transform without the mean, of length 1, as perceptual
-hashes take them (but numbers, not bits: of digits the bits are nearly all alike). Two images are near duplicates where
-the cosine between their sketches is high enough. Measured: docs/reliability.md. Crops and mirror images are not found.
+Each row has a sketch of length 1, which its modality makes. Two rows are near duplicates where the cosine between their
+sketches is high enough. Measured: docs/reliability.md.
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-FREQUENCIES = 8  # a side, of brightness
-OF_COLOUR = 3  # likewise, of the two differences of colour, which JPEG and palettes change most
-COLOUR = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)  # JFIF's
-WEIGHT = 0.5  # of colour against brightness
-LOWEST = 5  # a side, of brightness: 24 numbers in which no two sketches are further apart than as a whole
-FLATTEST = 2.0  # gray levels, root mean square; below it a sketch would be of noise alone
-LOW = [i * FREQUENCIES + j - 1 for i in range(LOWEST) for j in range(LOWEST) if i + j]  # their places in a sketch
-CANDIDATES = 8  # for each image; larger clusters hang together by chains
+# Places in a sketch: few numbers in which no two are further apart than as a whole. Of an image they are the lowest
+# 5 by 5 of its 8 by 8 frequencies of brightness; of a text any would do.
+LOW = [row * 8 + column - 1 for row in range(5) for column in range(5) if row + column]
+CANDIDATES = 8  # for each row; larger clusters hang together by chains
 
 Sketches = NDArray[np.float16]
 
 
-def sketch(images: NDArray[np.uint8]) -> Sketches:
-    """(images, channels, size, size) -> (images, 63, or 79 in colour), of length 1; zeros for one without contrast."""
-    basis = _basis(images.shape[-1])
-    found = basis @ images.astype(np.float32) @ basis.T
-    parts = [found[:, 0]]
-    if images.shape[1] == len(COLOUR):
-        bright, *differences = np.einsum("ij,njkl->inkl", COLOUR, found)
-        parts = [bright, *(WEIGHT * part[:, :OF_COLOUR, :OF_COLOUR] for part in differences)]
-    numbers = np.concatenate([part.reshape(len(images), -1)[:, 1:] for part in parts], axis=1)
-    length = np.linalg.norm(numbers, axis=1, keepdims=True)
-    flat = length < FLATTEST * images.shape[-1]
-    return np.where(flat, 0, numbers / np.maximum(length, 1e-6)).astype(np.float16)
-
-
-def near_duplicates(contents: Sequence[str], sketches: Sequence[Sketches], *, similarity: float) -> list[str | None]:
+def near_duplicates(
+    contents: Sequence[str], sketches: Sequence[Sketches | None], *, similarity: float
+) -> list[str | None]:
     """The name of each row's cluster of near duplicates, None where it has none: exact copies alone are no cluster.
 
-    contents: digests. similarity: cosine from which two are near duplicates; 1 finds none. A cluster is named by the
-    smallest digest in it.
+    contents: digests. sketches: a row each, None where it has none. similarity: cosine from which two are near
+    duplicates; 1 finds none. A cluster is named by the smallest digest in it.
     """
     first = {content: row for row, content in reversed(list(enumerate(contents)))}
     if similarity >= 1 or len(first) < 2:
         return [None] * len(contents)
     names = list(first)
-    known = np.array([sketches[first[name]] for name in names], dtype=np.float32)
+    length = max((len(own) for own in sketches if own is not None), default=0)
+    if not length:
+        return [None] * len(contents)
+    nothing = np.zeros(length, np.float16)  # is near nothing
+    found = [sketches[row] for row in first.values()]
+    known = np.array([nothing if own is None else own for own in found], dtype=np.float32)
     pairs = _pairs(known, similarity)
     size = len(names)
     _, part = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=(size, size)), directed=False)
@@ -77,10 +63,3 @@ def _pairs(known: NDArray[np.float32], similarity: float) -> NDArray[np.intp]:
     left, right = rows[left[keep]], rows[right[keep]]
     near = np.einsum("ij,ij->i", known[left], known[right]) >= similarity
     return np.stack([left[near], right[near]], axis=1)
-
-
-@cache
-def _basis(size: int) -> NDArray[np.float32]:
-    """(frequencies, size): the lowest cosines."""
-    found: NDArray[np.float64] = dct(np.eye(size), axis=0, norm="ortho")
-    return found[:FREQUENCIES].astype(np.float32)

@@ -1,7 +1,7 @@
 """The pack: a dataset decoded once and ready to train from. The one class that touches a pack's files.
 
-packs/<dataset>/        examples.parquet, images.npy, card.json, rejected.csv, manifest.json
-                        images in several files where they are large: see stored.py
+packs/<dataset>/        examples.parquet, inputs.npy, card.json, rejected.csv, manifest.json
+                        the inputs in several files where they are large: see stored.py
                         folds.npy too, where cross-validation takes the place of a test set
                         attributes.npy too, of a source whose rows have attributes in place of classes or values
                         signatures.npy too, of a target whose classes are described
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.stored import Stored, write_shards
 from headstart.errors import DataError, IntegrityError
+from headstart.modalities.table import MODALITIES, ModalityEntry, row_shape
 from headstart.storage.publish import digest, publishing, read_manifest, verify, verify_once, write_json
 
 CARD = "card.json"
@@ -34,7 +35,7 @@ SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 UNLABELLED = "unlabelled"  # rows without a label
 BLOCK = 256  # rows that are moved at a time
-IMAGES = "images"
+INPUTS = "inputs"  # what a network takes in: images, spectrograms or tokens, a row each
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,17 @@ class Card:
     """What a pack says of itself, without its rows.
 
     classes: names in the order of the class numbers, none where the target is a number. counts: rows of the pool by
-    class. mean, std: of the pool's pixels, by channel, as fractions of 1. kind: what the target is. unit: of a number.
-    target_mean, target_std: of the pool's numbers; 0 and 1 for classes. own_test: whether the dataset brought its test
-    rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left out because they
-    repeat a test row, of the target where this is a source. test_units: independent units (rows or groups) that are
-    scored. folds: parts of cross-validation in place of a test set, 0 where there is one; largest_label_budget: rows
-    that every class (or the values) has outside of each fold, 0 where there are none. attributes: of a source's rows,
-    where they have these in place of classes or values. signatures: columns of what is known of each class. changed:
-    how many images had to be made like the others, by what was done to them. near_duplicates: rows that
-    nearly repeat another, and are kept on its side of every split.
+    class. modality, channels, size, preparation: of the inputs (modalities/table.py); a row has the shape `shape`.
+    mean, std: of the pool's inputs, by channel, as fractions of 1; of tokens nothing. kind: what the target is. unit:
+    of a number. target_mean, target_std: of the pool's numbers; 0 and 1 for classes. own_test: whether the dataset
+    brought its test rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left
+    out because they repeat a test row, of the target where this is a source. test_units: independent units (rows or
+    groups) that are scored. folds: parts of cross-validation in place of a test set, 0 where there is one;
+    largest_label_budget: rows that every class (or the values) has outside of each fold, 0 where there are none.
+    attributes: of a source's rows, where they have these in place of classes or values. signatures: columns of what is
+    known of each class. changed: how many rows had to be made like the others, by what was done to them. statistics: of
+    what the modality tells of each row, such as width: the least, the median, the 95th percentile and the largest.
+    near_duplicates: rows that nearly repeat another, and are kept on its side of every split.
     """
 
     name: str
@@ -83,8 +86,10 @@ class Card:
     rejected: dict[str, int]
     duplicates: int
     removed_overlap: int
-    image_size: int
+    modality: str
     channels: int
+    size: tuple[int, ...]
+    preparation: dict[str, Any]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     kind: Literal["class", "value", "attribute"] = "class"
@@ -100,6 +105,17 @@ class Card:
     signatures: tuple[str, ...] = ()
     changed: dict[str, int] = field(default_factory=dict)
     near_duplicates: int = 0
+    statistics: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def row_kind(self) -> ModalityEntry:
+        """What its rows are."""
+        return MODALITIES.get(self.modality)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row: (channels, height, width) of a map, (length,) of tokens."""
+        return row_shape(self.modality, self.channels, self.size)
 
     @property
     def scored(self) -> str:
@@ -133,13 +149,16 @@ def expected_overlap(budget: int, classes: Iterable[float], *, folds: int) -> fl
     return sum(shares) / len(shares)
 
 
-class Images(Protocol):
-    """(rows, channels, height, width) uint8: an array, or what gives its rows block by block."""
+class Inputs(Protocol):
+    """(rows, ...): an array, or what gives its rows block by block."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def __getitem__(self, part: slice, /) -> NDArray[np.uint8]: ...
+    @property
+    def dtype(self) -> Any: ...
+
+    def __getitem__(self, part: slice, /) -> NDArray[Any]: ...
 
 
 class Pack:
@@ -168,8 +187,8 @@ class Pack:
         return pd.read_parquet(self.directory / "examples.parquet")
 
     @cached_property
-    def images(self) -> Stored:
-        """(rows, channels, height, width) uint8, read from disk row by row, in the order of `examples`."""
+    def inputs(self) -> Stored:
+        """(rows, ...) of what a network takes in, read from disk row by row, in the order of `examples`."""
         return Stored([self.directory / name for name in _files(self.directory)])
 
     def rows(self, split: str) -> NDArray[np.intp]:
@@ -218,7 +237,7 @@ class Pack:
 
 
 def read_pack_card(directory: Path) -> Card:
-    """The card of a pack alone, for a look at it: opening the pack itself takes the digest of all its pixels.
+    """The card of a pack alone, for a look at it: opening the pack itself takes the digest of all its rows.
 
     Raises:
         IntegrityError: there is none, or it is none.
@@ -255,7 +274,7 @@ def write_pack(
     *,
     card: Card,
     examples: pd.DataFrame,
-    images: Images,
+    inputs: Inputs,
     rejected: pd.DataFrame,
     folds: NDArray[np.int8] | None = None,
     attributes: NDArray[np.float64] | None = None,
@@ -264,9 +283,9 @@ def write_pack(
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label or value, split, group, with all labels. images: (rows, channels, height, width).
+    examples: id, path, label or value, split, group, with all labels. inputs: (rows, ...).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
-    signatures: (classes, columns). shard_gb: pixels that a file of images holds at most, in 10^9 bytes.
+    signatures: (classes, columns). shard_gb: what a file of inputs holds at most, in 10^9 bytes.
     """
     for name, missing in (("label", None), ("value", np.nan)):
         examples = examples if name in examples else examples.assign(**{name: missing})
@@ -278,18 +297,18 @@ def write_pack(
     with publishing(directory) as draft:
         blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
         blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
-        shards = _save_images(draft, images, most=shard_gb * 1e9)
+        shards = _save_inputs(draft, inputs, most=shard_gb * 1e9)
         rejected.to_csv(draft / "rejected.csv", index=False)
         for name, array in ((FOLDS, folds), (ATTRIBUTES, attributes), (SIGNATURES, signatures)):
             if array is not None:
                 np.save(draft / name, array)
-        write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, images, shards)})
+        write_json(draft / CARD, {"pack": asdict(card), **_declaration(card, inputs, shards)})
 
 
-def _save_images(folder: Path, images: Images, *, most: float) -> list[tuple[str, int]]:
+def _save_inputs(folder: Path, inputs: Inputs, *, most: float) -> list[tuple[str, int]]:
     """As they are, block by block; (file, rows) of each."""
-    blocks = (images[start : start + BLOCK] for start in range(0, images.shape[0], BLOCK))
-    return write_shards(folder, IMAGES, blocks, shape=images.shape, most=most)
+    blocks = (inputs[start : start + BLOCK] for start in range(0, inputs.shape[0], BLOCK))
+    return write_shards(folder, INPUTS, blocks, shape=inputs.shape, dtype=inputs.dtype, most=most)
 
 
 def pack_digest(directory: Path) -> str:
@@ -297,20 +316,20 @@ def pack_digest(directory: Path) -> str:
     return digest(read_manifest(directory))
 
 
-def _declaration(card: Card, images: Images, shards: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def _declaration(card: Card, inputs: Inputs, shards: Sequence[tuple[str, int]]) -> dict[str, Any]:
     """The card's machine-readable part: arrays and target columns, as any modality declares its own."""
     where: dict[str, Any] = {"file": shards[0][0]}
     if len(shards) > 1:
         where = {"shards": [{"file": file, "rows": count} for file, count in shards]}
     return {
-        "modality": "image",
-        "arrays": [{"name": IMAGES, **where, "dtype": "uint8", "shape": list(images.shape)}],
+        "modality": card.modality,
+        "arrays": [{"name": INPUTS, **where, "dtype": str(np.dtype(inputs.dtype)), "shape": list(inputs.shape)}],
         "targets": _targets(card),
     }
 
 
 def _files(directory: Path) -> list[str]:
-    """Files of the images, in the order of their rows."""
+    """Files of the inputs, in the order of their rows."""
     declared = json.loads((directory / CARD).read_text())["arrays"][0]
     return [shard["file"] for shard in declared["shards"]] if "shards" in declared else [declared["file"]]
 

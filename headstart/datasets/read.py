@@ -1,9 +1,9 @@
-"""Chooses the reader of a dataset by what its folder holds: a table, split folders, class folders, or loose images."""
+"""Chooses the reader of a dataset by what its folder holds: a table, split folders, class folders, or loose files."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from headstart.datasets.folder import UNLABELLED_FOLDERS, is_image, list_folder, list_images, look_through
+from headstart.datasets.folder import UNLABELLED_FOLDERS, is_row, list_folder, list_rows, look_through
 from headstart.datasets.listing import Listing, of_unlabelled
 from headstart.datasets.pack import UNLABELLED
 from headstart.datasets.settings import DataSettings
@@ -14,9 +14,9 @@ from headstart.errors import DataError
 
 
 def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
-    """Lists a dataset: a folder, or a table. Images in unlabelled/ come on top, whatever the reader.
+    """Lists a dataset: a folder, or a table. Files in unlabelled/ come on top, whatever the reader.
 
-    anywhere: whether a table may name images outside of its folder, as it may before the dataset is registered.
+    anywhere: whether a table may name files outside of its folder, as it may before the dataset is registered.
 
     Raises:
         DataError: there is no such folder, or it cannot be read as any kind of dataset.
@@ -24,13 +24,13 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
     if path.is_file():
         return list_table(path, settings, anywhere=anywhere)
     if not path.is_dir():
-        return list_folder(path)  # which refuses it
+        return list_folder(path, settings.row_kind)  # which refuses it
     unlabelled = of_unlabelled(
         [
-            f"{name}/{image}"
+            f"{name}/{file}"
             for name in UNLABELLED_FOLDERS
             if (path / name).is_dir()
-            for image in list_images(path / name)
+            for file in list_rows(path / name, settings.row_kind)
         ]
     )
     if is_built_in(path.name):
@@ -38,15 +38,15 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
     table = find_table(path, settings)
     if table is not None:
         return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
-    files, refused = look_through(path)
-    images = [file for file in files if is_image(file)]
-    loose = [image for image in images if "/" not in image]
+    found, refused = look_through(path, settings.row_kind)
+    files = [file for file in found if is_row(file, settings.row_kind)]
+    loose = [file for file in files if "/" not in file]
     if is_split(path):
-        listing = list_split_folders(path)
-    elif images and len(loose) + len(unlabelled) == len(images):
+        listing = list_split_folders(path, settings.row_kind)
+    elif files and len(loose) + len(unlabelled) == len(files):
         listing = of_unlabelled(loose)
     else:
-        listing = list_folder(path, images)
+        listing = list_folder(path, settings.row_kind, files)
     listing = listing.joined(unlabelled)
     return replace(listing, rejected=(*listing.rejected, *refused))
 
@@ -60,7 +60,7 @@ def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False)
     listing = list_dataset(path, settings, anywhere=anywhere)
     if all(split == UNLABELLED for split in listing.splits):
         if path.is_dir() and find_table(path, settings) is None:
-            return list_folder(path)  # which refuses it, and says what a folder must look like
+            return list_folder(path, settings.row_kind)  # which refuses it, and says what a folder must look like
         raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_column")
     classes = set(listing.labels) - {None}
     if listing.kind == "class" and len(classes) == 1:

@@ -1,11 +1,11 @@
 """Decodes the files of a dataset, chunk by chunk: rows with their digests, and the files that are set aside."""
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,33 +13,36 @@ from numpy.typing import NDArray
 
 from headstart.datasets.folder import printable
 from headstart.datasets.listing import Kind, Listing
-from headstart.datasets.near import near_duplicates, sketch
+from headstart.datasets.near import near_duplicates
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
-from headstart.modalities.image import Decoded, decode
-from headstart.modalities.limits import Limits
+from headstart.modalities.decoded import Decoded
+from headstart.modalities.table import MODALITIES
 from headstart.registry import similar
 
 CHUNK = 64  # files a worker decodes before it reports
 AHEAD = 8  # chunks that are decoded or wait at a time: what bounds the memory
 SHOWN = 10  # bad files that an error names
+STATISTICS = (0.0, 0.5, 0.95, 1.0)  # quantiles
 MOST_CRASHES = 20  # files that end a process, before it is taken for the machine's fault
-DIED = "a process that decodes images died (killed, or out of memory); nothing was written, run again"
+DIED = "a process that decodes files died (killed, or out of memory); nothing was written, run again"
 
 Progress = Callable[[int, int], None]
-Keep = Callable[[NDArray[np.uint8]], None]
+Keep = Callable[[NDArray[Any]], None]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Work for one decoding worker; plain data, so that it can be sent to a process."""
+    """Work for one decoding worker; plain data, so that it can be sent to a process.
 
-    paths: tuple[str, ...]
-    size: int
-    channels: int
-    limits: Limits = Limits()
+    sources: files, or (str) rows themselves. how: as the modality decodes them.
+    """
+
+    sources: tuple[Path | str, ...]
+    modality: str
+    how: Any
     sketched: bool = False
 
 
@@ -48,9 +51,10 @@ class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
     examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of the pixels), near (its cluster of near duplicates, or null), row (its number among those that
-    were kept, and in codes). rejected: path, reason. facts: path, width, height, mode, changes, a row an example.
-    attributes: what they have in place of labels and values. codes: (rows, attributes), nan where unknown.
+    content (digest of what was decoded), near (its cluster of near duplicates, or null), row (its number among those
+    that were kept, and in codes). rejected: path, reason. facts: path, changes, and what the modality tells of each,
+    such as width. attributes: what they have in place of labels and values. codes: (rows, attributes), nan where
+    unknown.
     """
 
     examples: pd.DataFrame
@@ -62,8 +66,16 @@ class Rows:
 
     @property
     def changes(self) -> dict[str, int]:
-        """How many images had to be made like the others, by what was done to them."""
+        """How many rows had to be made like the others, by what was done to them."""
         return dict(sorted(Counter(change for changes in self.facts["changes"] for change in changes).items()))
+
+    @property
+    def statistics(self) -> dict[str, list[float]]:
+        """Of each fact that is a number: the least, the median, the 95th percentile and the largest."""
+        numbers = self.facts.select_dtypes("number")
+        if not len(numbers):
+            return {}
+        return {str(name): np.quantile(numbers[name], STATISTICS).round(4).tolist() for name in numbers}
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -72,28 +84,29 @@ class Rows:
 
 
 def decode_chunk(chunk: Chunk) -> list[Decoded]:
-    """Decodes the files of a chunk; runs in a worker process."""
-    found = [decode(Path(path), size=chunk.size, channels=chunk.channels, limits=chunk.limits) for path in chunk.paths]
-    good = [place for place, item in enumerate(found) if item.pixels is not None]
+    """Decodes what a chunk names; runs in a worker process."""
+    modality = MODALITIES.get(chunk.modality).load()
+    found = [modality.decode(source, chunk.how) for source in chunk.sources]
+    good = [place for place, item in enumerate(found) if item.values is not None]
     if chunk.sketched and good:
-        sketches = sketch(np.stack([found[place].pixels for place in good]))  # type: ignore[misc]
-        for place, own in zip(good, sketches, strict=True):
+        sketches = modality.sketch(np.stack([found[place].values for place in good]))  # type: ignore[misc]
+        for place, own in zip(good, () if sketches is None else sketches, strict=sketches is not None):
             item = found[place]  # dataclasses.replace() takes four times as long
-            found[place] = Decoded(item.pixels, item.sha256, "", item.size, item.mode, item.changes, own)
+            found[place] = Decoded(item.values, item.sha256, "", item.facts, item.changes, own)
     return found
 
 
 def inspect_chunk(chunk: Chunk) -> list[Decoded]:
-    """As `decode_chunk`, but sends no pixels back."""
-    return [item.without_pixels() for item in decode_chunk(chunk)]
+    """As `decode_chunk`, but sends no rows back."""
+    return [item.without_values() for item in decode_chunk(chunk)]
 
 
 def read_rows(
     path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, keep: Keep, near: float = 1
 ) -> Rows:
-    """Decodes a dataset; `keep` is given the pixels of each usable row, (channels, size, size), in the rows' order.
+    """Decodes a dataset; `keep` is given what each usable row was decoded to, in the rows' order.
 
-    near: likeness from which two images are near duplicates; 1: none are looked for.
+    near: likeness from which two rows are near duplicates; 1: none are looked for.
 
     Raises:
         DataError: no labels, too many bad files, or too few readable rows in a class or of values.
@@ -107,9 +120,9 @@ def read_rows(
 def inspect_rows(
     path: Path, *, settings: DataSettings, workers: Executor, progress: Progress, anywhere: bool = True, near: float = 1
 ) -> Rows:
-    """As `read_rows`, for those who need no pixels; of a dataset that may not be registered yet.
+    """As `read_rows`, for those who need no values; of a dataset that may not be registered yet.
 
-    anywhere: whether its table may name images outside of its folder.
+    anywhere: whether its table may name files outside of its folder.
     """
     listing = list_labelled(path, settings, anywhere=anywhere)
     return _read(
@@ -117,7 +130,7 @@ def inspect_rows(
     )
 
 
-def _drop(pixels: NDArray[np.uint8]) -> None:
+def _drop(values: NDArray[Any]) -> None:
     """Keeps nothing."""
 
 
@@ -138,19 +151,20 @@ def _read(
     content: list[str] = []
     facts = []
     sketches = []
-    how = Chunk((), settings.image_size, settings.channels, settings.limits, sketched=near < 1)
-    decoded = _decoded(folder, listing.paths, work, how, workers=workers, progress=progress)
+    kind = MODALITIES.get(settings.modality)
+    how = Chunk((), kind.name, kind.load().how(settings), sketched=near < 1)
+    decoded = _decoded(folder, listing, work, how, workers=workers, progress=progress)
     for row, item in enumerate(decoded):
         if item.reason:
             rejected.append((listing.paths[row], item.reason))
             continue
-        if item.pixels is not None:
-            keep(item.pixels)
-        if item.sketch is not None:
+        if item.values is not None:
+            keep(item.values)
+        if near < 1:
             sketches.append(item.sketch)
         good.append(row)
         content.append(item.sha256[:32])
-        facts.append((listing.paths[row], *item.size, item.mode, item.changes))
+        facts.append({"path": listing.paths[row], "changes": item.changes, **item.facts})
     conflicts = _two_labels(listing, good, content) if listing.kind == "class" else {}
     rejected += [(listing.paths[good[place]], reason) for place, reason in conflicts.items()]
     kept = [place for place in range(len(good)) if place not in conflicts]
@@ -172,7 +186,7 @@ def _read(
         rejected=pd.DataFrame(
             [(printable(place), printable(reason)) for place, reason in rejected], columns=["path", "reason"]
         ),
-        facts=pd.DataFrame(facts, columns=["path", "width", "height", "mode", "changes"])
+        facts=pd.DataFrame.from_records(facts, columns=list(facts[0]) if facts else ["path", "changes"])
         .iloc[kept]
         .reset_index(drop=True),
         kind=listing.kind,
@@ -185,7 +199,7 @@ def _read(
 
 
 def _two_labels(listing: Listing, good: Sequence[int], content: Sequence[str]) -> dict[int, str]:
-    """Why labelled rows are set aside whose pixels another class has too, by their place in `good`.
+    """Why labelled rows are set aside whose content another class has too, by their place in `good`.
 
     A test set of the dataset's own has the last word: what repeats one of its rows leaves anyway.
     """
@@ -213,23 +227,24 @@ def _column(values: list[str | None] | list[str]) -> "pd.Series[str]":
 
 def _decoded(
     folder: Path,
-    names: Sequence[str],
+    listing: Listing,
     work: Callable[[Chunk], list[Decoded]],
     how: Chunk,
     *,
     workers: Executor,
     progress: Progress,
 ) -> Iterator[Decoded]:
-    """how: a chunk of no files."""
+    """how: a chunk of nothing."""
+    count = len(listing)
     chunks = (
-        replace(how, paths=tuple(os.path.join(folder, name) for name in names[start : start + CHUNK]))
-        for start in range(0, len(names), CHUNK)
+        replace(how, sources=tuple(listing.source(folder, row) for row in range(start, min(start + CHUNK, count))))
+        for start in range(0, count, CHUNK)
     )
     done = 0
     for part in _in_order(workers, work, chunks):
         yield from part
         done += len(part)
-        progress(done, len(names))
+        progress(done, count)
 
 
 def _in_order(
@@ -271,8 +286,8 @@ class _Crashes:
                 return (attempt or self.submit(chunk)).result()
             except BrokenExecutor:
                 continue
-        if len(chunk.paths) > 1:
-            alone = [replace(chunk, paths=(path,)) for path in chunk.paths]
+        if len(chunk.sources) > 1:
+            alone = [replace(chunk, sources=(source,)) for source in chunk.sources]
             return [item for one in alone for item in self.result(one, self.submit(one))]
         self._count += 1
         if self._count > MOST_CRASHES:
@@ -285,7 +300,7 @@ def _check_rejected(path: Path, rows: Rows, *, total: int, settings: DataSetting
     if share > settings.max_rejected:
         first = "; ".join(f"{place}: {reason}" for place, reason in rows.rejected.head(SHOWN).itertuples(index=False))
         raise DataError(
-            f"{path}: {len(rows.rejected)} of {total} files cannot be read ({share:.0%}, at most "
+            f"{path}: {len(rows.rejected)} of {total} {settings.row_kind.many} cannot be read ({share:.0%}, at most "
             f"{settings.max_rejected:.0%} allowed): {first}. Repair or remove them, or raise data.max_rejected"
         )
 
@@ -295,8 +310,9 @@ def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSe
         found = int(rows.labelled.sum())
         if found < settings.min_rows_of_values:
             raise DataError(
-                f"{path} has {found} readable images with {'a value' if rows.kind == 'value' else 'an attribute'}, at "
-                f"least {settings.min_rows_of_values} are needed; add images, or lower data.min_rows_of_values"
+                f"{path} has {found} readable {settings.row_kind.many} with "
+                f"{'a value' if rows.kind == 'value' else 'an attribute'}, at least {settings.min_rows_of_values} are "
+                f"needed; add {settings.row_kind.many}, or lower data.min_rows_of_values"
             )
         return
     counts = Counter(rows.examples["label"].dropna())
@@ -304,7 +320,7 @@ def _check_enough(path: Path, rows: Rows, classes: set[str], *, settings: DataSe
         if counts[label] < settings.min_rows_per_class:
             raise DataError(
                 f"{path}: class {label!r}{similar(label, classes)} has {counts[label]} readable "
-                f"image{'s' * (counts[label] != 1)}, at least "
-                f"{settings.min_rows_per_class} are needed; add images, remove the class, or lower "
+                f"{settings.row_kind.one if counts[label] == 1 else settings.row_kind.many}, at least "
+                f"{settings.min_rows_per_class} are needed; add {settings.row_kind.many}, remove the class, or lower "
                 "data.min_rows_per_class"
             )

@@ -1,13 +1,15 @@
 """Knobs of ingest: how files become rows of a pack."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from headstart.errors import shown
+from headstart.errors import SettingsError, shown
 from headstart.knobs import Knobs
 from headstart.modalities.limits import Limits
+from headstart.modalities.settings import AudioSettings, TextSettings
+from headstart.modalities.table import MODALITIES, ModalityEntry
 
 NAME = re.compile(r"\w[\w .+-]*")  # of a dataset: it becomes part of paths, commands and stages of dvc.yaml
 
@@ -75,10 +77,17 @@ class TargetSettings(Knobs):
 
 
 class DataSettings(Knobs):
-    """How images are decoded and how rows are split."""
+    """How files are decoded and how rows are split."""
+
+    modality: str = "image"
+    """what rows are; `headstart list modalities` shows all"""
 
     image_size: int = Field(28, ge=8, le=1024)
     """side of the square that images are resized and centre-cropped to, pixels"""
+
+    text: TextSettings = Field(default_factory=TextSettings, description="texts alone: how they become tokens")
+
+    audio: AudioSettings = Field(default_factory=AudioSettings, description="sound alone: how it becomes pictures")
 
     channels: Literal[1, 3] = 1
     """1 for gray, 3 for colour"""
@@ -96,7 +105,7 @@ class DataSettings(Knobs):
     """share of unreadable files and unusable table rows up to which ingest goes on"""
 
     near_duplicates: float = Field(0.997, ge=0.9, le=1)
-    """likeness (a cosine) from which two images of a target count as one picture saved twice; 1: exact copies alone"""
+    """likeness (a cosine) from which two rows of a target count as one that was saved twice; 1: exact copies alone"""
 
     smallest_side: int = Field(2, ge=1)
     """pixels of an image's shorter side below which it is set aside"""
@@ -108,7 +117,7 @@ class DataSettings(Knobs):
     """width times height above which an image is set aside before its pixels take any memory"""
 
     shard_gb: float = Field(2.0, gt=0)
-    """pixels that one file of a pack holds at most, in 10^9 bytes; a larger pack has several"""
+    """rows that one file of a pack holds at most, in 10^9 bytes; a larger pack has several"""
 
     min_rows_per_class: int = Field(4, ge=2)
     """readable rows that each class must have"""
@@ -120,7 +129,10 @@ class DataSettings(Knobs):
     """file name of a dataset's table (CSV or Parquet); empty where there is only one in its folder"""
 
     path_column: str = Field("path", min_length=1)
-    """column of a table that has each image's path, relative to the table"""
+    """column of a table that has each row's file, by its path relative to the table"""
+
+    content_column: str = Field("text", min_length=1)
+    """column of a table that holds the rows themselves, where they are texts; the path's is not needed then"""
 
     label_column: str = "label"
     """column of a table that has each row's class; empty to read its values"""
@@ -137,6 +149,19 @@ class DataSettings(Knobs):
     attribute_columns: tuple[Text, ...] = ()
     """columns of attributes (yes/no, numbers, tags) that a source's table without classes and values is learned by"""
 
+    @field_validator("modality")
+    @classmethod
+    def _is_a_modality(cls, value: str) -> str:
+        try:
+            return MODALITIES.get(value).name
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def row_kind(self) -> ModalityEntry:
+        """What rows are."""
+        return MODALITIES.get(self.modality)
+
     @property
     def limits(self) -> Limits:
         """Of an image's size."""
@@ -144,6 +169,30 @@ class DataSettings(Knobs):
 
     def of_built_in(self, attributes: tuple[str, ...]) -> "DataSettings":
         """The same for a built-in, whose table has the default columns (and these attributes) whatever a user's has."""
-        ours = ("table", "path_column", "label_column", "value_column", "split_column", "group_column")
+        ours = (
+            "table",
+            "path_column",
+            "content_column",
+            "label_column",
+            "value_column",
+            "split_column",
+            "group_column",
+        )
         columns = {name: type(self).model_fields[name].default for name in ours}
         return self.model_copy(update=columns | {"attribute_columns": attributes})
+
+
+class Prepared(Protocol):
+    """A card of rows, or of weights that take them."""
+
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def preparation(self) -> dict[str, Any]: ...
+
+
+def how_of(card: Prepared) -> Any:
+    """How rows are decoded, as a card says."""
+    settings = DataSettings.model_validate({"modality": card.modality} | card.preparation)
+    return settings.row_kind.load().how(settings)

@@ -4,8 +4,8 @@ A memory map of all rows is no smaller than they are once they were touched: its
 What is read from a file lies in the system's cache alone, and memory stays flat however many rows there are. A file
 that was cut short is an error here, where a map would end the process.
 
-images.npy                      one file, as numpy writes it; or
-images-00000-of-00002.npy ...   shards, each of them such a file with the next rows
+inputs.npy                      one file, as numpy writes it; or
+inputs-00000-of-00002.npy ...   shards, each of them such a file with the next rows
 """
 
 import os
@@ -21,36 +21,40 @@ from numpy.typing import NDArray
 from headstart.errors import IntegrityError
 from headstart.storage.arrays import ArrayWriter
 
+DTYPES = (np.dtype(np.uint8), np.dtype(np.int32))  # pixels; tokens
+
 
 class Stored:
-    """(rows, ...) of bytes in files, indexed as an array is; what comes back is an array in memory."""
+    """(rows, ...) of numbers in files, indexed as an array is; what comes back is an array in memory."""
 
     def __init__(self, files: Sequence[Path]):
         """Opens the shards, in the order of their rows.
 
         Raises:
-            IntegrityError: one is no array of bytes, or its rows have another shape than the first's.
+            IntegrityError: one is no array of numbers, or its rows have another shape or type than the first's.
         """
         self._shards = [_Shard(path) for path in files]
         for shard in self._shards:
-            if shard.shape[1:] != self._shards[0].shape[1:]:
-                raise IntegrityError(f"{shard.path} has rows of another shape than {files[0]}; run ingest again")
+            if (shard.shape[1:], shard.dtype) != (self._shards[0].shape[1:], self._shards[0].dtype):
+                raise IntegrityError(
+                    f"{shard.path} has rows of another shape or type than {files[0]}; run ingest again"
+                )
         self._starts = [0, *accumulate(shard.shape[0] for shard in self._shards)]
         self.shape = (self._starts[-1], *self._shards[0].shape[1:])
-        self.dtype = np.dtype(np.uint8)
+        self.dtype = self._shards[0].dtype
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
     def row_bytes(self) -> int:
-        return int(np.prod(self.shape[1:]))
+        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
         return len(self) * self.row_bytes
 
-    def __getitem__(self, part: Any) -> NDArray[np.uint8]:
+    def __getitem__(self, part: Any) -> NDArray[Any]:
         """Rows by a number, a slice, numbers or a mask; what follows in a tuple indexes within them, as numpy does."""
         first, rest = (part[0], part[1:]) if isinstance(part, tuple) else (part, ())
         rows = self._numbers(first)
@@ -74,12 +78,12 @@ class Stored:
             raise IndexError(f"there are {len(self)} rows, {rows.min()} .. {rows.max()} were asked for")
         return np.where(rows < 0, rows + len(self), rows)
 
-    def _read(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+    def _read(self, rows: NDArray[np.intp]) -> NDArray[Any]:
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         self.read_into(found, rows)
         return found
 
-    def read_into(self, found: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+    def read_into(self, found: NDArray[Any], rows: NDArray[np.intp]) -> None:
         """Reads rows, by their numbers from 0 on, to where they are wanted: (rows, ...), contiguous."""
         if not found.size:
             return
@@ -108,7 +112,7 @@ class _Shard:
             raise IntegrityError(f"{path} cannot be read: {error.strerror}; run the step ingest again") from None
         weakref.finalize(self, os.close, self._file)
         with os.fdopen(os.dup(self._file), "rb") as file:
-            self.shape, self._offset = _header(path, file)
+            self.shape, self.dtype, self._offset = _header(path, file)
 
     def read(self, start: int, into: memoryview) -> None:
         """Fills `into` with the bytes from `start` of the data on."""
@@ -120,40 +124,42 @@ class _Shard:
             done += count
 
 
-def _header(path: Path, file: Any) -> tuple[tuple[int, ...], int]:
-    """(shape, where the data begin) of a file that numpy could have written."""
+def _header(path: Path, file: Any) -> tuple[tuple[int, ...], "np.dtype[Any]", int]:
+    """(shape, type, where the data begin) of a file that numpy could have written."""
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
     except ValueError as error:
         raise IntegrityError(f"{path} is no array of numpy's: {error}; run the step ingest again") from None
-    if fortran or dtype != np.uint8:
-        raise IntegrityError(f"{path} holds {dtype} where bytes row by row are expected; run the step ingest again")
-    return shape, file.tell()
+    if fortran or dtype not in DTYPES:
+        raise IntegrityError(
+            f"{path} holds {dtype} where whole numbers row by row are expected; run the step ingest again"
+        )
+    return shape, dtype, file.tell()
 
 
 def write_shards(
-    folder: Path, name: str, blocks: Iterable[NDArray[np.uint8]], *, shape: tuple[int, ...], most: float
+    folder: Path, name: str, blocks: Iterable[NDArray[Any]], *, shape: tuple[int, ...], dtype: Any, most: float
 ) -> list[tuple[str, int]]:
     """Writes (rows, ...) that come block by block as <name>.npy, or as shards of at most `most` bytes of data.
 
     Returns (file, rows) of each. A shard has at least one row.
     """
-    each = int(min(max(1.0, most / int(np.prod(shape[1:]))), max(1, shape[0])))
+    each = int(min(max(1.0, most / (int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)), max(1, shape[0])))
     counts = [min(each, shape[0] - start) for start in range(0, shape[0], each)] or [0]
     names = [f"{name}.npy"]
     if len(counts) > 1:
         names = [f"{name}-{number:05d}-of-{len(counts):05d}.npy" for number in range(len(counts))]
     pieces = _pieces(blocks, counts)
     for file, count in zip(names, counts, strict=True):
-        with ArrayWriter(folder / file, (count, *shape[1:]), np.dtype(np.uint8)) as writer:
+        with ArrayWriter(folder / file, (count, *shape[1:]), np.dtype(dtype)) as writer:
             while writer.rows < count:
                 writer.write(next(pieces))
     return list(zip(names, counts, strict=True))
 
 
-def _pieces(blocks: Iterable[NDArray[np.uint8]], counts: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+def _pieces(blocks: Iterable[NDArray[Any]], counts: Sequence[int]) -> Iterator[NDArray[Any]]:
     """The blocks, cut where a shard ends."""
     ends = iter(accumulate(counts))
     done, end = 0, next(ends)

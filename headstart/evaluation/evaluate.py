@@ -76,7 +76,7 @@ def evaluate(
         chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap, shown=tuple(shown)
     )
     return Evaluation(
-        comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen),
+        comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen, confidence=settings.confidence),
         predictions=predictions_table(outcomes, families),
         snapshots=snapshots_table(outcomes, families),
         verdict=reach_verdict(outcomes, question, opened=opened, interim=interim, rounds=rounds, warnings=warnings),

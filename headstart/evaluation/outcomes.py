@@ -23,7 +23,9 @@ KEYS = ["entrant", "label_budget", "seed"]
 PREDICTION_COLUMNS = [
     "strategy", "variant", "label_budget", "seed", "progress", "id", "prediction", "probabilities",
 ]  # fmt: skip
+CALIBRATION_COLUMNS = ["temperature", "low", "high"]  # of predictions; where there are none, nothing is said of them
 NUMBERS = ["seconds", "compute", "pretraining_compute", "train_score", "validation_score", "labels"]
+OPTIONAL_NUMBERS = ["held_out"]
 CELL_COLUMNS = ["strategy", "variant", "label_budget", "seed", *NUMBERS]
 
 Cell = tuple[str, int, int]  # entrant, label budget, seed
@@ -33,11 +35,16 @@ Cell = tuple[str, int, int]  # entrant, label budget, seed
 class Snapshot:
     """One cell's predictions of all test rows.
 
-    prediction: (rows,), class indices or values; probabilities: (rows, classes), None of values.
+    prediction: (rows,), class indices or values; probabilities: (rows, classes), None of values. temperature: (rows,),
+    that scores were divided by, in the end; None where nobody says. low, high: (rows,), ends of intervals around
+    values, None where none are given.
     """
 
     prediction: Numbers
     probabilities: Floats | None
+    temperature: Floats | None = None
+    low: Floats | None = None
+    high: Floats | None = None
 
 
 class Outcomes:
@@ -102,8 +109,8 @@ class Outcomes:
         return {progress: self.scores(entrant, budget, seeds, progress) for progress in sorted(shared)}
 
     def column(self, name: str, entrant: str, budget: int, seeds: Sequence[int]) -> Floats:
-        """(seeds,): a column of the cells."""
-        return np.array([self._cells[entrant, budget, seed][name] for seed in seeds], dtype=np.float64)
+        """(seeds,): a column of the cells; nan of one that may be missing, where it is."""
+        return np.array([self._cells[entrant, budget, seed].get(name, np.nan) for seed in seeds], dtype=np.float64)
 
     def overlap(self, budget: int, seeds: Sequence[int]) -> float | None:
         """Share of labelled rows that two of the seeds have in common, on average; None with one seed.
@@ -158,8 +165,9 @@ class Outcomes:
         order = np.argsort(rows)
         prediction = part["code"].to_numpy()[order]
         probabilities = part["probabilities"].tolist()
+        temperature, low, high = (_optional(part, name, order) for name in CALIBRATION_COLUMNS)
         if not self.classes:
-            return Snapshot(prediction=prediction, probabilities=None)
+            return Snapshot(prediction=prediction, probabilities=None, low=low, high=high)
         lengths = {len(p) for p in probabilities}
         if lengths != {len(self.classes)}:
             raise DataError(
@@ -171,7 +179,7 @@ class Outcomes:
                 f"{_words(cell)} has a probability that is not a number from 0 to 1; a training that diverged does"
                 " that: lower its learning rate"
             )
-        return Snapshot(prediction=prediction, probabilities=table)
+        return Snapshot(prediction=prediction, probabilities=table, temperature=temperature)
 
     def _check_cells(self) -> None:
         for cell, snapshots in self._snapshots.items():
@@ -181,6 +189,12 @@ class Outcomes:
                 )
             if cell not in self._cells:
                 raise DataError(f"{_words(cell)} has predictions but no row in cells; finetune writes both")
+
+
+def _optional(part: pd.DataFrame, name: str, order: Codes) -> Floats | None:
+    """A column of numbers in that order; None where it is not there or has a gap."""
+    values = part[name].to_numpy(dtype=np.float64)[order] if name in part else np.array([np.nan])
+    return values if np.isfinite(values).all() else None
 
 
 def _index_cells(cells: pd.DataFrame) -> dict[Cell, dict[str, float]]:
@@ -196,7 +210,8 @@ def _index_cells(cells: pd.DataFrame) -> dict[Cell, dict[str, float]]:
             raise DataError(
                 f"cells has no {name} for {_words(_cell(odd.iloc[0]))}; give a number, 0 where none was spent"
             )
-    return {_cell(row): {name: float(row[name]) for name in NUMBERS} for _, row in frame.iterrows()}
+    optional = [name for name in OPTIONAL_NUMBERS if name in frame]
+    return {_cell(row): {name: float(row[name]) for name in [*NUMBERS, *optional]} for _, row in frame.iterrows()}
 
 
 def _cell(row: "pd.Series[Any]") -> Cell:

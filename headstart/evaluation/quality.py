@@ -34,15 +34,14 @@ class Balance(Record):
 class Shift(Record):
     """How well a source's rows are told from the target's under its W: AUC on rows left out, 0.5 where they are alike.
 
-    brightness, contrast: mean and s.d. of pixels, of 1, of the source and of the target.
+    traits: what the modality tells of rows (brightness and contrast of images), of the source and of the target.
     """
 
     source: str
     auc: Number
     low: Number
     high: Number
-    brightness: tuple[Number, Number]
-    contrast: tuple[Number, Number]
+    traits: dict[str, tuple[Number, Number]]
 
 
 class Quality(Record):

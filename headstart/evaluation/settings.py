@@ -26,6 +26,9 @@ class EvaluationSettings(Knobs):
     confidence: float = Field(0.95, ge=0.5, lt=1)
     """level of the intervals and of the verdict"""
 
+    interval_level: float = Field(0.9, ge=0.5, lt=1)
+    """share of new rows that the interval around a predicted value is to hold; another one trains such cells anew"""
+
     expected_disagreement: float = Field(DISAGREEMENT, gt=0, le=1)
     """for the plan alone: share of test rows on which two entrants differ"""
 

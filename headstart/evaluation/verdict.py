@@ -39,6 +39,7 @@ from headstart.evaluation.sentences import (
 )
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.evaluation.settling import to_settle
+from headstart.evaluation.sureness import intervals, probabilities
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def reach_verdict(
         opened=opened,
         unit=measure.unit,
         rmse=_rmse(outcomes, question),
+        probabilities=probabilities(outcomes, question.chosen, question.headline_budget),
+        intervals=intervals(outcomes, question.chosen, question.headline_budget, settings),
     )
 
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.backbones.network import Network
-from headstart.modalities.image import ALL
 from headstart.training.accelerator import Accelerator
 from headstart.training.policy import Work
-from headstart.training.rows import ImageRows
+from headstart.training.rows import ALL, InputRows
 
 Run = Callable[[Tensor], NDArray[np.float32]]
 
@@ -21,26 +20,26 @@ Run = Callable[[Tensor], NDArray[np.float32]]
 class BoundaryRows:
     """Activations that are computed anew for each batch: where those of all rows are too many to be kept.
 
-    run: from normalised images to activations, as `boundary_of` gives it.
+    run: from normalised inputs to activations, as `boundary_of` gives it.
     """
 
-    images: ImageRows
+    rows: InputRows
     run: Run
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.rows)
 
     def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
-        return torch.from_numpy(self.run(self.images.batch(rows, draw, part)))
+        return torch.from_numpy(self.run(self.rows.batch(rows, draw, part)))
 
     def plain(self, rows: Tensor) -> Tensor:
-        return torch.from_numpy(self.run(self.images.plain(rows)))
+        return torch.from_numpy(self.run(self.rows.plain(rows)))
 
 
 def boundary_of(network: Network, boundary: int, *, accelerator: Accelerator, work: Work) -> Run:
-    """The function from a batch of normalised images to their activations at a boundary, on the CPU.
+    """The function from a batch of normalised inputs to their activations at a boundary, on the CPU.
 
-    work: of the whole network, on one image.
+    work: of the whole network, on one row.
     """
     network, precision = accelerator.evaluating(network, work, fold=False)
 

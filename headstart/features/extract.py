@@ -27,7 +27,7 @@ from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.flops import work_of
 from headstart.training.policy import Work
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import read_network, weights_digest
 
 BATCH = 256
@@ -58,8 +58,8 @@ def extract(
     card, network = read_network(weights)
     check_boundary(boundary, network)
     accelerator.prepare(network).eval()
-    work = work_of(card.backbone, channels=card.channels, image_size=card.image_size)
-    rows = ImageRows(target.images, card.normalisation)
+    work = work_of(card.backbone, channels=card.channels, size=card.size)
+    rows = InputRows(target.inputs, card.normalisation, target.card.modality)
     pool = torch.from_numpy(target.rows(POOL))
     run = boundary_of(network, boundary, accelerator=accelerator, work=work)
     each = run(rows.plain(torch.arange(1))).nbytes
@@ -72,11 +72,11 @@ def extract(
         done += count
         progress(done, total)
 
-    def pool_features(path: Path, rows: ImageRows) -> None:
+    def pool_features(path: Path, rows: InputRows) -> None:
         write_pooled(path, network, rows, levels=settings.levels, accelerator=accelerator, advance=advance, work=work)
 
     with publishing(directories[0]) as draft:
-        pool_features(draft / POOLED, ImageRows(source.images, card.normalisation))
+        pool_features(draft / POOLED, InputRows(source.inputs, card.normalisation, source.card.modality))
     with publishing(directories[1]) as draft:
         pool_features(draft / POOLED, rows)
         if kept:
@@ -107,14 +107,14 @@ def check_boundary(boundary: int, network: Network) -> None:
 def write_pooled(
     path: Path,
     network: Network,
-    rows: ImageRows,
+    rows: InputRows,
     *,
     levels: int,
     accelerator: Accelerator,
     advance: Callable[[int], None],
     work: Work,
 ) -> None:
-    """Pooled features of all rows as they are, (rows, d) float32. work: of the network, on one image."""
+    """Pooled features of all rows as they are, (rows, d) float32. work: of the network, on one row."""
     network, precision = accelerator.evaluating(network, work)
 
     def run(part: Tensor) -> np.ndarray:
@@ -128,7 +128,7 @@ def write_pooled(
 def write_boundary(
     draft: Path,
     run: Run,
-    rows: ImageRows,
+    rows: InputRows,
     pool: Tensor,
     *,
     views: int,

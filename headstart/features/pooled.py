@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.network import Network
+from headstart.backbones.padding import mean_of_real
 
 
 def pooled(network: Network, activations: Tensor, *, boundary: int, levels: int) -> Tensor:
@@ -19,8 +20,11 @@ def pooled(network: Network, activations: Tensor, *, boundary: int, levels: int)
 
 
 def _average(activations: Tensor) -> Tensor:
-    """Maps (rows, channels, h, w) and tokens (rows, positions, channels) -> (rows, channels); vectors stay."""
+    """Maps (rows, channels, h, w) and tokens (rows, positions, channels) -> (rows, channels); vectors stay.
+
+    Padding, which is zeros, does not dilute the mean over tokens.
+    """
     activations = activations.float()  # they may be bfloat16, which is no type to add up in
     if activations.dim() == 4:
         return activations.mean((2, 3))
-    return activations.mean(1) if activations.dim() == 3 else activations
+    return mean_of_real(activations) if activations.dim() == 3 else activations

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def decode(source: Path | BytesIO | str, how: HowAudio) -> Decoded:
 
 def moments(blocks: Iterable[NDArray[np.uint8]], *, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and s.d. of the spectrograms' values, as fractions of 1."""
-    from headstart.datasets.moments import pixel_moments
+    from headstart.modalities.moments import pixel_moments
 
     return pixel_moments(blocks, channels=channels)
 
@@ -227,7 +227,7 @@ def _cause(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class Audio:
+class AudioModality:
     """What the table of modalities names."""
 
     dtype: str = "uint8"
@@ -240,5 +240,31 @@ class Audio:
     augment_strongly = staticmethod(augment_strongly)
     vectors = staticmethod(vectors)
 
+    def sketch(self, rows: NDArray[np.uint8]) -> NDArray[np.float16]:
+        from headstart.modalities.sketch import sketch  # scipy, which decoding itself does without
 
-AUDIO = Audio()
+        return sketch(rows)
+
+    def picture(self, row: NDArray[np.uint8], how: HowAudio) -> NDArray[np.uint8]:
+        picture: NDArray[np.uint8] = row[0]
+        return picture
+
+    def traits(self, rows: NDArray[np.uint8]) -> dict[str, float]:
+        return {"level": float(rows.mean() / 255), "contrast": float(rows.std() / 255)}
+
+    def said(self, facts: Any) -> str:
+        rates = ", ".join(f"{count:,} at {rate:,.0f} Hz" for rate, count in facts["rate"].value_counts().items())
+        seconds = facts["seconds"]
+        return f"{rates}; {seconds.min():.2f} to {seconds.max():.2f} s, median {seconds.median():.2f}"
+
+    def warnings(self, facts: Any, settings: HasAudio) -> list[str]:
+        long = int((facts["seconds"] > settings.audio.seconds).sum())
+        if long * 2 <= len(facts):
+            return []
+        return [
+            f"{long:,} of {len(facts):,} clips are longer than data.audio.seconds ({settings.audio.seconds:g}) and are "
+            "cut to their loudest part; a larger one keeps more of them"
+        ]
+
+
+AUDIO = AudioModality()

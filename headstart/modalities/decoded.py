@@ -1,8 +1,8 @@
-"""What a modality makes of one file: a row, or the reason why not. And how the bytes of a file are taken."""
+"""One row as its modality decodes it, or the reason why it cannot be; and a file's bytes as they were at one time."""
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ LARGEST_FILE = 1_000_000_000  # bytes
 
 @dataclass(frozen=True)
 class Decoded:
-    """One file as a row: its values and a digest of them, or the reason why not.
+    """One row: its values and a digest of them, or the reason why there are none.
 
-    values: an image's pixels (channels, height, width) uint8, a clip's spectrogram (1, mels, frames) uint8, or a text's
-    tokens (length,). sha256: of what was decoded. reason: a code and the cause, where values is None. facts: what check
-    and the card count of all rows. changes: what was done to it that most rows need not, in words. sketch: by which
-    near duplicates are told (datasets/near.py), where it was asked for.
+    values: an image (channels, height, width) uint8, a sound (1, mels, frames) uint8, a text (length,) int32 with 0 for
+    padding. sha256: of the decoded content. reason: a code and the cause, for rejected.csv; "" where there are values.
+    facts: what check and the card tell statistics of. changes: what was done to it that most rows need not, in words.
+    sketch: by which near duplicates are told (datasets/near.py), where there is one.
     """
 
     values: NDArray[Any] | None
@@ -30,13 +30,19 @@ class Decoded:
     changes: tuple[str, ...] = ()
     sketch: NDArray[np.float16] | None = None
 
+    def without_values(self) -> "Decoded":
+        """The same, light enough to be sent between processes by the thousand."""
+        return replace(self, values=None)
+
 
 class Refused(Exception):
-    """The file is not one that is decoded; the text is a reason with its code."""
+    """The content is not one that is decoded; the text is a reason with its code."""
 
 
-def content_of(path: Path) -> BytesIO:
-    """The bytes of a file as they were at one time.
+def content_of(path: Path, *, largest: int = LARGEST_FILE, setting: str = "") -> BytesIO:
+    """The bytes of a file as they were at one time. A decoder may map a file that it opens: cut short, that kills.
+
+    largest: bytes; setting: the name of the knob that says so.
 
     Raises:
         Refused: it is empty, too large, no regular file (a pipe would be waited for), or was written to meanwhile.
@@ -48,8 +54,8 @@ def content_of(path: Path) -> BytesIO:
             raise Refused("NOT_A_FILE: a folder, a pipe or a device")
         if not before.st_size:
             raise Refused("EMPTY: a file of no bytes")
-        if before.st_size > LARGEST_FILE:
-            raise Refused(f"TOO_LARGE: {before.st_size / 1e6:,.0f} MB, at most {LARGEST_FILE / 1e6:,.0f}")
+        if before.st_size > largest:
+            raise Refused(too_large(before.st_size, largest, setting))
         content = os.read(handle, before.st_size)
         after = os.fstat(handle)
     finally:
@@ -57,3 +63,8 @@ def content_of(path: Path) -> BytesIO:
     if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise Refused("CHANGED: something wrote to the file while it was read")
     return BytesIO(content)
+
+
+def too_large(size: int, largest: int, setting: str = "") -> str:
+    """The reason for so many bytes."""
+    return f"TOO_LARGE: {size / 1e6:,.1f} MB, at most {largest / 1e6:,.1f}" + (f" ({setting})" if setting else "")

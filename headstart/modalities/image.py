@@ -6,27 +6,31 @@ torchvision.io's decoders were measured to kill the process on corrupt PNGs; Pil
 import hashlib
 import math
 import os
-import stat
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.modalities.decoded import Decoded, Refused, content_of
+from headstart.modalities.image_facts import said_of_images, warn_of_images
 from headstart.modalities.limits import Limits
+from headstart.modalities.moments import pixel_moments
+from headstart.modalities.pixels import pixel_vectors
+from headstart.modalities.sketch import sketch
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 OTHER_NAMES = {".jpg": "JPEG", ".tif": "TIFF"}  # extensions that are not their format's name
 SEVERAL = ("GIF", "MPO", "PNG", "TIFF", "WEBP")  # formats whose files may hold more than one picture
-LARGEST_FILE = 1_000_000_000  # bytes
 DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I")
 ORIENTATION = 0x0112  # of EXIF: 1 is upright
 ALL = slice(None)  # rows of a batch
@@ -34,28 +38,15 @@ LIMITS = Limits()
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """One file as a row: pixels (channels, height, width) uint8 and a digest of them, or the reason why not.
+class HowImage:
+    """What decoding an image depends on. size: side of the square, pixels."""
 
-    sha256: of the pixels as (height, width, channels). size: (width, height) in the file, pixels. mode: Pillow's name
-    of how the file stores them, such as RGBA. changes: what was done to it that most images need not, in words.
-    sketch: by which near duplicates are told (datasets/near.py), where it was asked for.
-    """
-
-    pixels: NDArray[np.uint8] | None
-    sha256: str
-    reason: str
-    size: tuple[int, int] = (0, 0)
-    mode: str = ""
-    changes: tuple[str, ...] = ()
-    sketch: NDArray[np.float16] | None = None
-
-    def without_pixels(self) -> "Decoded":
-        """The same, light enough to be sent between processes by the thousand."""
-        return replace(self, pixels=None)
+    size: int
+    channels: int
+    limits: Limits = LIMITS
 
 
-def decode(path: Path, *, size: int, channels: int, limits: Limits = LIMITS) -> Decoded:
+def decode(path: Path | BytesIO, *, size: int, channels: int, limits: Limits = LIMITS) -> Decoded:
     """Reads one file to a (channels, size, size) array: whole load, EXIF turned, alpha on white, centre-cropped.
 
     Never raises for a bad file: the reason is a code and the cause, for rejected.csv.
@@ -65,14 +56,17 @@ def decode(path: Path, *, size: int, channels: int, limits: Limits = LIMITS) -> 
             bombs = "error" if limits.largest_pixels <= (Image.MAX_IMAGE_PIXELS or 0) else "ignore"
             warnings.simplefilter(bombs, Image.DecompressionBombWarning)  # type: ignore[arg-type]
             warnings.simplefilter("ignore", UserWarning)
-            with Image.open(_content(path), formats=FORMATS) as image:
+            with Image.open(
+                content_of(path) if isinstance(path, str | os.PathLike) else path, formats=FORMATS
+            ) as image:
                 reason = limits.refuse(*image.size)
                 if reason:
                     return Decoded(None, "", reason)
-                stored = image.size, image.mode  # before draft() changes them
+                width, height = image.size  # before draft() changes them
+                facts: dict[str, float | str] = {"width": width, "height": height, "mode": image.mode}
                 pixels, changes = _to_array(image, size=size, channels=channels)
                 changes += _of_file(image, path)
-    except _Refused as error:
+    except Refused as error:
         return Decoded(None, "", str(error))
     except UnidentifiedImageError:
         return Decoded(None, "", f"NOT_AN_IMAGE: none of {', '.join(FORMATS)}")
@@ -83,40 +77,10 @@ def decode(path: Path, *, size: int, channels: int, limits: Limits = LIMITS) -> 
     except Exception as error:  # Pillow's decoders raise many kinds; each makes the file a rejected one
         return Decoded(None, "", f"UNREADABLE: {type(error).__name__}: {error}")
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # a tenth of the time that a block of images would take
-    return Decoded(planes, hashlib.sha256(pixels.data).hexdigest(), "", *stored, changes)
+    return Decoded(planes, hashlib.sha256(pixels.data).hexdigest(), "", facts, changes)
 
 
-class _Refused(Exception):
-    """The file is not one that is decoded; the text is a reason with its code."""
-
-
-def _content(path: Path) -> BytesIO:
-    """The bytes of a file as they were at one time. Pillow would map a file that it opens: cut short, that kills.
-
-    Raises:
-        _Refused: it is empty, too large, no regular file (a pipe would be waited for), or was written to meanwhile.
-    """
-    if not isinstance(path, str | os.PathLike):
-        return path  # bytes in memory
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            raise _Refused("NOT_A_FILE: a folder, a pipe or a device")
-        if not before.st_size:
-            raise _Refused("EMPTY: a file of no bytes")
-        if before.st_size > LARGEST_FILE:
-            raise _Refused(f"TOO_LARGE: {before.st_size / 1e6:,.0f} MB, at most {LARGEST_FILE / 1e6:,.0f}")
-        content = os.read(handle, before.st_size)
-        after = os.fstat(handle)
-    finally:
-        os.close(handle)
-    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise _Refused("CHANGED: something wrote to the file while it was read")
-    return BytesIO(content)
-
-
-def _of_file(image: Image.Image, path: Path) -> tuple[str, ...]:
+def _of_file(image: Image.Image, path: Path | BytesIO) -> tuple[str, ...]:
     """What is true of the file beside its first picture, once that is read."""
     parts = []
     if image.format in SEVERAL and _has_several(image):
@@ -234,3 +198,61 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 0xFFFF):
         raise ValueError("gray of 32 bits has no known range; save the image with 8 or 16 bits")
     return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class ImageModality:
+    """What the table of modalities names."""
+
+    dtype: str = "uint8"
+
+    def how(self, settings: Any) -> HowImage:
+        return HowImage(settings.image_size, settings.channels, settings.limits)
+
+    def channels(self, settings: Any) -> int:
+        return int(settings.channels)
+
+    def size(self, settings: Any) -> tuple[int, ...]:
+        return settings.image_size, settings.image_size
+
+    def decode(self, source: Path | BytesIO | str, how: HowImage) -> Decoded:
+        return decode(
+            Path(source) if isinstance(source, str) else source,
+            size=how.size,
+            channels=how.channels,
+            limits=how.limits,
+        )
+
+    def sketch(self, rows: NDArray[np.uint8]) -> NDArray[np.float16]:
+        return sketch(rows)
+
+    def moments(
+        self, blocks: Iterable[NDArray[np.uint8]], *, channels: int
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return pixel_moments(blocks, channels=channels)
+
+    def augment(
+        self, rows: "torch.Tensor", generator: "torch.Generator", *, of: int | None = None, part: slice = ALL
+    ) -> "torch.Tensor":
+        return augment(rows, generator, of=of, part=part)
+
+    def augment_strongly(self, rows: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+        return augment_strongly(rows, generator)
+
+    def vectors(self, rows: NDArray[np.uint8], places: NDArray[np.intp]) -> NDArray[np.float32]:
+        return pixel_vectors(rows, places)
+
+    def picture(self, row: NDArray[np.uint8], how: HowImage) -> NDArray[np.uint8]:
+        return row[0] if len(row) == 1 else row.transpose(1, 2, 0)
+
+    def traits(self, rows: NDArray[np.uint8]) -> dict[str, float]:
+        return {"brightness": float(rows.mean() / 255), "contrast": float(rows.std() / 255)}
+
+    def said(self, facts: "pd.DataFrame") -> str:
+        return said_of_images(facts)
+
+    def warnings(self, facts: "pd.DataFrame", settings: Any) -> list[str]:
+        return warn_of_images(facts, settings)
+
+
+IMAGE = ImageModality()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from headstart.datasets.pack import Attribute
+from headstart.objectives.calibration import Calibration
 from headstart.objectives.constant import Constant, commonest, mean, together
 from headstart.objectives.kinds import ATTRIBUTE, Described, Kind
 
@@ -90,6 +91,10 @@ class Attributes:
                 for own, part in self._parts(predictions)
             }
         )
+
+    def calibrated(self, calibration: Calibration) -> "Attributes":
+        """Itself: attributes are learned from, and nobody asks how sure they are."""
+        return self
 
     def describe(self) -> dict[str, Any]:
         return {"classes": (), "target_kind": self.kind.name, "attributes": self.attributes}

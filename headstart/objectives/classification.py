@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headstart.objectives.calibration import Calibration
 from headstart.objectives.constant import Constant, commonest
-from headstart.objectives.kinds import CLASS, Described, Kind
+from headstart.objectives.kinds import CLASS, FEWEST_TO_CALIBRATE, Described, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from headstart.datasets.pack import Pack
 
 UNSEEN = 0.01  # vote of a class that none of the neighbours has
+BELIEVED = 20.0  # held-out rows that a network's own probabilities count as many as, when a temperature is fitted
+SIGNIFICANT = 3.84  # chi-squared of one degree of freedom at 5%
 TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (step / 4) for step in range(-24, 13))  # 1/64 to 8, four an octave
 
 
@@ -30,6 +33,11 @@ def loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
 def probabilities(scores: Tensor) -> Tensor:
     """Softmax over classes: (rows, classes) -> (rows, classes)."""
     return functional.softmax(scores, dim=1)
+
+
+def log_probabilities(probability: Tensor) -> Tensor:
+    """Scores, float64, whose softmax are these: (rows, classes) -> (rows, classes). 0 becomes the least above it."""
+    return probability.double().clamp_min(torch.finfo(probability.dtype).tiny).log()
 
 
 def accuracy(probability: Tensor, labels: Tensor) -> float:
@@ -63,6 +71,28 @@ def calibrate(scores: Tensor, labels: Tensor) -> float:
     return min(TEMPERATURES, key=smoothed_loss)
 
 
+def recalibrate(predictions: Tensor, targets: Tensor, own: float = BELIEVED) -> float:
+    """The temperature for probabilities (rows, classes) that may be right as they are, by held-out targets (rows,).
+
+    The least cross-entropy of the targets and, with the weight of `own` rows, against the probabilities as they are:
+    a prior at 1. It stays 1 where the targets alone do not speak against it (a likelihood ratio test at 5%): a few rows
+    that are all right ask for certainty, or by Platt's prior for doubt, and neither is so (docs/methods.md).
+    """
+    scores, rows = log_probabilities(predictions), len(targets)
+
+    def expected(temperature: float) -> float:
+        scaled = scores / temperature
+        told, believed = (functional.cross_entropy(scaled, each) for each in (targets, predictions.double()))
+        return float(rows * told + own * believed)
+
+    told = [
+        float(rows * functional.cross_entropy(scores / temperature, targets)) for temperature in (1.0, *TEMPERATURES)
+    ]
+    if 2 * (told[0] - min(told)) < SIGNIFICANT:
+        return 1.0
+    return min(TEMPERATURES, key=expected)
+
+
 def nearness(features: Tensor, means: Tensor) -> Tensor:
     """Scores (rows, classes): minus the squared distance to each class mean."""
     return -(torch.cdist(features, means) ** 2)
@@ -86,6 +116,7 @@ class Classification:
 
     classes: tuple[str, ...]
     smoothing: float = 0.0
+    temperature: float = 1.0
 
     kind: Kind = CLASS
     prototype_kind: str = "means"
@@ -129,7 +160,7 @@ class Classification:
         return (each * (sure >= threshold)).mean()
 
     def predict(self, scores: Tensor) -> Tensor:
-        return probabilities(scores)
+        return probabilities(scores / self.temperature if self.temperature != 1 else scores)
 
     def row_scores(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """1 where the most probable class is the label, else 0."""
@@ -151,6 +182,21 @@ class Classification:
 
     def calibrate(self, scores: Tensor, targets: Tensor) -> float:
         return calibrate(scores, targets)
+
+    def calibration(self, predictions: Tensor, targets: Tensor, *, level: float) -> Calibration:
+        """The temperature, where there are rows enough to fit one."""
+        if len(targets) < FEWEST_TO_CALIBRATE:
+            return Calibration()
+        return Calibration(temperature=recalibrate(predictions, targets), rows=len(targets))
+
+    def calibrated(self, calibration: Calibration) -> "Classification":
+        return replace(self, temperature=calibration.temperature)
+
+    def tempered(self, predictions: Tensor) -> Tensor:
+        """The same to the bit at a temperature of 1."""
+        if self.temperature == 1:
+            return predictions
+        return self.predict(log_probabilities(predictions)).to(predictions.dtype)
 
     def own_head(self, head: nn.Linear, card: Described) -> "tuple[Classification, Tensor, Tensor] | None":
         """Each class takes the head's row of that name, where the source knows them all."""
@@ -182,6 +228,8 @@ class Classification:
         return {
             "prediction": np.array(self.classes)[predictions.argmax(1).numpy()],
             "probabilities": list(predictions.numpy().astype(np.float32)),
+            "low": None,
+            "high": None,
         }
 
     def frame(self, predictions: Tensor) -> "pd.DataFrame":

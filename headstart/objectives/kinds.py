@@ -64,6 +64,7 @@ class Kind:
         return f"{budget} labels{self.each}"
 
 
+FEWEST_TO_CALIBRATE = 10  # held-out rows that a temperature is fitted to; fewer say more of themselves than of a model
 CLASS = Kind("class", "accuracy", "accuracy", 1, " a class", "classes")
 VALUE = Kind("value", "mae", "MAE", -1, "", "values")
 ATTRIBUTE = Kind("attribute", "attribute_score", "attribute score", 1, "", "attributes")  # of sources alone

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from headstart.datasets.pack import Pack
 from headstart.errors import IntegrityError
 from headstart.objectives.attributes import Attributes
+from headstart.objectives.calibration import Calibration
 from headstart.objectives.classification import Classification
 from headstart.objectives.constant import Constant
 from headstart.objectives.kinds import ATTRIBUTE, Described, Kind, kind_of
@@ -63,8 +64,15 @@ class SourceObjective(Protocol):
         """How these predictions stand against one answer that is the same for all rows."""
         ...
 
+    def calibrated(self, calibration: Calibration) -> Self:
+        """The same whose predictions are as sure as a calibration has it, and have its intervals."""
+        ...
+
     def frame(self, predictions: Tensor) -> pd.DataFrame:
-        """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are."""
+        """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are.
+
+        Of values low and high, the ends of the interval, where there is one.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -108,6 +116,17 @@ class Objective(SourceObjective, Protocol):
         """What held-out scores are divided by, so that their predictions are as sure as they may be."""
         ...
 
+    def calibration(self, predictions: Tensor, targets: Tensor, *, level: float) -> Calibration:
+        """What held-out rows say: their predictions, by scores that nothing was done to, and targets.
+
+        level: of the intervals of values.
+        """
+        ...
+
+    def tempered(self, predictions: Tensor) -> Tensor:
+        """Predictions by scores that nothing was done to, as this objective's calibration would have them."""
+        ...
+
     def own_head(self, head: nn.Linear, card: Described) -> "tuple[Objective, Tensor, Tensor] | None":
         """A source model's head as a head for these targets: its objective, weight and bias; None if it has another."""
         ...
@@ -133,7 +152,7 @@ class Objective(SourceObjective, Protocol):
         ...
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:
-        """prediction and probabilities, as a table of predictions has them."""
+        """prediction, probabilities, low and high, as a table of predictions has them; null where there are none."""
         ...
 
 

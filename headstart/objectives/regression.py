@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headstart.objectives import neighbours
+from headstart.objectives.calibration import Calibration, half_width
 from headstart.objectives.constant import Constant, mean
 from headstart.objectives.kinds import VALUE, Described, Kind
 
@@ -26,11 +27,13 @@ class Regression:
     """The objective of values: see objective.py for what each part is.
 
     mean, std: of the values that were trained on, in the unit; a head's output is a value less the mean, over the std.
+    half_widths: of the interval around a prediction, in the unit; empty where none is given.
     """
 
     unit: str
     mean: float = 0.0
     std: float = 1.0
+    half_widths: tuple[float, ...] = ()
 
     kind: Kind = VALUE
     prototype_kind: str = "neighbours"
@@ -98,6 +101,18 @@ class Regression:
         """1: a value has no temperature."""
         return 1.0
 
+    def calibration(self, predictions: Tensor, targets: Tensor, *, level: float) -> Calibration:
+        """The half-width of the interval of that level, where there are rows enough for one."""
+        found = half_width(predictions[:, 0].double() - targets.double(), level=level)
+        return Calibration() if found is None else Calibration(half_widths=(found,), level=level, rows=len(targets))
+
+    def calibrated(self, calibration: Calibration) -> "Regression":
+        return replace(self, half_widths=calibration.half_widths)
+
+    def tempered(self, predictions: Tensor) -> Tensor:
+        """The values themselves."""
+        return predictions
+
     def own_head(self, head: nn.Linear, card: Described) -> "tuple[Regression, Tensor, Tensor] | None":
         """The source's head with the source's scale, where it predicts values in the same named unit."""
         if not self._same(card):
@@ -134,13 +149,17 @@ class Regression:
         return votes
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:
-        """A value has no probabilities: null."""
-        return {"prediction": predictions[:, 0].double().numpy(), "probabilities": None}
+        """A value has no probabilities: null; nor has it an interval where none is given."""
+        values = predictions[:, 0].double().numpy()
+        low, high = (values - self.half_widths[0], values + self.half_widths[0]) if self.half_widths else (None, None)
+        return {"prediction": values, "probabilities": None, "low": low, "high": high}
 
     def frame(self, predictions: Tensor) -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.DataFrame({"prediction": predictions[:, 0].numpy()})
+        values = predictions[:, 0].numpy()
+        ends = {"low": values - self.half_widths[0], "high": values + self.half_widths[0]} if self.half_widths else {}
+        return pd.DataFrame({"prediction": values, **ends})
 
     def describe(self) -> dict[str, Any]:
         return {

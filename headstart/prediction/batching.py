@@ -48,7 +48,7 @@ class Batcher:
         """Images that are not in a batch yet."""
         return self._queue.qsize()
 
-    async def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+    async def predict(self, images: Sequence[NDArray[Any]]) -> list[Answer]:
         """What the model says of each image (channels, height, width), by column; all of a call wait, or none.
 
         Raises:

@@ -1,19 +1,20 @@
-"""What is predicted: one image, a folder of images, or a table whose column `path` names them. Read piece by piece."""
+"""What is predicted: one file, a folder of files, or a table that names or holds the rows. Read piece by piece."""
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from headstart.datasets.folder import is_image, is_text, is_visible, printable
+from headstart.datasets.folder import is_row, is_text, is_visible, printable
 from headstart.errors import DataError
-from headstart.modalities.image import EXTENSIONS, Decoded, decode
+from headstart.modalities.decoded import Decoded
+from headstart.modalities.table import MODALITIES, ModalityEntry
 
 COLUMN = "path"
 TABLES = (".csv", ".parquet")
@@ -22,102 +23,140 @@ ROWS_READ = 10_000  # rows of a table that are in memory at a time
 
 @dataclass(frozen=True)
 class Inputs:
-    """The images to predict.
+    """The rows to predict.
 
-    root: where the files lie. count: how many there are. names: gives their names, in order, from the start; a name
-    is a path relative to `root` or an absolute one, "" where a table's row has none.
+    root: where the files lie. count: how many rows there are. names: gives their names, in order, from the start; a
+    name is a path relative to `root` or an absolute one, "" where a table's row has none. contents: of a table that
+    holds the rows themselves, these, in the same order.
     """
 
     root: Path
     count: int
     names: Callable[[], Iterator[str]]
+    contents: Callable[[], Iterator[str]] | None = None
 
 
 @dataclass(frozen=True)
 class Files:
-    """Work for one decoding worker; plain data, so that it can be sent to a process."""
+    """Work for one decoding worker; plain data, so that it can be sent to a process.
+
+    how: as the modality decodes them. contents: the rows themselves, where they are no files.
+    """
 
     root: str
     names: tuple[str, ...]
-    size: int
-    channels: int
+    modality: str
+    how: Any
+    contents: tuple[str, ...] = ()
 
 
 def decode_files(files: Files) -> list[Decoded]:
     """Decodes as ingest does; a file that is not there is a row with a reason. Runs in a worker process."""
+    if files.contents:
+        modality = MODALITIES.get(files.modality).load()
+        return [modality.decode(content, files.how) for content in files.contents]
     return [_decode(files, name) for name in files.names]
 
 
-def find_inputs(path: Path) -> Inputs:
-    """An image file; a folder, of which every image is taken at any depth; or a .csv or .parquet table.
+def find_inputs(path: Path, kind: ModalityEntry) -> Inputs:
+    """One file; a folder, of which every file of the kind is taken at any depth; or a .csv or .parquet table.
 
-    Hidden files and folders are passed over. A table's paths are relative to the folder that the table lies in.
+    Hidden files and folders are passed over. A table's paths are relative to the folder that the table lies in; where
+    it has no column `path`, it may hold the rows themselves.
 
     Raises:
-        DataError: nothing is there, it is of another kind, holds no images, or is no table with a column `path`.
+        DataError: nothing is there, it is of another kind, holds none of the kind, or is a table without the column.
     """
     if path.is_dir():
-        count = sum(1 for _ in _walk(path))
+        count = sum(1 for _ in _walk(path, kind))
         if not count:
-            raise DataError(f"{path} holds no images; looked for {', '.join(sorted(EXTENSIONS))}, at any depth")
-        return Inputs(path, count, lambda: _walk(path))
+            raise DataError(f"{path} holds no {kind.many}; looked for {kind.endings}, at any depth")
+        return Inputs(path, count, lambda: _walk(path, kind))
     if not path.is_file():
-        raise DataError(f"{path} is not there; give an image, a folder of images, or a table with a column {COLUMN!r}")
+        raise DataError(
+            f"{path} is not there; give {kind.a}, a folder of {kind.many}, or a table with {_columns(kind)}"
+        )
     suffix = path.suffix.lower()
     if suffix in TABLES:
         read = _csv if suffix == ".csv" else _parquet
-        count = sum(1 for _ in read(path))
+        column = _column_of(path, kind)
+        count = sum(1 for _ in read(path, column))
         if not count:
             raise DataError(f"{path} has no rows")
-        return Inputs(path.parent, count, lambda: read(path))
-    if suffix in EXTENSIONS:
+        if column == COLUMN:
+            return Inputs(path.parent, count, lambda: read(path, column))
+        return Inputs(path.parent, count, lambda: _rows_of(path, count), lambda: read(path, column))
+    if suffix in kind.extensions:
         return Inputs(Path(), 1, lambda: iter([str(path)]))
     raise DataError(
-        f"{path} is of a kind that cannot be predicted; give an image ({', '.join(sorted(EXTENSIONS))}), a folder of "
-        f"images, or a table ({', '.join(TABLES)}) with a column {COLUMN!r}"
+        f"{path} is of a kind that cannot be predicted; give {kind.a} ({kind.endings}), a folder of {kind.many}, or a "
+        f"table ({', '.join(TABLES)}) with {_columns(kind)}"
     )
 
 
-def _walk(directory: Path) -> Iterator[str]:
+def _walk(directory: Path, kind: ModalityEntry) -> Iterator[str]:
     for root, folders, names in os.walk(directory, onerror=_refuse):
         folders[:] = sorted(filter(is_visible, folders))
         for name in sorted(names):
-            if is_visible(name) and is_image(name):
+            if is_visible(name) and is_row(name, kind):
                 place = Path(root, name).relative_to(directory).as_posix()
                 yield place if is_text(place) else printable(place)  # which is not there, and is said to be
 
 
-def _csv(path: Path) -> Iterator[str]:
+def _csv(path: Path, column: str) -> Iterator[str]:
     try:
-        columns = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
-        _check_column(path, columns)
         reading = pd.read_csv(
-            path, usecols=[COLUMN], dtype=str, keep_default_na=False, chunksize=ROWS_READ, encoding="utf-8-sig"
+            path, usecols=[column], dtype=str, keep_default_na=False, chunksize=ROWS_READ, encoding="utf-8-sig"
         )
         with reading as chunks:
             for chunk in chunks:
-                yield from chunk[COLUMN].fillna("")
+                yield from chunk[column].fillna("")
     except (ValueError, OSError) as error:  # pandas' ParserError and EmptyDataError, UnicodeDecodeError
         raise DataError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
 
 
-def _parquet(path: Path) -> Iterator[str]:
+def _parquet(path: Path, column: str) -> Iterator[str]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            _check_column(path, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=ROWS_READ, columns=[COLUMN]):
+            for batch in file.iter_batches(batch_size=ROWS_READ, columns=[column]):
                 for value in batch.column(0).to_pylist():
                     yield "" if value is None else str(value)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
 
 
-def _check_column(path: Path, columns: list[str]) -> None:
-    if COLUMN not in columns:
-        raise DataError(
-            f"{path} has no column {COLUMN!r}, only {', '.join(map(repr, columns))}; name the column that holds each "
-            f"image's path {COLUMN!r}"
-        )
+def _column_of(path: Path, kind: ModalityEntry) -> str:
+    """The column that names the rows, or the one that holds them.
+
+    Raises:
+        DataError: it has neither, or cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".csv":
+            columns = [str(name) for name in pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns]
+        else:
+            columns = list(pyarrow.parquet.read_schema(path).names)
+    except (ValueError, OSError, pyarrow.ArrowException) as error:
+        what = "CSV in UTF-8" if path.suffix.lower() == ".csv" else "Parquet"
+        raise DataError(f"{path} cannot be read as {what}: {error}") from None
+    for column in filter(None, (kind.content, COLUMN)):
+        if column in columns:
+            return column
+    raise DataError(
+        f"{path} has no column {COLUMN!r}, only {', '.join(map(repr, columns))}; name the column that holds each "
+        f"{kind.one}'s path {COLUMN!r}"
+        + (f", or the one of the {kind.many} themselves {kind.content!r}" if kind.content else "")
+    )
+
+
+def _columns(kind: ModalityEntry) -> str:
+    """The columns that a table may have, in words."""
+    return f"a column {COLUMN!r}" + (f" or {kind.content!r}" if kind.content else "")
+
+
+def _rows_of(path: Path, count: int) -> Iterator[str]:
+    """Names of rows that have no file: their numbers, from 1 on."""
+    return (f"{path.name} row {number}" for number in range(1, count + 1))
 
 
 def _decode(files: Files, name: str) -> Decoded:
@@ -126,14 +165,13 @@ def _decode(files: Files, name: str) -> Decoded:
     path = Path(files.root, name)
     if not path.is_file():
         return Decoded(None, "", "NOT_THERE: no such file")
-    return decode(path, size=files.size, channels=files.channels)
+    return MODALITIES.get(files.modality).load().decode(path, files.how)
 
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"cannot read {error.filename}: {error.strerror}; make the folder readable")
 
 
-def decode_bytes(content: bytes, size: int, channels: int) -> Decoded:
+def decode_bytes(content: bytes, modality: str, how: Any) -> Decoded:
     """Decodes a file's bytes as ingest does; runs in a worker process."""
-    # Pillow opens either. The function's own file is left as it is, for finished cells are known by its digest.
-    return decode(cast(Path, BytesIO(content)), size=size, channels=channels)
+    return MODALITIES.get(modality).load().decode(BytesIO(content), how)

@@ -69,8 +69,13 @@ def find_new(inputs: Inputs, out: Path) -> NewInputs:
     """Which inputs are not known in `out` by path, size and time of change; each is looked at before it is read.
 
     Raises:
-        DataError: a part cannot be read.
+        DataError: a part cannot be read, or the rows are no files.
     """
+    if inputs.contents:
+        raise DataError(
+            "which rows of a table are new cannot be told, as they are no files of their own; predict the table itself "
+            "with `headstart predict`"
+        )
     known = set(_known(out))
     found = [_seen(inputs.root, name) for name in inputs.names()]
     new = {file[0]: file for file in found if file not in known}  # one that is named twice is predicted once

@@ -1,4 +1,4 @@
-"""A delivered model: weights and card become a function from images to class probabilities, or to values."""
+"""A delivered model: weights and card become a function from rows to class probabilities, or to values."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headstart.backbones.folded import folded
-from headstart.backbones.network import Network, restore
+from headstart.backbones.network import Network, blank, restore
 from headstart.errors import DataError, IntegrityError
 from headstart.features.pooled import pooled
+from headstart.modalities.table import MODALITIES
 from headstart.objectives import neighbours
 from headstart.objectives.objective import objective_of, source_objective_of
 from headstart.prediction.domain import Domain, read_domain
@@ -24,12 +25,12 @@ from headstart.training.weights import WeightsCard, read_weights
 
 Score = Callable[[Tensor], Tensor]  # (rows, d) pooled features -> (rows, outputs)
 
-BATCH = 256  # images that go through the network at a time
+BATCH = 256  # rows that go through the network at a time
 BATCH_ON_CPU = 64  # a tenth faster there: the maps stay in its cache
 
 
 class Model:
-    """Predicts with delivered weights; the normalisation, image size and classes are those of its card.
+    """Predicts with delivered weights; the normalisation, the size of a row and the classes are those of its card.
 
     domain: what rows are said to be far from; None where the weights came without one.
     """
@@ -45,34 +46,36 @@ class Model:
     ):
         self.card = card
         self.domain = domain
-        self.objective = source_objective_of(card)
+        self.objective = source_objective_of(card).calibrated(card.calibration)
         self.batch_size = batch_size
         self._network = network
         self._score = score
         self._accelerator = accelerator
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(rows, channels, height, width) uint8 -> (rows, classes).
+    def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """(rows, ...) as a pack has them -> (rows, classes).
 
         Raises:
-            DataError: another number of channels or another size than the model was trained on, or the model predicts
+            DataError: rows of another shape than the model was trained on, or the model predicts
                 no classes.
         """
         if not self.card.classes:
             what = "attributes" if self.card.attributes else "a value, which has no probabilities"
             raise DataError(f"this model predicts {what}; call predict instead")
-        return self._outputs(images)[0].numpy()
+        return self._outputs(inputs)[0].numpy()
 
-    def predict(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        """One row an image: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
+    def predict(self, inputs: NDArray[Any]) -> pd.DataFrame:
+        """One row for each: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
+
+        Probabilities are calibrated. Of values, low and high are the ends of the interval that the card has, if any.
 
         Where the model has a domain, two columns more: distance, to the nearest row that it was fitted to, and
         out_of_domain, whether that is beyond 1, the threshold.
 
         Raises:
-            DataError: another number of channels or another size than the model was trained on.
+            DataError: rows of another shape than the model was trained on.
         """
-        outputs, vectors = self._outputs(images)
+        outputs, vectors = self._outputs(inputs)
         table = self.objective.frame(outputs)
         if self.domain is None:
             return table
@@ -81,36 +84,32 @@ class Model:
         table.insert(len(table.columns), "out_of_domain", distances > 1)
         return table
 
-    def vectors(self, images: NDArray[np.uint8]) -> Tensor:
-        """(rows, channels, height, width) uint8 -> (rows, d): the pooled features that a domain is of."""
-        return self._outputs(images)[1].cpu()
+    def vectors(self, inputs: NDArray[Any]) -> Tensor:
+        """(rows, ...) as a pack has them -> (rows, d): the pooled features that a domain is of."""
+        return self._outputs(inputs)[1].cpu()
 
     @torch.inference_mode()
-    def _outputs(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """(rows, channels, height, width) uint8 -> (rows, classes), or (rows, 1) of values; and (rows, d) features."""
-        wanted = (self.card.channels, self.card.image_size, self.card.image_size)
-        if images.ndim != 4 or images.shape[1:] != wanted:
-            raise DataError(
-                f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
-            )
+    def _outputs(self, inputs: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """(rows, ...) as a pack has them -> (rows, classes), or (rows, 1) of values; and (rows, d) features."""
+        _check_shape(inputs, self.card.shape)
         outputs, vectors = [], []
-        for part in np.array_split(images, max(1, -(-len(images) // self.batch_size))):
+        for part in np.array_split(inputs, max(1, -(-len(inputs) // self.batch_size))):
             vectors.append(self._pooled(self.card.normalisation.apply(self._place(part))))
             outputs.append(self.objective.predict(self._score(vectors[-1])).cpu())
         return torch.cat(outputs), torch.cat(vectors)
 
-    def _pooled(self, images: Tensor) -> Tensor:
+    def _pooled(self, inputs: Tensor) -> Tensor:
         """(rows, d): the last block's vector, followed by those of blocks before where the model reads them."""
         levels = max(1, self.card.levels)
         boundary = max(0, len(self._network.blocks) - levels)
-        return pooled(self._network, self._network.run(images, 0, boundary), boundary=boundary, levels=levels)
+        return pooled(self._network, self._network.run(inputs, 0, boundary), boundary=boundary, levels=levels)
 
-    def _place(self, images: NDArray[np.uint8]) -> Tensor:
-        return self._accelerator.place(torch.from_numpy(images.copy()))
+    def _place(self, inputs: NDArray[Any]) -> Tensor:
+        return self._accelerator.place(torch.from_numpy(inputs.copy()))
 
 
 class ServedModel:
-    """A model as MLflow serves it: images as (rows, height, width, channels)."""
+    """A model as MLflow serves it: maps as (rows, height, width, channels), tokens as (rows, length)."""
 
     def __init__(self, model: Model):
         self.model = model
@@ -119,22 +118,33 @@ class ServedModel:
         """One row an image, as Model.predict gives it.
 
         Raises:
-            DataError: another number of channels or another size than the model was trained on.
+            DataError: rows of another shape than the model was trained on.
         """
-        images = np.asarray(model_input)
-        card = self.model.card
-        wanted = (card.image_size, card.image_size, card.channels)
-        if images.ndim != 4 or images.shape[1:] != wanted:
-            raise DataError(
-                f"images have shape {images.shape}, but this model takes (rows, {', '.join(map(str, wanted))})"
-            )
-        return self.model.predict(np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.uint8))
+        given, card = np.asarray(model_input), self.model.card
+        dtype = MODALITIES.get(card.modality).load().dtype
+        _check_shape(given, as_served(np.empty((0, *card.shape))).shape[1:])
+        return self.model.predict(np.ascontiguousarray(np.moveaxis(given, -1, 1) if given.ndim == 4 else given, dtype))
+
+
+def as_served(inputs: NDArray[Any]) -> NDArray[Any]:
+    """Rows of a pack as `ServedModel` takes them."""
+    return np.ascontiguousarray(np.moveaxis(inputs, 1, -1) if inputs.ndim == 4 else inputs)
+
+
+def _check_shape(given: NDArray[Any], wanted: tuple[int, ...]) -> None:
+    """Refuses rows of another shape.
+
+    Raises:
+        DataError: both shapes.
+    """
+    if given.shape[1:] != wanted:
+        raise DataError(f"rows have shape {given.shape}, but this model takes (rows, {', '.join(map(str, wanted))})")
 
 
 def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size: int | None = None) -> Model:
     """Reads models/target/<strategy>, or any folder of weights with its card and manifest.
 
-    accelerator: where it predicts, the CPU by default. batch_size: images that go through the network at a time; None
+    accelerator: where it predicts, the CPU by default. batch_size: rows that go through the network at a time; None
     for what suits the device.
 
     Raises:
@@ -164,7 +174,7 @@ def _for_prediction(network: Network, card: WeightsCard, where: Accelerator) -> 
     network = where.prepare(folded(network))
     if where.device != "cpu" or not can_pack():
         return network
-    return packed(network, where.place(torch.zeros(1, card.channels, card.image_size, card.image_size)))
+    return packed(network, where.place(blank(card.backbone, channels=card.channels, size=card.size)))
 
 
 def _head(network: Network, tensors: dict[str, Tensor], card: WeightsCard) -> Score:

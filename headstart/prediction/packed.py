@@ -26,21 +26,21 @@ def can_pack() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64") and bool(torch._C._has_mkldnn)
 
 
-def packed(network: Network, image: Tensor) -> Network:
+def packed(network: Network, row: Tensor) -> Network:
     """A network that computes the same in float32, to rounding, without gradients; the one given stays as it is.
 
-    network: as headstart.backbones.folded gives it, on the CPU. image: (1, channels, height, width), any; oneDNN lays
-    weights out for the maps that a convolution takes in, and every number of images does well with those of one.
+    network: as headstart.backbones.folded gives it, on the CPU. row: a batch of one, any; oneDNN lays
+    weights out for the maps that a convolution takes in, and every number of rows does well with those of one.
     What is given back cannot be saved or moved. A block that is no torch.fx graph has its convolutions packed, and
     nothing done in their pass.
     """
-    shapes = _shapes(network, image)
+    shapes = _shapes(network, row)
     blocks = zip(network.block_names, (_packed(block, shapes) for block in network.blocks), strict=True)
     return Network(blocks, network.head).eval()
 
 
 @torch.inference_mode()
-def _shapes(network: Network, image: Tensor) -> dict[nn.Module, list[int]]:
+def _shapes(network: Network, row: Tensor) -> dict[nn.Module, list[int]]:
     """Of what each convolution that is packed takes in, if it is run at all."""
     found: dict[nn.Module, list[int]] = {}
     seeing = [
@@ -48,7 +48,7 @@ def _shapes(network: Network, image: Tensor) -> dict[nn.Module, list[int]]:
         for module in network.blocks.modules()
         if isinstance(module, nn.Conv2d) and _pays(module)
     ]
-    network(image)
+    network(row)
     for handle in seeing:
         handle.remove()
     return found

@@ -1,4 +1,4 @@
-"""Prediction of many images: decoded in workers, predicted in batches, written as they come, in the order given."""
+"""Prediction of many rows: decoded in workers, predicted in batches, written as they come, in the order given."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from headstart.datasets.settings import how_of
 from headstart.errors import DataError, HeadstartError
-from headstart.modalities.image import Decoded
+from headstart.modalities.decoded import Decoded
+from headstart.modalities.table import MODALITIES
 from headstart.prediction.inputs import Files, Inputs, decode_files
 from headstart.prediction.model import Model
 from headstart.prediction.output import sinks
@@ -25,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images were predicted; how many could not be read, and the first of them as (path, reason)."""
+    """How many rows were predicted; how many could not be read, and the first of them as (path, reason)."""
 
     predicted: int
     rejected: int
@@ -57,7 +59,7 @@ def predict(
             progress(predicted + rejected, inputs.count)
         if not predicted:
             raise DataError(
-                f"none of {inputs.count:,} images can be read: "
+                f"none of {inputs.count:,} {MODALITIES.get(model.card.modality).many} can be read: "
                 f"{'; '.join(f'{name}: {reason}' for name, reason in first)}; nothing is written"
             )
     return Counts(predicted, rejected, tuple(first))
@@ -66,7 +68,7 @@ def predict(
 def answers(
     model: Model, inputs: Inputs, workers: Executor, batch_size: int
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Batch by batch, in order: a row an image that was predicted, and (path, reason) of those that cannot be read.
+    """Batch by batch, in order: a row for each that was predicted, and (path, reason) of those that cannot be read.
 
     Raises:
         HeadstartError: a worker died, most likely for lack of memory.
@@ -76,24 +78,26 @@ def answers(
 
 
 def answer(model: Model, batch: Sequence[tuple[str, Decoded]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same of named images that are decoded already."""
-    good = [(name, item.pixels) for name, item in batch if item.pixels is not None]
-    bad = [(name, item.reason) for name, item in batch if item.pixels is None]
+    """The same of named rows that are decoded already."""
+    good = [(name, item.values) for name, item in batch if item.values is not None]
+    bad = [(name, item.reason) for name, item in batch if item.values is None]
     table = pd.DataFrame({"path": []})
     if good:
-        table = model.predict(np.stack([pixels for _, pixels in good]))
+        table = model.predict(np.stack([values for _, values in good]))
         table.insert(0, "path", [name for name, _ in good])
     return table, pd.DataFrame(bad, columns=["path", "reason"])
 
 
 def _decoded(model: Model, inputs: Inputs, workers: Executor) -> Iterator[tuple[str, Decoded]]:
     """(name, decoded) of each input, in order, with a bounded number of chunks at work."""
-    names = inputs.names()
+    names, how = inputs.names(), how_of(model.card)
+    contents = inputs.contents() if inputs.contents else iter(())
     waiting: deque[tuple[tuple[str, ...], Future[list[Decoded]]]] = deque()
     try:
         while True:
             while len(waiting) < AHEAD and (chunk := tuple(islice(names, CHUNK))):
-                files = Files(str(inputs.root), chunk, model.card.image_size, model.card.channels)
+                own = tuple(islice(contents, CHUNK))
+                files = Files(str(inputs.root), chunk, model.card.modality, how, own)
                 waiting.append((chunk, workers.submit(decode_files, files)))
             if not waiting:
                 return

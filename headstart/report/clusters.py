@@ -12,7 +12,7 @@ from headstart.report.amounts import Amounts
 from headstart.report.canvas import Drawing
 from headstart.report.classes import draw_clouds
 from headstart.report.inputs import Picture, ReportInputs
-from headstart.report.pictures import Shot, address
+from headstart.report.pictures import Shot, shot
 
 MOST = 12  # clusters that are shown
 COLUMNS = {"ari": "ARI", "nmi": "NMI", "explained": "values' variance", "silhouette": "silhouette"}
@@ -20,7 +20,7 @@ COLUMNS = {"ari": "ARI", "nmi": "NMI", "explained": "values' variance", "silhoue
 
 @dataclass(frozen=True)
 class Strip:
-    """One cluster of the picture: its title, what is in it, and the images nearest to its centre."""
+    """One cluster of the picture: its title, what is in it, and the rows nearest to its centre."""
 
     title: str
     said: str
@@ -115,4 +115,4 @@ def _composition(cluster: Cluster, amounts: Amounts) -> str:
 
 def _shots(cluster: Cluster, number: int, images: Mapping[str, Picture]) -> list[Shot]:
     there = [images[row] for row in cluster.examples if row in images]
-    return [Shot(address(picture), f"an image near the centre of cluster {_name(number)}", ()) for picture in there]
+    return [shot(picture, f"an image near the centre of cluster {_name(number)}") for picture in there]

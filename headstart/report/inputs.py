@@ -16,8 +16,8 @@ from headstart.evaluation.ranking import Ranking
 from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.words import counted, percent
 
-Picture: TypeAlias = NDArray[np.uint8]
-"""One image: (height, width) grey or (height, width, 3) RGB."""
+Picture: TypeAlias = NDArray[np.uint8] | str
+"""What is shown of a row: an image, (height, width) grey or (height, width, 3) RGB; or words."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ReportInputs:
     source_cards: Sequence[Mapping[str, Any]]
     target_card: Mapping[str, Any]
     """name, rows, classes {name: count}, splits {name: count}, rejected {reason: count}, duplicates,
-    removed_overlap, image_size, channels, digest, description."""
+    removed_overlap, modality, size (in words), channels (0: not said), preparation, digest, description."""
 
     settings_yaml: str
     reproduce: Mapping[str, Any] = field(default_factory=dict)

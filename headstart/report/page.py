@@ -271,6 +271,7 @@ def _environment() -> Environment:
         environment.filters[name] = getattr(words, name)
     environment.filters["svg"] = Markup
     environment.filters["spoken"] = words.metric
+    environment.filters["said"] = words.sentence
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     environment.globals["style"] = Markup(style)  # nosec B704  # our own file
     return environment

@@ -1,4 +1,4 @@
-"""Pictures on the page: which test rows transfer won and lost, and any image as a data: address."""
+"""Pictures on the page: which test rows transfer won and lost, and any row as a picture or in words."""
 
 import base64
 import io
@@ -7,23 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.report import words
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.summary import flips, label
 
+LONGEST_TEXT = 160  # characters
 LONGEST_SIDE = 112  # pixels kept of a picture; the page shows it at about this size
 _PIXEL_ART = 64  # up to here a picture is kept exact (PNG) and drawn with hard pixel edges
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture with the words below it; `address` is None where the picture was not given."""
+    """One row with the words below it: its picture, or its text; both are missing where it was not given."""
 
     address: str | None
     alt: str
     caption: tuple[str, ...]
+    text: str = ""
 
     @property
     def exact(self) -> bool:
@@ -51,13 +54,19 @@ def won_and_lost(inputs: ReportInputs, most: int = 12) -> tuple[Flipped, Flipped
 
 def samples(pairs: Sequence[tuple[str, Picture]], most: int = 20) -> list[Shot]:
     """A data card's pictures, each with its label."""
-    return [
-        Shot(address(picture), f"an image of class {name}", (words.shorten(name, 24),))
-        for name, picture in pairs[:most]
-    ]
+    return [shot(picture, f"an image of class {name}", (words.shorten(name, 24),)) for name, picture in pairs[:most]]
 
 
-def address(picture: Picture) -> str:
+def shot(picture: Picture | None, alt: str, caption: tuple[str, ...] = ()) -> Shot:
+    """A row as it is shown."""
+    if picture is None:
+        return Shot(None, alt, caption)
+    if isinstance(picture, str):
+        return Shot(None, alt, caption, words.shorten(" ".join(picture.split()), LONGEST_TEXT))
+    return Shot(address(picture), alt, caption)
+
+
+def address(picture: NDArray[np.uint8]) -> str:
     """A picture as a data: address; a large one is made smaller first, so that the page stays light."""
     image = Image.fromarray(np.ascontiguousarray(picture.squeeze()))
     image = image if image.mode in ("L", "RGB") else image.convert("RGB")
@@ -90,7 +99,7 @@ def _shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Sh
     alt = f"a test image of class {truth}; " + ", ".join(f"{name} says {given}" for name, given in said.items())
     verdicts = (f"{'✓' if given == truth else '✗'} {name}: {words.shorten(given, 24)}" for name, given in said.items())
     caption = (f"true: {words.shorten(truth, 24)}", *verdicts, f"{times} of {words.counted(seeds, 'seed')}")
-    return Shot(None if picture is None else address(picture), alt, caption)
+    return shot(picture, alt, caption)
 
 
 def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
@@ -103,7 +112,7 @@ def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int)
     )
     guesses = (f"{name}: {amounts.value(given).removesuffix(amounts.unit).strip()}" for name, given in said.items())
     caption = (f"true: {amounts.value(truth)}", *guesses, f"{times} of {words.counted(seeds, 'seed')}")
-    return Shot(None if picture is None else address(picture), alt, caption)
+    return shot(picture, alt, caption)
 
 
 def _commonest(values: "pd.Series[str]") -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from headstart.evaluation.quality import Quality, lines
 from headstart.report import words
 from headstart.report.inputs import ReportInputs
-from headstart.report.pictures import Shot, address
+from headstart.report.pictures import Shot, shot
 
 
 def said(document: Quality) -> list[str]:
@@ -17,8 +17,8 @@ def suspects(inputs: ReportInputs) -> list[Shot]:
     """The rows whose labels may be wrong, with what they were given and what the others say."""
     found = inputs.quality.suspects if inputs.quality else ()
     return [
-        Shot(
-            address(inputs.quality_images[row.id]) if row.id in inputs.quality_images else None,
+        shot(
+            inputs.quality_images.get(row.id),
             f"an image labelled {row.given}",
             (f"given {words.shorten(row.given, 24)}", f"others say {words.shorten(row.likely, 24)}"),
         )
@@ -44,8 +44,7 @@ def shifts(document: Quality) -> list[dict[str, Any]]:
             "source": shift.source,
             "auc": f"{shift.auc:.2f}",
             "interval": f"{shift.low:.2f} to {shift.high:.2f}",
-            "brightness": " and ".join(f"{value:.2f}" for value in shift.brightness),
-            "contrast": " and ".join(f"{value:.2f}" for value in shift.contrast),
+            "traits": {name: " and ".join(f"{value:.2f}" for value in both) for name, both in shift.traits.items()},
         }
         for shift in document.shifts
     ]

@@ -171,6 +171,7 @@ def other_columns(inputs: ReportInputs) -> list[tuple[str, str]]:
     there = inputs.comparison[["split", "metric"]].drop_duplicates().itertuples(index=False, name=None)
     pairs = [(str(split), str(metric)) for split, metric in there]
     kept = [pair for pair in pairs if (pair[0] == "test") != (pair[1] == inputs.metric)]
+    kept = [pair for pair in kept if not pair[1].endswith(("_before", "coverage_low", "coverage_high"))]
     return sorted(kept, key=lambda pair: (pair[0] != "test", pair[0] == "train"))
 
 
@@ -179,6 +180,8 @@ def _other(inputs: ReportInputs, strategy: str, budget: int, split: str, metric:
     mean = table[(table["strategy"] == strategy) & (table["label_budget"] == budget)]["value"].mean()
     if "loss" in metric or metric == "r2":
         return words.UNKNOWN if words.known(mean) is None else f"{mean:.2f}"
+    if metric == "coverage":
+        return words.percent(mean)
     return inputs.amounts.mean_sd(mean, None)
 
 

@@ -20,6 +20,7 @@ from headstart.features.files import POOLED
 class _Head:
     weight: Tensor
     bias: Tensor
+    temperature: float
     score: float
     loss: float
 
@@ -45,7 +46,8 @@ def fit(cell: Cell) -> Fitted:
     best = max(heads, key=lambda head: (head.score, -head.loss))
     width = features.shape[1]
     solved = (2.0 * len(features) * width**2 + 9.0 * width**3) * len(recipe.target_shares)
-    return linear(cell, rows, best.weight, best.bias, compute=solved + 2 * (9.0 * width**3))
+    compute = solved + 2 * (9.0 * width**3)
+    return linear(cell, rows, best.weight, best.bias, compute=compute, temperature=best.temperature)
 
 
 def align(source: Tensor, target: Tensor) -> Tensor:
@@ -90,4 +92,5 @@ def _judge(cell: Cell, rows: Vectors, weight: Tensor, bias: Tensor) -> _Head:
     temperature = objective.calibrate(rows.validation @ weight.T + bias, labels)
     weight, bias = weight / temperature, bias / temperature
     predictions = objective.predict(rows.validation @ weight.T + bias)
-    return _Head(weight, bias, objective.score(predictions, labels), objective.held_out_loss(predictions, labels))
+    score, loss = objective.score(predictions, labels), objective.held_out_loss(predictions, labels)
+    return _Head(weight, bias, temperature, score, loss)

@@ -54,7 +54,8 @@ def fit(cell: Cell) -> Fitted:
     temperature = cell.objective.calibrate(left_out, torch.cat([fold.labels for fold in folds]))
     width, columns = rows.train.shape[1], signatures.shape[1]
     solved = 2.0 * len(rows.train) * width**2 + 9.0 * width**3 + 2.0 * width**2 * columns * len(penalties)
-    return linear(cell, rows, weight / temperature, bias / temperature, compute=solved * (len(folds) + 1))
+    compute = solved * (len(folds) + 1)
+    return linear(cell, rows, weight / temperature, bias / temperature, compute=compute, temperature=temperature)
 
 
 def solve(x: Tensor, y: Tensor, signatures: Tensor, penalties: Penalties) -> Iterator[Tensor]:

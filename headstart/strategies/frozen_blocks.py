@@ -69,10 +69,10 @@ def _read(cell: Cell, rows: np.ndarray, *, augmented: bool = False) -> Activatio
 def _fits(cell: Cell) -> bool:
     """Whether the activations of all its rows, and of the views of those that it is trained on, may be kept."""
     run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
-    images = cell.image_rows(cell.train_rows[:1], cell.source_card.normalisation)
+    inputs = cell.input_rows(cell.train_rows[:1], cell.source_card.normalisation)
     views = cell.job.views if cell.recipe.augment else 0
     count = len(cell.train_rows) * (1 + views) + len(cell.validation_rows) + len(cell.test_rows)
-    return run(images.plain(torch.arange(1))).nbytes * count <= IN_MEMORY
+    return run(inputs.plain(torch.arange(1))).nbytes * count <= IN_MEMORY
 
 
 def _computed(
@@ -81,16 +81,16 @@ def _computed(
     if not len(rows):  # not every backbone takes an empty batch
         return ActivationRows(np.zeros((0, 1), np.float32), np.zeros((0, 1, 1), np.float32))
     run = boundary_of(cell.source_network, cell.recipe.fixed_blocks, accelerator=cell.accelerator, work=cell.work)
-    images = cell.image_rows(rows, cell.source_card.normalisation)
+    inputs = cell.input_rows(rows, cell.source_card.normalisation)
     parts = torch.split(torch.arange(len(rows)), BATCH)
     if not keep:
-        return BoundaryRows(replace(images, augmented=augmented), run)
-    plain = np.concatenate([run(images.plain(part)) for part in parts])
+        return BoundaryRows(replace(inputs, augmented=augmented), run)
+    plain = np.concatenate([run(inputs.plain(part)) for part in parts])
     if not augmented:
         return ActivationRows(plain, plain[:, None])
     seed = cell.job.run_seed
     views = [
-        np.concatenate([run(images.batch(part, generator(seed, "view", view, n))) for n, part in enumerate(parts)])
+        np.concatenate([run(inputs.batch(part, generator(seed, "view", view, n))) for n, part in enumerate(parts)])
         for view in range(cell.job.views)
     ]
     return ActivationRows(plain, np.stack(views, axis=1))

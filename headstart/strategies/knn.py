@@ -18,11 +18,12 @@ def fit(cell: Cell) -> Fitted:
     bank = centred(rows.train, centre)
     targets = objective.vote_targets(cell.train_labels)
     count, left_out = _choose(cell, bank, targets)
+    temperature = objective.calibrate(left_out, cell.train_labels)
     kept = {
         "features": bank,
         "targets": targets,
         "count": torch.tensor([count]),
-        "temperature": torch.tensor([objective.calibrate(left_out, cell.train_labels)]),
+        "temperature": torch.tensor([temperature]),
     }
     pairs = float(len(bank) ** 2)
     return fitted(
@@ -32,6 +33,7 @@ def fit(cell: Cell) -> Fitted:
         kept | {"centre": centre},
         kind="neighbours",
         compute=2.0 * pairs * bank.shape[1],
+        temperature=temperature,
     )
 
 

@@ -17,7 +17,8 @@ def fit(cell: Cell) -> Fitted:
     temperature = _temperature(cell, rows.train)
     width = rows.train.shape[1]
     compute = (2.0 * len(labels) * width**2 + 2.0 * width**3 / 3) * (1 + FOLDS)
-    return linear(cell, rows, weight / temperature, bias / temperature, compute=compute)
+    found = None if temperature == 1 else temperature  # there may have been nothing to leave out
+    return linear(cell, rows, weight / temperature, bias / temperature, compute=compute, temperature=found)
 
 
 def discriminant(vectors: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:

@@ -15,4 +15,4 @@ def fit(cell: Cell) -> Fitted:
         smallest=recipe.smallest_penalty,
         largest=recipe.largest_penalty,
     )
-    return linear(cell, rows, head.weight, head.bias, compute=head.compute)
+    return linear(cell, rows, head.weight, head.bias, compute=head.compute, temperature=head.temperature)

@@ -39,7 +39,7 @@ class Turned:
     def __init__(self, cell: Cell, width: int):
         self.module = nn.Linear(width, TURNS)
         normalisation = cell.source_card.normalisation
-        self._rows = cell.image_rows(open_rows(cell), normalisation, augmented=cell.recipe.augment)
+        self._rows = cell.input_rows(open_rows(cell), normalisation, augmented=cell.recipe.augment)
         self._accelerator, self._recipe = cell.accelerator, cell.recipe
         self._seed = seed_of(cell.job.run_seed, "turned", cell.job.seed)
 

@@ -20,12 +20,15 @@ def fit(cell: Cell) -> Fitted:
 
 
 def _own_head(cell: Cell, objective: Objective, weight: Tensor, bias: Tensor) -> Fitted:
-    """No label of the target is used, and nothing is computed but predictions."""
+    """No label of the target is used, and nothing is computed but predictions: probabilities stay W's own.
+
+    Around values that W predicts there is an interval all the same; it changes none of them.
+    """
     weight, bias = weight.double(), bias.double()
 
     def score(vectors: Tensor) -> Tensor:
         return vectors[:, : weight.shape[1]] @ weight.T + bias
 
-    found = fitted(cell, vectors(cell), score, {}, kind="network", compute=0.0, objective=objective)
+    found = fitted(cell, vectors(cell), score, {}, kind="network", compute=0.0, objective=objective, temperature=1.0)
     tensors = cell.source_network.state_dict() | {"head.weight": weight.float(), "head.bias": bias.float()}
     return replace(found, tensors=tensors, compute=0.0)

@@ -44,6 +44,7 @@ class Strategy(Entry):
     needs_attributes: whether the source's rows must have attributes in place of classes or values.
     needs_unseen: whether it does without the labels of some classes, which must be described.
     learns_unlabelled: whether it is fitted to rows of the target without their labels, too.
+    modalities: of rows that it has a meaning for; all where none is named.
     """
 
     family: str
@@ -56,6 +57,7 @@ class Strategy(Entry):
     needs_attributes: bool = False
     needs_unseen: bool = False
     learns_unlabelled: bool = False
+    modalities: tuple[str, ...] = ()
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -181,6 +183,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             RotationRecipe,
             ("weights",),
             learns_unlabelled=True,
+            modalities=("image",),
         ),
         Strategy(
             "joint_attributes",

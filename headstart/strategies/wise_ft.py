@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headstart.cells.cell import Cell, Fitted, Snapshot
 from headstart.cells.probe import network_from_probe, solve_probe
-from headstart.cells.tuning import Inputs, image_inputs, tune_from_source
+from headstart.cells.tuning import Inputs, plain_inputs, tune_from_source
 from headstart.training.flops import forward_flops
 from headstart.training.loop import predict
 
@@ -24,7 +24,7 @@ def fit(cell: Cell) -> Fitted:
         layer_decay=cell.recipe.layer_decay,
         extra_compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + head.compute,
     )
-    inputs = image_inputs(cell, tuned.normalisation)
+    inputs = plain_inputs(cell, tuned.normalisation)
     start = network_from_probe(cell, head).state_dict()
     points = [_point(cell, inputs, start, tuned.tensors, alpha) for alpha in cell.recipe.alphas]
     best = max(points, key=lambda point: (point.score, -point.loss))

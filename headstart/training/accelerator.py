@@ -78,7 +78,7 @@ class Accelerator:
         """Whether this is the process that writes: checkpoints, results and log."""
         return self.rank == 0
 
-    def policy(self, *, steps: int, image_bytes: int, thaws: bool, work: Work = NO_WORK) -> Policy:
+    def policy(self, *, steps: int, input_bytes: int, thaws: bool, work: Work = NO_WORK) -> Policy:
         """How a training uses the device; see policy.py. What differs from float32 on a CPU is said once in the log."""
         if self.given:
             return self.given
@@ -86,7 +86,7 @@ class Accelerator:
         found = policy_of(
             device,
             steps=steps,
-            image_bytes=image_bytes,
+            input_bytes=input_bytes,
             processes=self.world,
             thaws=thaws,
             work=work,

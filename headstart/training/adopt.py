@@ -11,9 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from headstart.backbones.network import build, check_image_size
+from headstart.backbones.network import build, check_size
+from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_folder import About, find_weights, read_about
 from headstart.errors import DataError
+from headstart.modalities.table import fields_of, unknown_moments
 from headstart.storage.publish import publishing
 from headstart.storage.spreadsheet import without_formulas
 from headstart.training.matching import Match, load_matching
@@ -25,21 +27,28 @@ MATCHES = "matches.csv"
 
 
 def adopt(
-    folder: Path, directory: Path, *, backbone: str, channels: int, image_size: int, seed: int
+    folder: Path, directory: Path, *, backbone: str, settings: DataSettings, seed: int
 ) -> tuple[WeightsCard, Match]:
     """Publishes the weights of data/<name>/ as W: weights, card, matches.csv.
 
     A head comes along where its classes have names (weights.json); a body without a head is enough. What does not
-    match starts from random values, drawn from `seed`.
+    match starts from random values, drawn from `seed`. settings: by which rows are decoded.
 
     Raises:
         DataError: the file cannot be read, or nothing in it matches the backbone.
-        SettingsError: the backbone cannot take images of this size.
+        SettingsError: the backbone cannot take rows of this size.
     """
     path = find_weights(folder)
     assert path is not None
     about = read_about(folder)
-    check_image_size(backbone, channels=channels, image_size=image_size)
+    fields = fields_of(settings)
+    channels: int = fields["channels"]
+    check_size(backbone, channels=channels, size=fields["size"])
+    if about.tokens and about.tokens != settings.text.tokens:
+        raise DataError(
+            f"{folder} holds weights for the tokens of {about.tokens}; set data.text.tokens to that (it is "
+            f"{settings.text.tokens})"
+        )
     torch.manual_seed(seed)
     network = build(backbone, channels=channels, classes=max(1, len(about.classes)))
     match = load_matching(network, read_state(path), where=str(path), backbone=backbone)
@@ -50,9 +59,8 @@ def adopt(
         dataset=directory.name,
         backbone=backbone,
         classes=about.classes if has_head else (),
-        image_size=image_size,
-        channels=channels,
-        normalisation=_normalisation(about, channels),
+        **fields,
+        normalisation=_normalisation(about, settings.modality, channels),
         levels=0,
         seed=seed,
         flops=None,
@@ -119,8 +127,10 @@ def _table(match: Match) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["tensor", "from", "state"])
 
 
-def _normalisation(about: About, channels: int) -> Normalisation:
+def _normalisation(about: About, modality: str, channels: int) -> Normalisation:
     """By channel; a gray image under colour weights takes the mean over their channels."""
+    if not unknown_moments(modality, channels)[0]:  # tokens
+        return Normalisation((), ())
     if len(about.mean) == channels:
         return Normalisation(about.mean, about.std)
     mean, std = sum(about.mean) / len(about.mean), sum(about.std) / len(about.std)

@@ -8,22 +8,22 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from headstart.backbones.network import build
+from headstart.backbones.network import blank, build
 from headstart.training.policy import Work
 
 BACKWARD = 2  # the backward pass of a trained layer costs twice its forward pass
 
 
-def block_flops(backbone: str, *, channels: int, image_size: int, classes: int) -> tuple[float, ...]:
-    """Forward FLOPs of one image, block by block; the head's are in the last."""
-    outline = _outline(backbone, channels=channels, image_size=image_size)
+def block_flops(backbone: str, *, channels: int, size: tuple[int, ...], classes: int) -> tuple[float, ...]:
+    """Forward FLOPs of one row, block by block; the head's are in the last."""
+    outline = _outline(backbone, channels=channels, size=size)
     return (*outline.blocks[:-1], outline.blocks[-1] + 2.0 * outline.feature_dim * classes)
 
 
-def work_of(backbone: str, *, channels: int, image_size: int) -> Work:
-    """What a network asks for on one image, with a head of one output."""
-    outline = _outline(backbone, channels=channels, image_size=image_size)
-    blocks = block_flops(backbone, channels=channels, image_size=image_size, classes=1)
+def work_of(backbone: str, *, channels: int, size: tuple[int, ...]) -> Work:
+    """What a network asks for on one row, with a head of one output."""
+    outline = _outline(backbone, channels=channels, size=size)
+    blocks = block_flops(backbone, channels=channels, size=size, classes=1)
     return Work(flops=sum(blocks), weights=outline.weights, grouped=outline.grouped)
 
 
@@ -38,10 +38,10 @@ class _Outline:
 
 
 @cache
-def _outline(backbone: str, *, channels: int, image_size: int) -> _Outline:
+def _outline(backbone: str, *, channels: int, size: tuple[int, ...]) -> _Outline:
     with torch.device("meta"):
         network = build(backbone, channels=channels, classes=1).eval()
-        activations = torch.empty(1, channels, image_size, image_size)
+        activations = blank(backbone, channels=channels, size=size)
         counts = []
         for number in range(len(network.blocks)):
             with FlopCounterMode(display=False) as counter:

@@ -17,7 +17,7 @@ from headstart.training.accelerator import Accelerator, generator
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.placed import placed
 from headstart.training.policy import NO_WORK, Work
-from headstart.training.rows import ImageRows, Rows
+from headstart.training.rows import InputRows, Rows
 from headstart.training.schedule import one_cycle
 from headstart.training.step import Step, run_in_memory
 
@@ -112,9 +112,9 @@ def train(
     accelerator.agree(state.step)
     network.train()
     together = accelerator.together(network, network.blocks[plan.boundary :], network.head, beside)
-    images = rows.nbytes if isinstance(rows, ImageRows) else 0
-    policy = accelerator.policy(steps=plan.steps, image_bytes=images, thaws=plan.thaw > 0, work=plan.work)
-    if policy.on_device and isinstance(rows, ImageRows):
+    stored = rows.nbytes if isinstance(rows, InputRows) else 0
+    policy = accelerator.policy(steps=plan.steps, input_bytes=stored, thaws=plan.thaw > 0, work=plan.work)
+    if policy.on_device and isinstance(rows, InputRows):
         rows = placed(rows, accelerator.device, resident=policy.resident)
     run = accelerator.compiled(network.run, policy)
     state.pieces = max(state.pieces, accelerator.pieces)

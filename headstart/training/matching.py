@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from headstart.backbones.network import Network
 from headstart.backbones.original import first_convolution
@@ -36,7 +36,7 @@ def load_matching(network: Network, state: Mapping[str, Tensor], *, where: str, 
         DataError: nothing of the body matches.
     """
     own = network.state_dict()
-    first = f"{first_convolution(network)[0]}.weight"
+    first = _first(network)
     best: dict[str, str] = {}
     for prefix in _prefixes(state):
         for names in ({name: name for name in own}, network.original_keys):
@@ -65,6 +65,12 @@ def load_matching(network: Network, state: Mapping[str, Tensor], *, where: str, 
         fresh=tuple(name for name in own if name not in tensors and not name.endswith(COUNTER)),
         unused=tuple(name for name in state if name not in best and not name.endswith(COUNTER)),
     )
+
+
+def _first(network: Network) -> str:
+    """Name of the weight that sees an image's channels; "" where the network takes tokens."""
+    has = any(isinstance(module, nn.Conv2d) for module in network.modules())
+    return f"{first_convolution(network)[0]}.weight" if has else ""
 
 
 def _prefixes(state: Iterable[str]) -> list[str]:

@@ -1,23 +1,22 @@
-"""Images that go to a device as bytes, a quarter of what floats take, and are normalised and augmented there."""
+"""Inputs that go to a device as they are stored, a quarter of what floats take, and are made ready there."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from headstart.modalities.image import ALL, augment
-from headstart.training.rows import ImageRows
+from headstart.training.rows import ALL, InputRows
 
 
 @dataclass(frozen=True)
 class PlacedRows:
     """The same inputs as `rows` gives, made on a device.
 
-    resident: all images there (rows, channels, height, width) uint8; None where each batch is sent from pinned memory,
+    resident: all of them there (rows, ...); None where each batch is sent from pinned memory,
     while the device is at work on what it was given before.
     """
 
-    rows: ImageRows
+    rows: InputRows
     device: str
     resident: Tensor | None = None
 
@@ -25,22 +24,21 @@ class PlacedRows:
         return len(self.rows)
 
     def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
-        images = self.plain(rows[part])
-        return augment(images, draw, of=len(rows), part=part) if self.rows.augmented else images
+        return self.rows.augment(self.plain(rows[part]), draw, of=len(rows), part=part)
 
     def plain(self, rows: Tensor) -> Tensor:
-        return self.rows.normalisation.apply(self._pixels(rows))
+        return self.rows.normalisation.apply(self._stored(rows))
 
-    def _pixels(self, rows: Tensor) -> Tensor:
+    def _stored(self, rows: Tensor) -> Tensor:
         if self.resident is not None:
             return self.resident[rows.to(self.resident.device)]
-        pixels = self.rows.pixels(rows)
+        stored = self.rows.stored(rows)
         if self.device.startswith("cuda"):
-            pixels = pixels.pin_memory()
-        return pixels.to(self.device, non_blocking=True)
+            stored = stored.pin_memory()
+        return stored.to(self.device, non_blocking=True)
 
 
-def placed(rows: ImageRows, device: str, *, resident: bool) -> PlacedRows:
-    """resident: whether all images are sent to the device now."""
-    images = rows.pixels(torch.arange(len(rows))).to(device) if resident else None
-    return PlacedRows(rows, device, images)
+def placed(rows: InputRows, device: str, *, resident: bool) -> PlacedRows:
+    """resident: whether all of them are sent to the device now."""
+    there = rows.stored(torch.arange(len(rows))).to(device) if resident else None
+    return PlacedRows(rows, device, there)

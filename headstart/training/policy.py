@@ -1,6 +1,6 @@
 """What a device is good for: precision, compiling, where images lie. A pure function of what it says of itself.
 
-A CPU trains in float32, nothing compiled, images prepared where they are; but a network that is large enough, and of
+A CPU trains in float32, nothing compiled, rows prepared where they are; but a network that is large enough, and of
 plain convolutions, in bfloat16 where the CPU multiplies it in hardware (measured: docs/decisions/015).
 """
 
@@ -57,14 +57,14 @@ class Policy:
     device: Properties = field(default=Properties("cpu"), compare=False)
 
     def __str__(self) -> str:
-        """In words, for the log: "bfloat16 over float32 weights, TF32, images kept on the device, not compiled"."""
+        """In words, for the log: "bfloat16 over float32 weights, TF32, rows kept on the device, not compiled"."""
         precision = f"{self.autocast} over float32 weights" if self.autocast else "float32"
-        images = "images kept on the device" if self.resident else "images sent to the device as bytes"
+        images = "rows kept on the device" if self.resident else "rows sent to the device as they are stored"
         return ", ".join(
             [
                 precision,
                 *(["TF32 products"] if self.tf32 else []),
-                images if self.on_device else "images prepared on the CPU",
+                images if self.on_device else "rows prepared on the CPU",
                 f"compiled ({self.compiler})" if self.compiler else "not compiled",
             ]
         )
@@ -85,7 +85,7 @@ def policy_of(
     device: Properties,
     *,
     steps: int,
-    image_bytes: int,
+    input_bytes: int,
     processes: int = 1,
     thaws: bool = False,
     work: Work = NO_WORK,
@@ -93,7 +93,7 @@ def policy_of(
 ) -> Policy:
     """The policy for a training.
 
-    steps: its length. image_bytes: of all its images, 0 where it has none. thaws: whether it runs another part of the
+    steps: its length. input_bytes: of all its images, 0 where it has none. thaws: whether it runs another part of the
     network from time to time, each of which would be compiled. work: of the network. precision: "float32" has nothing
     rounded, whatever the device. float16 would need its losses scaled, so a device that
     has no bfloat16 (a T4) trains in float32; so does MPS, for which torch's bfloat16 was not measured here.
@@ -107,8 +107,8 @@ def policy_of(
         autocast="bfloat16" if rounded else "",
         tf32=rounded,
         compiler="inductor" if modern and steps >= COMPILE_STEPS and processes == 1 and not thaws else "",
-        on_device=image_bytes > 0,
-        resident=0 < image_bytes <= device.free_bytes * RESIDENT,
+        on_device=input_bytes > 0,
+        resident=0 < input_bytes <= device.free_bytes * RESIDENT,
         shrinks=True,
         device=device,
     )

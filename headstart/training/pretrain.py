@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from headstart.backbones.network import build, check_image_size
+from headstart.backbones.network import build, check_size
 from headstart.datasets.pack import POOL, Pack, pack_digest
 from headstart.datasets.splits import split_test
 from headstart.objectives.objective import SourceObjective, source_objective_of
@@ -22,7 +22,7 @@ from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.flops import block_flops, training_flops, work_of
 from headstart.training.loop import NextRows, Plan, predict, train
 from headstart.training.order import Windows, make_windows
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 from headstart.training.weights import WeightsCard, write_weights
@@ -50,15 +50,15 @@ def pretrain(
     processes that train together the first one publishes and logs.
 
     Raises:
-        SettingsError: the backbone cannot take images of the pack's size.
+        SettingsError: the backbone cannot take rows of the pack's size.
     """
-    check_image_size(backbone, channels=pack.card.channels, image_size=pack.card.image_size)
+    check_size(backbone, channels=pack.card.channels, size=pack.card.size)
     normalisation = Normalisation(pack.card.mean, pack.card.std)
     objective = source_objective_of(pack.card)
     training, validation = _hold_out(pack, objective, settings, seed)
     labels = objective.targets(pack, training)
     objective = objective.fitted(labels)
-    held = ImageRows(pack.images, normalisation, places=validation)
+    held = InputRows(pack.inputs, normalisation, pack.card.modality, places=validation)
     held_labels = objective.targets(pack, validation)
     plan = _plan(pack, len(training), settings, backbone)
     torch.manual_seed(seed_of(seed, "pretrain"))
@@ -118,15 +118,15 @@ def _warning(
 
 def _windows(pack: Pack, training: np.ndarray, plan: Plan, settings: PretrainSettings, seed: int) -> Windows | None:
     """The order of rows that are too many for memory; None for the loop's own."""
-    each, memory = pack.images.row_bytes, settings.memory_gb * 1e9
+    each, memory = pack.inputs.row_bytes, settings.memory_gb * 1e9
     if len(training) * each <= memory:
         return None
     return make_windows(len(training), row_bytes=each, batch=plan.batch_size, memory=memory, seed=seed)
 
 
 def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, order: Windows) -> str:
-    each = pack.images.row_bytes
-    size = f"{len(training) * each / 1e9:.2g} GB of images, pretrain.memory_gb is {settings.memory_gb:g}"
+    each = pack.inputs.row_bytes
+    size = f"{len(training) * each / 1e9:.2g} GB of rows, pretrain.memory_gb is {settings.memory_gb:g}"
     return (
         f"{size}: they are read in blocks of {order.block * each / 1e6:.2g} MB in a random order, and shuffled among "
         f"{order.blocks} of them at a time"
@@ -136,13 +136,13 @@ def _in_words(pack: Pack, training: np.ndarray, settings: PretrainSettings, orde
 @contextmanager
 def _reading(
     pack: Pack, training: np.ndarray, windows: Windows | None, normalisation: Normalisation, *, augmented: bool
-) -> Iterator[tuple[ImageRows, NextRows | None]]:
+) -> Iterator[tuple[InputRows, NextRows | None]]:
     """The rows that are trained on, and in which order (None: the loop's own)."""
     if windows is None:
-        yield ImageRows(pack.images, normalisation, augmented, training), None
+        yield InputRows(pack.inputs, normalisation, pack.card.modality, augmented, training), None
         return
-    with streaming(pack.images, training, windows) as stream:
-        yield ImageRows(stream, normalisation, augmented), stream.at
+    with streaming(pack.inputs, training, windows) as stream:
+        yield InputRows(stream, normalisation, pack.card.modality, augmented), stream.at
 
 
 def _card(
@@ -150,14 +150,16 @@ def _card(
 ) -> WeightsCard:
     """examples: rows that the training saw, each as often as it did."""
     own = pack.card
-    blocks = block_flops(backbone, channels=own.channels, image_size=own.image_size, classes=objective.outputs)
+    blocks = block_flops(backbone, channels=own.channels, size=own.size, classes=objective.outputs)
     return WeightsCard(
         kind="network",
         strategy="pretrain",
         dataset=own.name,
         backbone=backbone,
-        image_size=own.image_size,
+        modality=own.modality,
         channels=own.channels,
+        size=own.size,
+        preparation=own.preparation,
         normalisation=normalisation,
         levels=0,
         seed=seed,
@@ -189,7 +191,7 @@ def _plan(pack: Pack, count: int, settings: PretrainSettings, backbone: str) -> 
         weight_decay=settings.weight_decay,
         warmup=settings.warmup,
         marks=tuple(each * epoch for epoch in range(1, settings.epochs + 1)),
-        work=work_of(backbone, channels=pack.card.channels, image_size=pack.card.image_size),
+        work=work_of(backbone, channels=pack.card.channels, size=pack.card.size),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a training draws its batches from: images that are augmented anew, or activations computed once under W."""
+"""What a training draws its batches from: inputs that are augmented anew, or activations computed once under W."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,21 +8,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.modalities.image import ALL, augment
+from headstart.modalities.table import MODALITIES
+
+ALL = slice(None)  # rows of a batch
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation by channel, as fractions of the pixel range. Weights carry the one they saw."""
+    """Mean and standard deviation by channel, as fractions of the largest value. Weights carry the one they saw.
+
+    Both are empty for tokens, which are numbers of symbols and stay as they are.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def apply(self, images: Tensor) -> Tensor:
-        """(batch, channels, height, width) uint8 or float in [0, 255] -> float with mean 0 and s.d. 1."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        return (images.float() / 255 - mean) / std
+    def apply(self, inputs: Tensor) -> Tensor:
+        """(batch, channels, height, width) uint8 or float in [0, 255] -> float with mean 0 and s.d. 1.
+
+        Tokens (batch, length) -> int64.
+        """
+        if not self.mean:
+            return inputs.long()
+        mean = torch.tensor(self.mean, device=inputs.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=inputs.device).view(1, -1, 1, 1)
+        return (inputs.float() / 255 - mean) / std
 
 
 class Rows(Protocol):
@@ -42,48 +52,55 @@ class Rows(Protocol):
         ...
 
 
-class Images(Protocol):
-    """(rows, channels, height, width) uint8: an array, or a pack's, which are read when they are asked for."""
+class Inputs(Protocol):
+    """(rows, ...) as a pack has them: an array, or a pack's own, which are read when they are asked for."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]: ...
+    def __getitem__(self, rows: Any, /) -> NDArray[Any]: ...
 
     @property
     def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class ImageRows:
-    """Images (rows, channels, height, width) uint8 and the normalisation of the weights that will see them.
+class InputRows:
+    """Inputs (rows, ...) as a pack has them, and the normalisation of the weights that will see them.
 
-    places: which of the images they are, by number; all of them where none are given. Nothing is copied.
+    modality: whose augmentation it is. places: which of the inputs they are, by number; all of them where none are
+    given. Nothing is copied.
     """
 
-    images: Images
+    inputs: Inputs
     normalisation: Normalisation
+    modality: str
     augmented: bool = True
     places: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return len(self.images) if self.places is None else len(self.places)
+        return len(self.inputs) if self.places is None else len(self.places)
 
     def batch(self, rows: Tensor, draw: torch.Generator, part: slice = ALL) -> Tensor:
-        images = self.plain(rows[part])
-        return augment(images, draw, of=len(rows), part=part) if self.augmented else images
+        return self.augment(self.plain(rows[part]), draw, of=len(rows), part=part)
+
+    def augment(self, inputs: Tensor, draw: torch.Generator, *, of: int, part: slice) -> Tensor:
+        """Rows of a batch of so many, changed as its modality does it, where they are to be."""
+        if not self.augmented:
+            return inputs
+        return MODALITIES.get(self.modality).load().augment(inputs, draw, of=of, part=part)
 
     def plain(self, rows: Tensor) -> Tensor:
-        return self.normalisation.apply(self.pixels(rows))
+        return self.normalisation.apply(self.stored(rows))
 
-    def pixels(self, rows: Tensor) -> Tensor:
-        """Images of rows, uint8, as they are stored."""
+    def stored(self, rows: Tensor) -> Tensor:
+        """Inputs of rows as they are stored."""
         wanted = rows.numpy() if self.places is None else self.places[rows.numpy()]
-        return torch.from_numpy(np.ascontiguousarray(self.images[wanted]))
+        return torch.from_numpy(np.ascontiguousarray(self.inputs[wanted]))
 
     @property
     def nbytes(self) -> int:
-        """Of all its images."""
-        return self.images.nbytes // max(1, len(self.images)) * len(self)
+        """Of all its rows."""
+        return self.inputs.nbytes // max(1, len(self.inputs)) * len(self)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ BYTES = {
 }  # fmt: skip
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of torch's old format
 PARTS = 5  # pickles that the old format begins with: magic, version, machine, the object, the keys of its storages
+ITEM_BYTES = {
+    "torch DoubleStorage": 8, "torch LongStorage": 8, "torch ComplexFloatStorage": 8, "torch FloatStorage": 4,
+    "torch IntStorage": 4, "torch HalfStorage": 2, "torch BFloat16Storage": 2, "torch ShortStorage": 2,
+}  # fmt: skip
 SAFE = re.compile(
     r"collections\.(OrderedDict|Counter|defaultdict)|_codecs\.encode|(__builtin__|builtins)\.(set|complex|bytearray)|"
     r"torch\.(Size|device|\w+Storage|b?float\w*|u?int\d+|double|half|long|bool|complex\d+)|"
@@ -144,8 +148,43 @@ def _named_in_old_format(path: Path) -> Iterator[str]:
         yield from _imports(first)
         if not any(argument == MAGIC for _, argument, _ in first):
             raise ValueError(NOT_WHOLE)
+        sizes: dict[str, int] = {}
         for _ in range(PARTS - 1):
-            yield from _imports(pickletools.genops(_limited(file)))
+            operations = list(pickletools.genops(_limited(file)))
+            yield from _imports(operations)
+            sizes |= _storages(operations)
+        # Behind them each storage: how many numbers it has, in 8 bytes, and the numbers.
+        if path.stat().st_size < file.tell() + sum(8 + size for size in sizes.values()):
+            raise ValueError(NOT_WHOLE)
+
+
+def _storages(operations: Iterable[tuple[Any, Any, Any]]) -> dict[str, int]:
+    """The least number of bytes of each storage that a pickle names, by its key: ("storage", type, key, place, count).
+
+    Where it names them in other ways than torch.save does, they are not found, and whether they are whole is for the
+    load to say.
+    """
+    stack: list[Any] = []
+    kept: dict[int, Any] = {}
+    found: dict[str, int] = {}
+    for operation, argument, _ in operations:
+        if operation.name == "MARK":
+            stack = []
+        elif "GET" in operation.name:
+            stack.append(kept.get(int(argument)))
+        elif "PUT" in operation.name:
+            kept[int(argument)] = stack[-1] if stack else None
+        elif operation.name == "MEMOIZE":
+            kept[len(kept)] = stack[-1] if stack else None
+        elif operation.name == "STACK_GLOBAL":
+            stack[-2:] = [" ".join(map(str, stack[-2:]))]
+        elif operation.name == "BINPERSID" and len(stack) >= 5 and stack[0] == "storage":
+            _, kind, key, _, count, *_ = stack
+            if isinstance(key, str) and isinstance(count, int):
+                found[key] = count * ITEM_BYTES.get(str(kind), 1)
+        elif argument is not None:
+            stack.append(argument)
+    return found
 
 
 def _limited(file: IO[bytes]) -> IO[bytes]:

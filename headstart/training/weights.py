@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,6 +12,8 @@ from torch import Tensor
 from headstart.backbones.network import Network, restore
 from headstart.datasets.pack import Attribute, read_attributes
 from headstart.errors import DataError, IntegrityError
+from headstart.modalities.table import row_shape
+from headstart.objectives.calibration import Calibration
 from headstart.storage.publish import MANIFEST, read_manifest, verify, write_json
 from headstart.training.rows import Normalisation
 from headstart.training.screen import check_safetensors
@@ -23,16 +26,18 @@ CARD = "card.json"
 class WeightsCard:
     """What a folder of weights holds.
 
-    kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels),
-    "means" (blocks, and class means of centred, normalised features) or "neighbours" (the same with labelled rows
-    and their targets). strategy: which way of training made them.
-    normalisation: that of the rows they were trained on; it travels with them. classes may be empty where W is a body
-    without a head that is known (its head is one row of zeros then). flops: what training took, None for unknown.
-    pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
+    kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels), "means"
+    (blocks, and class means of centred, normalised features) or "neighbours" (the same with labelled rows and their
+    targets). strategy: which way of training made them. modality, channels, size, preparation: of what they take in
+    (modalities/table.py). normalisation: that of the rows they were trained on; it travels with them. classes may be
+    empty where W is a body without a head that is known (its head is one row of zeros then). flops: what training took,
+    None for unknown. pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
     label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
     fitted once more to all labelled rows and its score is not its own.
     target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std; or
     "attribute": the outputs are then those of the attributes, one after the other.
+    calibration: fitted on rows that were held out of the label budget; its temperature is 1 where the tensors hold the
+    one that was found.
     """
 
     kind: str
@@ -40,8 +45,10 @@ class WeightsCard:
     dataset: str
     backbone: str
     classes: tuple[str, ...]
-    image_size: int
+    modality: str
     channels: int
+    size: tuple[int, ...]
+    preparation: dict[str, Any]
     normalisation: Normalisation
     levels: int
     seed: int
@@ -54,6 +61,12 @@ class WeightsCard:
     pack: str = ""
     trained_on: str = ""
     attributes: tuple[Attribute, ...] = ()
+    calibration: Calibration = Calibration()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row that they take in."""
+        return row_shape(self.modality, self.channels, self.size)
 
     @property
     def outputs(self) -> int:
@@ -77,13 +90,26 @@ def read_card(directory: Path) -> WeightsCard:
         fields = json.loads((directory / CARD).read_text())
         normalisation = Normalisation(**{key: tuple(value) for key, value in fields.pop("normalisation").items()})
         attributes = read_attributes(fields.get("attributes", ()))
-        own = {"classes": tuple(fields["classes"]), "normalisation": normalisation, "attributes": attributes}
+        own = {
+            "classes": tuple(fields["classes"]),
+            "normalisation": normalisation,
+            "attributes": attributes,
+            "size": tuple(fields["size"]),
+            "calibration": _read_calibration(fields.get("calibration", {})),
+        }
         card = WeightsCard(**(fields | own))
-        if min(card.image_size, card.channels) < 1 or not all(deviation > 0 for deviation in normalisation.std):
-            raise ValueError("image_size, channels and each std must be above 0")
+        if min(*card.size, card.channels) < 1 or not all(deviation > 0 for deviation in normalisation.std):
+            raise ValueError("size, channels and each std must be above 0")
         return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{directory / CARD} is not a card of weights: {error}") from None
+
+
+def _read_calibration(fields: dict[str, Any]) -> Calibration:
+    found = Calibration(**(fields | {"half_widths": tuple(fields.get("half_widths", ()))}))
+    if not found.temperature > 0 or not all(width >= 0 for width in found.half_widths):
+        raise ValueError("a temperature must be above 0, and no half-width below it")
+    return found
 
 
 def read_weights(directory: Path) -> tuple[WeightsCard, dict[str, Tensor]]:

@@ -59,7 +59,7 @@ def noisy_pack(directory: Path, run: int) -> None:
     card = Card(directory.name, CLASSES, counts, {}, {}, 0, 0, SIDE, 1, (0.5,), (0.35,))
     rejected = pd.DataFrame(columns=["path", "reason"])
     images = pictures.clip(0, 255).astype(np.uint8)[:, None]
-    write_pack(directory, card=card, examples=examples, images=images, rejected=rejected)
+    write_pack(directory, card=card, examples=examples, inputs=images, rejected=rejected)
 
 
 @dataclass

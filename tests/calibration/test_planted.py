@@ -94,12 +94,12 @@ def plant_shuffled(packs: Path) -> None:
     """The right source with its labels dealt out at random."""
     right = Pack(packs / "right")
     labels = np.random.default_rng(0).permutation(right.examples["label"].to_numpy())
-    images = np.asarray(right.images)
+    images = np.asarray(right.inputs)
     write_pack(
         packs / "shuffled",
         card=replace(right.card, name="shuffled"),
         examples=right.examples.assign(label=labels),
-        images=images,
+        inputs=images,
         rejected=NOTHING,
     )
 
@@ -121,7 +121,7 @@ def plant_unrelated(packs: Path) -> None:
         std=(float(images.std() / 255),),
     )
     examples = right.examples.assign(label=[names[k] for k in smoothness])
-    write_pack(packs / "unrelated", card=card, examples=examples, images=images, rejected=NOTHING)
+    write_pack(packs / "unrelated", card=card, examples=examples, inputs=images, rejected=NOTHING)
 
 
 def against_scratch(root: Path, w: str, strategy: str) -> ContrastVerdict:

@@ -1,5 +1,6 @@
 """What the tests of faults and bad input share."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,36 @@ SMALL = {
 }
 
 
-def pytest_sessionfinish() -> None:
-    tally.write()
+# The files that take longest begin first, or one process would be left with them alone.
+LONGEST = ("test_kills", "test_kills_of_the_flow", "test_starts_at_once", "test_full_disk")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    if tally.is_kept():
+        items.sort(key=place)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """The process that started the others hears of every test; one that is alone hears of this folder's only."""
+    if tally.is_kept() and "PYTEST_XDIST_WORKER" not in os.environ and not report.skipped:
+        tally.note_elsewhere(report.nodeid, phase=report.when, passed=report.passed, seconds=report.duration)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = tally.counted()
+    else:
+        tally.write()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """One of several processes that test has ended, and says what it counted."""
+    tally.add(getattr(node, "workeroutput", {}).get("tally", {}))
 
 
 @pytest.fixture(scope="session")

@@ -73,4 +73,4 @@ def test_a_table_of_an_archive_brings_no_file_of_this_machine_along(tmp_path, sm
     folder = archive.unpack(case.make(tmp_path), tmp_path / "out")
     found = collect(folder, small, confined=True)
     assert all(path.is_relative_to(folder) for path in found.files.values())
-    assert found.images == 40
+    assert found.rows == 40

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import pandas as pd
@@ -92,3 +93,17 @@ def test_names_are_written_so_that_a_table_and_a_terminal_can_show_them(tmp_path
         "cat/\\u202egnp.exe.png",
     }
     assert printable("caf\u00e9.png") == "caf\u00e9.png"
+
+
+def test_dvc_does_not_see_an_empty_folder_so_that_it_cannot_decide_whether_a_run_is_refused(tmp_path):
+    """The same recorded data has it in one checkout and not in another: `check` warns, and nothing refuses it."""
+    from dvc.repo import Repo
+
+    folder_of_classes(tmp_path / "set")
+    digests = []
+    with chdir(tmp_path), Repo.init(no_scm=True) as repo:
+        for _ in range(2):
+            (stage,) = repo.add("set")
+            digests.append(stage.outs[0].hash_info.value)
+            (tmp_path / "set" / "bird").mkdir(exist_ok=True)
+    assert digests[0] == digests[1]

@@ -66,7 +66,7 @@ def found(made, small, tmp_path_factory) -> Any:
     place_of = dict(zip(pack.examples["id"], pack.examples["path"], strict=True))
     tested = read_test_labels(pack.directory)
     place_of |= dict(zip(tested["id"], tested["path"], strict=True))
-    pixels = {place_of[name]: pack.images[row] for row, name in enumerate(pack.examples["id"])}
+    pixels = {place_of[name]: pack.inputs[row] for row, name in enumerate(pack.examples["id"])}
     changes = dict(zip(rows.facts["path"], rows.facts["changes"], strict=True))
     return Found(rejected, changes, pixels, pack, canary)
 

@@ -177,7 +177,7 @@ def test_doctor_names_all_of_it_and_a_run_after_the_repair_ends_in_the_same_byte
     objects = files_below(clone.root / ".dvc" / "cache" / "files" / "md5")
     listing = next(path for path in objects if path.suffix == ".dir")
     victims = [
-        clone.root / "packs" / "sketches" / "images.npy",
+        clone.root / "packs" / "sketches" / "inputs.npy",
         clone.root / "models" / "source" / "shapes" / "weights.safetensors",
         clone.root / "reports" / "comparison.csv",
         clone.root / "data" / "shapes" / "disc" / "007.png",

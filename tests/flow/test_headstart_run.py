@@ -216,7 +216,7 @@ def test_the_registered_model_predicts_as_the_delivered_one(first_run, client_of
     assert version.description.startswith(f"**{done.stdout.splitlines()[-5]}**")
     assert sorted(version.aliases) == ["challenger", "champion"]
     assert re.search(r"champion: version 1 now: there was none before$", done.stderr, re.MULTILINE)
-    images = np.array(Pack(project.root / "packs" / "sketches").images[:5])
+    images = np.array(Pack(project.root / "packs" / "sketches").inputs[:5])
     expected = load(chosen).predict(images)
     uri = f"sqlite:///{project.root}/.headstart/mlflow.db"
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)

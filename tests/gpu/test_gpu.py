@@ -57,14 +57,16 @@ def stripes(directory: Path, *, test: int, seed: int) -> Pack:
         rejected={},
         duplicates=0,
         removed_overlap=0,
-        image_size=12,
+        modality="image",
         channels=1,
+        size=(12, 12),
+        preparation={"image_size": 12, "channels": 1},
         mean=(float(images.mean() / 255),),
         std=(float(images.std() / 255),),
     )
     examples = pd.DataFrame({"id": ids, "path": ids, "label": labels, "split": split, "group": ids})
     rejected = pd.DataFrame(columns=["path", "reason"])
-    write_pack(directory, card=card, examples=examples, images=images, rejected=rejected)
+    write_pack(directory, card=card, examples=examples, inputs=images, rejected=rejected)
     return Pack(directory)
 
 
@@ -152,7 +154,7 @@ def test_what_it_delivers_predicts_the_same_on_a_cpu(runs, strategy):
     pack = Pack(Path(job.pack))
     table = pd.read_parquet(job.directory / "predictions.parquet")
     expected = np.stack(table["probabilities"][table["progress"] == 1.0])
-    found = load(job.directory).probabilities(pack.images[pack.rows("test")])
+    found = load(job.directory).probabilities(pack.inputs[pack.rows("test")])
     assert np.abs(found - expected).max() < 1e-2
 
 

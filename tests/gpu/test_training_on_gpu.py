@@ -16,7 +16,7 @@ from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import Plan, predict, train
 from headstart.training.placed import placed
 from headstart.training.policy import BFLOAT16, Policy, policy_of, properties_of
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 from tasks.ranks import run_ranks
 
 pytestmark = [
@@ -29,9 +29,9 @@ CUDA = "cuda:0"
 ROWS = 24
 
 
-def rows_of(side: int, count: int = ROWS) -> ImageRows:
+def rows_of(side: int, count: int = ROWS) -> InputRows:
     pixels = np.random.default_rng(0).integers(0, 256, (count, 1, side, side), dtype=np.uint8)
-    return ImageRows(pixels, Normalisation((0.5,), (0.3,)))
+    return InputRows(pixels, Normalisation((0.5,), (0.3,)), "image")
 
 
 def run(accelerator: Accelerator, *, backbone: str = "resnet8", side: int = 16, batch: int = 12) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_a_gpu_says_what_it_is():
     assert found.name == torch.cuda.get_device_name(0)
     assert found.capability == torch.cuda.get_device_capability(0)
     assert 0 < found.free_bytes <= torch.cuda.get_device_properties(0).total_memory
-    policy = policy_of(found, steps=10, image_bytes=1000)
+    policy = policy_of(found, steps=10, input_bytes=1000)
     assert policy.shrinks
     assert policy.resident
     assert bool(policy.autocast) == policy.tf32 == (found.capability >= BFLOAT16)

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS
+from headstart.modalities.table import MODALITIES
 from headstart.settings import Settings, knobs
 from headstart.strategies.table import STRATEGIES
 from tasks.step import STEPS
@@ -87,6 +88,8 @@ def closure(stage: str, item: str) -> set[str]:
         further = imports().find_modules_directly_imported_by(module)
         if module == "headstart.backbones.network":
             further |= {module_of(entry) for entry in BACKBONES.listing()}
+        if "headstart.modalities.table" in further:
+            further |= {module_of(entry) for entry in MODALITIES}
         waiting |= {name for name in further - found if not EXEMPT.fullmatch(name)}
     return found
 

@@ -103,9 +103,14 @@ def test_a_number_outside_of_its_range_is_refused_by_name(name):
     check()
 
 
+JOINT = [f"data.audio.{knob}" for knob in ("seconds", "mels", "window_ms", "hop_ms")]
+
+
 @pytest.mark.parametrize("name", NUMERIC)
 def test_a_bound_is_inside_where_it_says_so_and_outside_where_it_does_not(name):
     kind, limits, many = NUMERIC[name]
+    if name in JOINT:
+        pytest.skip("its limits hang on other knobs beside: tests/unit/modalities/test_audio.py")
     for key, bound in limits.items():
         values = nested(name, [kind(bound)] if many else kind(bound))
         if key in ("gt", "lt"):
@@ -191,11 +196,28 @@ def test_settings_are_frozen():
 
 def test_an_image_smaller_than_the_backbone_takes_is_refused():
     message = refusal({"backbone": "vgg11", "data": {"image_size": 28}})
-    assert "data.image_size is 28, but vgg11 needs at least 32 pixels" in message
+    assert "rows are of 28x28 pixels, but vgg11 needs at least 32 pixels" in message
     assert "set data.image_size to 32 or more, or choose another backbone" in message
 
 
-@pytest.mark.parametrize("name", BACKBONES.names())
+@pytest.mark.parametrize("name", [entry.name for entry in BACKBONES if entry.takes == "tokens"])
+def test_a_network_of_tokens_takes_texts_and_no_images(name):
+    tokens = BACKBONES.get(name).tokens or "bytes"
+    texts = {
+        "backbone": name,
+        "data": {"modality": "text", "text": {"tokens": tokens}},
+        "built_in": ["reviews", "word_moods"],
+        "source": {"data": ["reviews"]},
+        "target": {"data": "word_moods"},
+    }
+    assert validate(texts, where="x").data.row_kind.many == "texts"
+    assert "which takes tokens, and images (data.modality) are maps" in refusal({"backbone": name})
+    assert "target.data is 'digits', whose modality is image" in refusal(
+        texts | {"target": {"data": "digits"}, "built_in": ["reviews", "digits"]}
+    )
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in BACKBONES if entry.takes == "maps"])
 def test_the_smallest_image_of_each_backbone_is_allowed(name):
     smallest = BACKBONES.get(name).smallest
     assert validate({"backbone": name, "data": {"image_size": smallest}}, where="x").backbone == name
@@ -205,7 +227,7 @@ def test_the_smallest_image_of_each_backbone_is_allowed(name):
 @pytest.mark.parametrize("side", [28, 223, 225, 448])
 def test_a_backbone_of_one_size_takes_no_other(side):
     message = refusal({"backbone": "vit_b_16", "data": {"image_size": side}})
-    assert f"data.image_size is {side}, but vit_b_16 takes images of 224 pixels alone" in message
+    assert f"rows are of {side}x{side} pixels, but vit_b_16 takes maps of 224 pixels a side alone" in message
     assert "set data.image_size to 224, or choose another backbone" in message
 
 

@@ -8,7 +8,7 @@ import torch
 from random_weights import fill
 
 from headstart.backbones import timm_models
-from headstart.backbones.network import build, check_image_size
+from headstart.backbones.network import build, check_size
 from headstart.backbones.table import BACKBONES
 from headstart.errors import SettingsError
 
@@ -137,14 +137,16 @@ def test_it_is_listed_once_and_is_no_name_of_its_own():
 
 
 def test_a_size_that_it_cannot_take_is_refused_with_the_one_it_was_made_for():
-    message = r"data.image_size is 32, but timm:vit_tiny_patch16_224 cannot take it .*; set data.image_size to 224, or"
+    message = (
+        r"rows are of 32x32 pixels, but timm:vit_tiny_patch16_224 cannot take it .*; set data.image_size to 224, or"
+    )
     with pytest.raises(SettingsError, match=message):
-        check_image_size("timm:vit_tiny_patch16_224", channels=3, image_size=32)
-    check_image_size("timm:vit_tiny_patch16_224", channels=1, image_size=224)
-    check_image_size("timm:regnetx_002", channels=3, image_size=32)
+        check_size("timm:vit_tiny_patch16_224", channels=3, size=(32, 32))
+    check_size("timm:vit_tiny_patch16_224", channels=1, size=(224, 224))
+    check_size("timm:regnetx_002", channels=3, size=(32, 32))
 
 
 def test_of_others_the_table_knows():
-    with pytest.raises(SettingsError, match="data.image_size is 28, but vgg11 needs at least 32 pixels"):
-        check_image_size("vgg11", channels=3, image_size=28)
-    check_image_size("vgg11", channels=3, image_size=32)
+    with pytest.raises(SettingsError, match="rows are of 28x28 pixels, but vgg11 needs at least 32 pixels"):
+        check_size("vgg11", channels=3, size=(28, 28))
+    check_size("vgg11", channels=3, size=(32, 32))

@@ -87,7 +87,7 @@ def test_predictions_and_history_come_back_with_their_cell(run, published):
     table = read_predictions(published[0])
     assert table.columns.tolist() == [
         *("strategy", "variant", "label_budget", "seed"),
-        *("progress", "id", "prediction", "probabilities"),
+        *("progress", "id", "prediction", "probabilities", "low", "high", "temperature"),
     ]
     for job in jobs:
         own = table[(table["variant"] == job.variant) & (table["seed"] == job.seed)]

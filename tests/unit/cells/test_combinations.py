@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headstart.cells.combinations import check_combination, check_combinations, check_unseen
+from headstart.cells.combinations import check_combination, check_combinations, check_unseen, meaningless
 from headstart.datasets.pack import Attribute, Card
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_pack import pack_weights
@@ -16,7 +16,7 @@ from tasks.workspace import Workspace
 
 CLASSES = Card(
     name="pets", classes=("cat", "dog"), counts={}, splits={"pool": 10}, rejected={}, duplicates=0, removed_overlap=0,
-    image_size=8, channels=1, mean=(0.5,), std=(0.2,),
+    modality="image", channels=1, size=(8, 8), preparation={"image_size": 8, "channels": 1}, mean=(0.5,), std=(0.2,),
 )  # fmt: skip
 VALUES = replace(CLASSES, name="angles", classes=(), kind="value", unit="degrees")
 OTHERS = replace(CLASSES, classes=("oak", "elm"))
@@ -76,6 +76,12 @@ def test_what_has_no_meaning_is_refused_with_the_reason(strategy, target, source
 
 
 DESCRIBED = replace(CLASSES, classes=("cat", "dog", "elk", "owl"), signatures=("holes", "round"))
+
+
+def test_texts_are_not_turned():
+    texts = replace(CLASSES, modality="text", channels=257, size=(64,), preparation={})
+    assert meaningless("rotation", CLASSES, {"s": CLASSES}) == ""
+    assert meaningless("rotation", texts, {"s": texts}) == "is for images, and pets has texts"
 
 
 def test_described_classes_can_be_done_without():

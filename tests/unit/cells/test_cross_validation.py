@@ -239,7 +239,7 @@ def test_the_inputs_of_a_fold_fit_nothing(settings, places, pack):
     for fold in range(FOLDS):
         cell = Cell(first(settings, places, "scratch", fold=fold), Accelerator())
         outside, inside = pack.fold(0, fold)
-        pixels = pack.images[outside] / 255.0
+        pixels = pack.inputs[outside] / 255.0
         assert cell.own_normalisation.mean == pytest.approx([pixels.mean()], abs=1e-6)
         assert cell.own_normalisation.std == pytest.approx([pixels.std()], abs=1e-6)
         assert cell.test_rows.tolist() == inside.tolist()
@@ -259,7 +259,7 @@ def test_what_is_delivered_is_trained_on_all_rows(settings, places, pack, strate
     assert model.card.trained_on == (
         f"all {len(known)} labelled rows; the score given for it is that of 5-fold cross-validation of its strategy"
     )
-    assert model.probabilities(pack.images[:4]).shape == (4, 3)
+    assert model.probabilities(pack.inputs[:4]).shape == (4, 3)
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ MATTERS = {
     "validation_fraction": 0.3,
     "backbone": "resnet14",
     "levels": 2,
+    "interval_level": 0.8,
     "snapshots": False,
     "fold": 0,
     "unseen": ("cat",),

@@ -17,7 +17,7 @@ SHORT = {"source": 0.3, "scratch": 0.8, "linear_probe": 0.6, "frozen_blocks": 0.
 
 def card(name: str, *, pool: int = 500, classes: tuple[str, ...] = ("a", "b"), **changes) -> Card:
     counts = {label: pool // max(len(classes), 1) for label in classes}
-    own = Card(name, classes, counts, {"pool": pool}, {}, 0, 0, 28, 1, (0.5,), (0.3,))
+    own = Card(name, classes, counts, {"pool": pool}, {}, 0, 0, "image", 1, (28, 28), {}, (0.5,), (0.3,))
     return replace(own, **changes)
 
 

@@ -36,7 +36,9 @@ SETTINGS = validate(
 
 
 def card(name: str) -> Card:
-    return Card(name, ("a", "b"), {"a": 250, "b": 250}, {"pool": 500}, {}, 0, 0, 28, 1, (0.5,), (0.3,))
+    return Card(
+        name, ("a", "b"), {"a": 250, "b": 250}, {"pool": 500}, {}, 0, 0, "image", 1, (28, 28), {}, (0.5,), (0.3,)
+    )
 
 
 CASE = Case(SETTINGS, card("sketches"), {name: card(name) for name in SETTINGS.source.data}, ["photos", "icons"], 4)

@@ -86,6 +86,7 @@ def test_its_summary(finished, domain):
         "compute",
         "pretraining_compute",
         "learning_rate",
+        "held_out",
         "labelled",
         "seconds",
     }
@@ -94,7 +95,7 @@ def test_its_summary(finished, domain):
     assert len(set(summary["labelled"])) == 12
     assert summary["learning_rate"] == 0.01
     # 12 steps of all 9 training rows, forward and twice that backward
-    blocks = block_flops("resnet8", channels=1, image_size=12, classes=3)
+    blocks = block_flops("resnet8", channels=1, size=(12, 12), classes=3)
     assert summary["compute"] == 3 * sum(blocks) * 12 * 9
     assert summary["pretraining_compute"] == 0
 

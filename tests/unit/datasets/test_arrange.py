@@ -184,7 +184,7 @@ def test_bad_rows_of_a_table_count_as_bad_files(ingest, table):
     with (folder / "labels.csv").open("a") as file:
         file.write("img/none.png,bar\n")
     with pytest.raises(
-        DataError, match=r"1 of 31 files cannot be read \(3%, at most 1% allowed\): labels.csv row 32: M"
+        DataError, match=r"1 of 31 images cannot be read \(3%, at most 1% allowed\): labels.csv row 32: M"
     ):
         ingest(folder, max_rejected=0.01)
     pack = ingest(folder)
@@ -195,9 +195,9 @@ def test_bad_rows_of_a_table_count_as_bad_files(ingest, table):
 
 def test_the_pack_is_the_same_bytes_however_it_is_cut(ingest, splits, monkeypatch):
     """Chunks for the workers, chunks under way, and blocks on the way to the disk."""
-    names = ("images.npy", "examples.parquet", "card.json")
+    names = ("inputs.npy", "examples.parquet", "card.json")
     first = [(ingest(splits).directory / name).read_bytes() for name in names]
-    assert np.load(ingest(splits).directory / "images.npy").shape == (45, 1, 12, 12)
+    assert np.load(ingest(splits).directory / "inputs.npy").shape == (45, 1, 12, 12)
     monkeypatch.setattr("headstart.datasets.rows.CHUNK", 7)
     monkeypatch.setattr("headstart.datasets.rows.AHEAD", 2)
     monkeypatch.setattr("headstart.datasets.pack.BLOCK", 4)
@@ -215,12 +215,12 @@ def test_gray_and_transparent_pictures_of_one_class_are_one_array(ingest, draw_p
             image.convert("RGBA").save(path)
         elif number % 3 == 2:
             image.convert("P").save(path)
-    assert ingest(folder, channels=3).images.shape == (18, 3, 12, 12)
+    assert ingest(folder, channels=3).inputs.shape == (18, 3, 12, 12)
     gray = ingest(folder)
-    assert gray.images.shape == (18, 1, 12, 12)
+    assert gray.inputs.shape == (18, 1, 12, 12)
     for row in gray.rows("pool")[:6]:
         with Image.open(folder / gray.examples["path"][row]) as file:
-            assert (gray.images[row, 0] == np.asarray(file.convert("L"))).all()
+            assert (gray.inputs[row, 0] == np.asarray(file.convert("L"))).all()
 
 
 class TestTooFewRowsForATestSet:

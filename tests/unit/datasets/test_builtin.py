@@ -24,7 +24,7 @@ def centres(images: np.ndarray) -> np.ndarray:
 
 
 CLASSES = ["mnist5k", "digits"]
-ANGLES = [entry.name for entry in DATASETS if entry.unit is not None]
+ANGLES = [entry.name for entry in DATASETS if entry.unit == "degrees"]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -112,7 +112,7 @@ def test_values_are_fetched_as_images_and_a_table(tmp_path, monkeypatch):
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_names(tmp_path):
     with pytest.raises(
-        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle\?"
+        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle or minilm\?"
     ):
         materialise("mnist", tmp_path / "mnist")
     assert not (tmp_path / "mnist").exists()

@@ -39,8 +39,7 @@ def test_counts_and_split(run, pictures):
     assert (found["own_test"], found["test_units"], found["units"]) == (False, 36, 90)
     assert (found["largest_label_budget"], found["largest_disjoint_label_budget"]) == (18, 9)
     assert (found["error"], found["rejected"], found["duplicates"], found["warnings"]) == ("", [], 0, [])
-    assert found["modes"] == {"L": 90}
-    assert found["shorter_side"] == {"min": 12, "median": 12, "max": 12}
+    assert (found["many"], found["looks"]) == ("images", "90 L; shorter side 12 to 12 pixels, median 12")
     assert json.loads(json.dumps(found)) == found
 
 

@@ -37,14 +37,14 @@ def rows(text: str) -> list[list[str]]:
 def test_a_folder_is_its_visible_files(put):
     root = put("pets/cat/1.png", "pets/dog/1.png", "pets/LICENSE", "pets/.git/x", "pets/cat/.DS_Store")
     found = collect(root / "pets", SETTINGS)
-    assert (found.name, found.images, found.texts) == ("pets", 2, {})
+    assert (found.name, found.rows, found.texts) == ("pets", 2, {})
     assert found.files == {place: root / "pets" / place for place in ("LICENSE", "cat/1.png", "dog/1.png")}
 
 
 def test_a_table_is_itself_and_the_files_that_it_names(put):
     root = put("t/i/1.png", "t/i/2.png", "t/i/other.png", t__pets="path,label\ni/1.png,a\n./i/2.png,b\ni/no.png,a\n")
     found = collect(root / "t" / "pets.csv", SETTINGS)
-    assert (found.name, found.images, found.texts) == ("pets", 2, {})
+    assert (found.name, found.rows, found.texts) == ("pets", 2, {})
     assert found.files == {
         "i/1.png": root / "t" / "i" / "1.png",
         "i/2.png": root / "t" / "i" / "2.png",
@@ -57,7 +57,7 @@ def test_images_outside_of_the_tables_folder_go_to_files(put):
     put(t__pets=f"path,label,who\n../x/1.png,a,p\n{root}/y/1.png,b,q\n1.png,b,\n")
     for path in (root / "t" / "pets.csv", root / "t"):
         found = collect(path, SETTINGS)
-        assert found.images == 3
+        assert found.rows == 3
         assert rows(found.texts["pets.csv"]) == [
             ["files/1.png", "a", "p"],
             ["files/1-1.png", "b", "q"],
@@ -81,7 +81,7 @@ def test_an_own_test_set_of_class_folders(put):
         "unlabelled/1.png",
     ]
     assert found.files["test/cat/1.png"] == root / "new" / "cat" / "1.png"
-    assert found.images == 4
+    assert found.rows == 4
 
 
 def test_an_own_test_set_beside_split_folders(put):

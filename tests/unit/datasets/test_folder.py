@@ -7,6 +7,7 @@ import pytest
 
 from headstart.datasets.folder import list_folder
 from headstart.errors import DataError
+from headstart.modalities.table import IMAGE
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -19,19 +20,19 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_images_at_any_depth_belong_to_their_class_folder(tmp_path):
     touch(tmp_path, "b/2.PNG", "a/deep/er/x.jpg", "a/1.jpeg", "b/1.png")
-    found = list_folder(tmp_path)
+    found = list_folder(tmp_path, IMAGE)
     assert found.paths == ("a/1.jpeg", "a/deep/er/x.jpg", "b/1.png", "b/2.PNG")
     assert found.labels == ("a", "a", "b", "b")
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
     touch(tmp_path, "a/1.png", "b/1.png", "a/.2.png", "a/._3.png", "a/.thumbs/4.png", ".git/5.png", "__MACOSX/a/6.png")
-    assert list_folder(tmp_path).paths == ("a/1.png", "b/1.png")
+    assert list_folder(tmp_path, IMAGE).paths == ("a/1.png", "b/1.png")
 
 
 def test_other_files_are_passed_over(tmp_path):
     touch(tmp_path, "a/1.png", "b/1.png", "a/notes.txt", "b/1.png.json", "b/Thumbs.db", "readme.md", "loose.png")
-    assert list_folder(tmp_path).paths == ("a/1.png", "b/1.png")
+    assert list_folder(tmp_path, IMAGE).paths == ("a/1.png", "b/1.png")
 
 
 def test_links_are_passed_over(tmp_path):
@@ -42,18 +43,18 @@ def test_links_are_passed_over(tmp_path):
     (tmp_path / "set" / "a" / "dead.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "set" / "c").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set" / "b" / "loop").symlink_to(tmp_path / "set")
-    assert list_folder(tmp_path / "set").paths == ("a/1.png", "b/1.png")
+    assert list_folder(tmp_path / "set", IMAGE).paths == ("a/1.png", "b/1.png")
 
 
 def test_a_folder_that_is_called_like_an_image_is_none(tmp_path):
     touch(tmp_path, "a/1.png", "b/1.png", "a/odd.png/2.png")
-    assert list_folder(tmp_path).paths == ("a/1.png", "a/odd.png/2.png", "b/1.png")
+    assert list_folder(tmp_path, IMAGE).paths == ("a/1.png", "a/odd.png/2.png", "b/1.png")
 
 
 def test_classes_without_an_image_are_none(tmp_path):
     touch(tmp_path, "a/1.png", "b/1.png", "c/notes.txt")
     (tmp_path / "d").mkdir()
-    assert set(list_folder(tmp_path).labels) == {"a", "b"}
+    assert set(list_folder(tmp_path, IMAGE).labels) == {"a", "b"}
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
@@ -62,7 +63,7 @@ def test_what_is_no_folder_is_refused(tmp_path, kind):
     if kind == "file":
         path.touch()
     with pytest.raises(DataError, match=r"set is not a folder; a dataset is a folder that holds one folder of images"):
-        list_folder(path)
+        list_folder(path, IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_fewer_than_two_classes_are_refused(tmp_path, names, stated):
     touch(tmp_path / "set", *names)
     (tmp_path / "set").mkdir(exist_ok=True)
     with pytest.raises(DataError, match=stated) as caught:
-        list_folder(tmp_path / "set")
+        list_folder(tmp_path / "set", IMAGE)
     assert "set/<class>/<image>, with images named .bmp, .gif, .jpeg, .jpg, .png" in str(caught.value)
 
 
@@ -93,4 +94,4 @@ def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "scandir", shut)
     with pytest.raises(DataError, match=r"cannot read .*b/shut: Permission denied; make the folder readable"):
-        list_folder(tmp_path)
+        list_folder(tmp_path, IMAGE)

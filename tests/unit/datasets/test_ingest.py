@@ -16,6 +16,7 @@ from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.rows import CHUNK, Chunk, decode_chunk
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
+from headstart.modalities.image import HowImage
 
 SETTINGS = DataSettings(image_size=12, smallest_test=0)
 
@@ -72,12 +73,12 @@ def test_rows_are_the_files_and_their_classes(ingest, pictures):
     assert pack.card.classes == ("bar", "cross", "disc")
     assert pack.card.splits == {"pool": 18, "test": 12}
     assert pack.card.counts == {"bar": 6, "cross": 6, "disc": 6}
-    assert (pack.card.name, pack.card.image_size, pack.card.channels) == ("set", 12, 1)
+    assert (pack.card.name, pack.card.size, pack.card.channels) == ("set", (12, 12), 1)
     assert (pack.card.duplicates, pack.card.removed_overlap, pack.card.rejected) == (0, 0, {})
     pool = pack.rows("pool")
     for row in pool[:4]:
         expected = np.asarray(Image.open(pictures / pack.examples["path"][row]))
-        assert (pack.images[row, 0] == expected).all()
+        assert (pack.inputs[row, 0] == expected).all()
     assert pack.examples["id"].is_unique
     assert sorted(all_labels(pack).values()) == ["bar"] * 10 + ["cross"] * 10 + ["disc"] * 10
 
@@ -85,10 +86,10 @@ def test_rows_are_the_files_and_their_classes(ingest, pictures):
 def test_mean_and_sd_are_of_the_pixels_outside_the_test_rows(ingest, pictures):
     """Test inputs never fit anything."""
     pack = ingest(pictures)
-    pool = pack.images[pack.rows("pool")] / 255
+    pool = pack.inputs[pack.rows("pool")] / 255
     assert pack.card.mean == pytest.approx((pool.mean(),), abs=1e-6)
     assert pack.card.std == pytest.approx((pool.std(),), abs=1e-6)
-    assert pack.card.mean != pytest.approx(((pack.images[:] / 255).mean(),), abs=1e-6)
+    assert pack.card.mean != pytest.approx(((pack.inputs[:] / 255).mean(),), abs=1e-6)
 
 
 def test_in_colour_there_is_one_mean_a_channel(ingest, pictures):
@@ -137,8 +138,8 @@ def test_one_picture_under_two_classes_is_set_aside_under_both(ingest, pictures)
         ["disc/copy.png", "TWO_LABELS: 'disc', and 'bar' as bar/000.png"],
     ]
     assert len(pack.examples) == 29
-    pixels = {id_: row for id_, row in zip(whole.ids(np.arange(30)), whole.images[:], strict=True)}
-    found = zip(pack.ids(np.arange(29)), pack.images[:], strict=True)
+    pixels = {id_: row for id_, row in zip(whole.ids(np.arange(30)), whole.inputs[:], strict=True)}
+    found = zip(pack.ids(np.arange(29)), pack.inputs[:], strict=True)
     assert all((pixels[id_] == row).all() for id_, row in found)  # rows that stay keep their pixels
 
 
@@ -162,7 +163,7 @@ def test_more_bad_files_than_allowed_are_an_error_that_names_some(ingest, pictur
     with pytest.raises(DataError) as caught:
         ingest(pictures)
     message = str(caught.value)
-    assert "set: 12 of 42 files cannot be read (29%, at most 5% allowed): bar/bad00.png: NOT_AN_IMAGE" in message
+    assert "set: 12 of 42 images cannot be read (29%, at most 5% allowed): bar/bad00.png: NOT_AN_IMAGE" in message
     assert "bar/bad09.png" in message
     assert "bar/bad10.png" not in message
     assert "Repair or remove them, or raise data.max_rejected" in message
@@ -214,7 +215,7 @@ def test_a_decoder_that_dies_is_an_error_of_ours_and_nothing_is_published(pictur
     """A decoding library may be killed by what it reads, or for lack of memory."""
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os._exit, initargs=(9,)) as dying,
-        pytest.raises(HeadstartError, match=r"decodes images died \(killed, or out of memory\)"),
+        pytest.raises(HeadstartError, match=r"decodes files died \(killed, or out of memory\)"),
     ):
         ingest_target(
             pictures, tmp_path / "pack", settings=SETTINGS, seed=0, workers=dying, progress=lambda done, of: None
@@ -271,6 +272,6 @@ def test_work_is_cut_into_chunks_for_the_workers(ingest, draw_pictures, tmp_path
 
 def test_a_chunk_is_decoded_in_its_order(pictures):
     paths = tuple(str(pictures / "bar" / name) for name in ("001.png", "000.png", "none.png"))
-    found = decode_chunk(Chunk(paths, size=12, channels=1))
+    found = decode_chunk(Chunk(tuple(map(Path, paths)), "image", HowImage(12, 1)))
     assert [item.reason.split(":")[0] for item in found] == ["", "", "UNREADABLE"]
-    assert (found[0].pixels[0] == np.asarray(Image.open(paths[0]))).all()
+    assert (found[0].values[0] == np.asarray(Image.open(paths[0]))).all()

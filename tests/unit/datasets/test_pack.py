@@ -18,8 +18,10 @@ CARD = Card(
     rejected={"UNREADABLE": 1},
     duplicates=1,
     removed_overlap=0,
-    image_size=4,
+    modality="image",
     channels=3,
+    size=(4, 4),
+    preparation={"image_size": 4, "channels": 3},
     mean=(0.1, 0.2, 0.3),
     std=(0.4, 0.5, 0.6),
 )
@@ -38,15 +40,15 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 4), dtype=np.uint8)
 @pytest.fixture
 def folder(tmp_path) -> Path:
     rejected = pd.DataFrame([("a/bad.png", "UNREADABLE: OSError: image file is truncated")], columns=["path", "reason"])
-    write_pack(tmp_path / "set", card=CARD, examples=EXAMPLES, images=IMAGES, rejected=rejected)
+    write_pack(tmp_path / "set", card=CARD, examples=EXAMPLES, inputs=IMAGES, rejected=rejected)
     return tmp_path / "set"
 
 
 def test_what_is_written_is_read(folder):
     pack = Pack(folder)
     assert pack.card == CARD
-    assert pack.images.shape == (5, 3, 4, 4)
-    assert (pack.images[:] == IMAGES).all()
+    assert pack.inputs.shape == (5, 3, 4, 4)
+    assert (pack.inputs[:] == IMAGES).all()
     assert pack.examples[["id", "group", "split"]].equals(EXAMPLES[["id", "group", "split"]])
     assert pack.rows("pool").tolist() == [0, 2, 4]
     assert pack.rows("test").tolist() == [1, 3]
@@ -56,7 +58,7 @@ def test_what_is_written_is_read(folder):
 
 def test_images_cannot_be_written(folder):
     with pytest.raises(TypeError, match="item assignment"):
-        Pack(folder).images[0, 0, 0, 0] = 1
+        Pack(folder).inputs[0, 0, 0, 0] = 1
 
 
 def test_the_labels_of_test_rows_are_null_in_the_pack_and_so_are_their_paths(folder):
@@ -82,16 +84,16 @@ def test_the_pack_says_what_it_holds(folder):
     """As any modality declares its arrays and targets; other programs read this."""
     declared = json.loads((folder / "card.json").read_text())
     assert declared["modality"] == "image"
-    assert declared["arrays"] == [{"name": "images", "file": "images.npy", "dtype": "uint8", "shape": [5, 3, 4, 4]}]
+    assert declared["arrays"] == [{"name": "inputs", "file": "inputs.npy", "dtype": "uint8", "shape": [5, 3, 4, 4]}]
     assert declared["targets"] == [{"name": "label", "kind": "class", "unit": None}]
-    assert np.load(folder / "images.npy").shape == (5, 3, 4, 4)
+    assert np.load(folder / "inputs.npy").shape == (5, 3, 4, 4)
     assert pd.read_csv(folder / "rejected.csv").to_dict("list") == {
         "path": ["a/bad.png"],
         "reason": ["UNREADABLE: OSError: image file is truncated"],
     }
 
 
-@pytest.mark.parametrize("name", ["images.npy", "examples.parquet", "card.json", "rejected.csv"])
+@pytest.mark.parametrize("name", ["inputs.npy", "examples.parquet", "card.json", "rejected.csv"])
 def test_a_changed_file_is_noticed(folder, name):
     content = bytearray((folder / name).read_bytes())
     content[-1] ^= 1
@@ -122,7 +124,7 @@ def test_the_digest_follows_the_content(folder, tmp_path):
     rejected = pd.DataFrame([("a/bad.png", "UNREADABLE: OSError: image file is truncated")], columns=["path", "reason"])
 
     def digest(name, images=IMAGES, examples=EXAMPLES):
-        write_pack(tmp_path / name, card=CARD, examples=examples, images=images, rejected=rejected)
+        write_pack(tmp_path / name, card=CARD, examples=examples, inputs=images, rejected=rejected)
         return pack_digest(tmp_path / name)
 
     assert digest("same") == pack_digest(folder)
@@ -135,7 +137,7 @@ def test_the_digest_does_not_know_the_test_labels(folder, tmp_path):
     """So that nothing but evaluate runs again when one of them is corrected."""
     corrected = EXAMPLES.assign(label=["a", "b", "b", "b", "a"])
     rejected = pd.DataFrame([("a/bad.png", "UNREADABLE: OSError: image file is truncated")], columns=["path", "reason"])
-    write_pack(tmp_path / "other", card=CARD, examples=corrected, images=IMAGES, rejected=rejected)
+    write_pack(tmp_path / "other", card=CARD, examples=corrected, inputs=IMAGES, rejected=rejected)
     assert pack_digest(tmp_path / "other") == pack_digest(folder)
     assert read_test_labels(tmp_path / "other")["label"].tolist() == ["b", "b"]
 
@@ -143,4 +145,4 @@ def test_the_digest_does_not_know_the_test_labels(folder, tmp_path):
 def test_images_are_written_as_numpy_would(folder, tmp_path):
     """Block by block, and the same bytes."""
     np.save(tmp_path / "whole.npy", IMAGES)
-    assert (folder / "images.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert (folder / "inputs.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()

@@ -19,7 +19,12 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (23, 3, 4, 5), dtype=np.uint8
 
 def stored(folder, pixels=PIXELS, *, most: float, block: int = 7) -> Stored:
     blocks = (pixels[start : start + block] for start in range(0, len(pixels), block))
-    return Stored([folder / name for name, _ in write_shards(folder, "images", blocks, shape=pixels.shape, most=most)])
+    return Stored(
+        [
+            folder / name
+            for name, _ in write_shards(folder, "images", blocks, shape=pixels.shape, dtype=pixels.dtype, most=most)
+        ]
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -86,38 +91,40 @@ def test_it_is_an_array_where_one_is_asked_for(tmp_path):
 
 
 def test_one_file_keeps_its_name_and_numpys_bytes(tmp_path):
-    assert write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, most=PIXELS.nbytes) == [("images.npy", 23)]
+    assert write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, dtype="uint8", most=PIXELS.nbytes) == [
+        ("images.npy", 23)
+    ]
     np.save(tmp_path / "whole.npy", PIXELS)
     assert (tmp_path / "images.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 def test_shards_are_files_of_numpys_own(tmp_path):
-    found = write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, most=PIXELS.nbytes - 1)
+    found = write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, dtype="uint8", most=PIXELS.nbytes - 1)
     assert found == [("images-00000-of-00002.npy", 22), ("images-00001-of-00002.npy", 1)]
     assert np.array_equal(np.concatenate([np.load(tmp_path / name) for name, _ in found]), PIXELS)
 
 
 def test_a_pack_of_shards_is_the_same_pack(tmp_path):
     """Its card declares them, and its manifest holds each of them to its digest."""
-    card = Card("set", ("a",), {"a": 23}, {"pool": 23}, {}, 0, 0, 4, 3, (0.1,) * 3, (0.2,) * 3)
+    card = Card("set", ("a",), {"a": 23}, {"pool": 23}, {}, 0, 0, "image", 3, (4, 4), {}, (0.1,) * 3, (0.2,) * 3)
     table = pd.DataFrame({name: [str(row) for row in range(23)] for name in ("id", "path", "group")})
     table = table.assign(label="a", split="pool")
     pixels = PIXELS[..., :4]
     for name, shard_gb in (("one", 2.0), ("many", 500e-9)):
         write_pack(
-            tmp_path / name, card=card, examples=table, images=pixels, rejected=table[["path"]], shard_gb=shard_gb
+            tmp_path / name, card=card, examples=table, inputs=pixels, rejected=table[["path"]], shard_gb=shard_gb
         )
     one, many = Pack(tmp_path / "one"), Pack(tmp_path / "many")
     assert one.card == many.card
-    assert np.array_equal(one.images[:], many.images[:])
+    assert np.array_equal(one.inputs[:], many.inputs[:])
     declared = json.loads((tmp_path / "many" / "card.json").read_text())["arrays"][0]
-    assert declared["shards"][0] == {"file": "images-00000-of-00003.npy", "rows": 10}
+    assert declared["shards"][0] == {"file": "inputs-00000-of-00003.npy", "rows": 10}
     assert [shard["rows"] for shard in declared["shards"]] == [10, 10, 3]
     assert declared["shape"] == [23, 3, 4, 4]
     assert "file" not in declared
-    path = tmp_path / "many" / "images-00001-of-00003.npy"
+    path = tmp_path / "many" / "inputs-00001-of-00003.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with pytest.raises(IntegrityError, match="images-00001-of-00003.npy is not the file that was published"):
+    with pytest.raises(IntegrityError, match="inputs-00001-of-00003.npy is not the file that was published"):
         Pack(tmp_path / "many")
 
 
@@ -136,7 +143,7 @@ def test_what_is_no_array_of_bytes_is_refused(tmp_path):
     stored(tmp_path, most=1e9)
     for names, message in (
         (["text.npy"], "text.npy is no array of numpy's"),
-        (["floats.npy"], "floats.npy holds float64 where bytes"),
+        (["floats.npy"], "floats.npy holds float64 where whole numbers"),
         (["images.npy", "other.npy"], "other.npy has rows of another shape"),
         (["none.npy"], "none.npy cannot be read: No such file"),
     ):
@@ -164,7 +171,7 @@ print(resident() - before)
 def test_what_is_read_stays_out_of_the_process(tmp_path):
     """A map of these 100 MB would count as its memory once all rows were touched."""
     blocks = (np.full((1000, 10, 1000), number, np.uint8) for number in range(10))
-    write_shards(tmp_path, "images", blocks, shape=(10_000, 10, 1000), most=1e9)
+    write_shards(tmp_path, "images", blocks, shape=(10_000, 10, 1000), dtype="uint8", most=1e9)
     command = [sys.executable, "-c", READS, str(tmp_path / "images.npy")]
     grown = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown < 20

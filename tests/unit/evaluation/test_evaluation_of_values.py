@@ -316,9 +316,9 @@ def test_the_resolution():
 def test_the_measure_of_a_card():
     from headstart.datasets.pack import Card
 
-    plain = Card("x", ("a",), {}, {}, {}, 0, 0, 8, 1, (0.5,), (0.5,))
+    plain = Card("x", ("a",), {}, {}, {}, 0, 0, "image", 1, (8, 8), {}, (0.5,), (0.5,))
     assert measure_of(plain) is RATE
-    values = Card("x", (), {}, {}, {}, 0, 0, 8, 1, (0.5,), (0.5,), "value", "degrees", 1.0, 35.0)
+    values = Card("x", (), {}, {}, {}, 0, 0, "image", 1, (8, 8), {}, (0.5,), (0.5,), "value", "degrees", 1.0, 35.0)
     assert measure_of(values) == DEGREES
 
 

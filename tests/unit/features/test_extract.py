@@ -15,7 +15,7 @@ from headstart.features.pooled import pooled
 from headstart.storage.publish import sha256, verify
 from headstart.strategies.table import STRATEGIES
 from headstart.training.accelerator import Accelerator
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import read_network, weights_digest
 
 
@@ -82,7 +82,7 @@ def test_pooled_features_are_the_networks_under_its_own_normalisation(domain, w)
         (domain.places.features, domain.pack),
         (domain.places.source_features, Pack(domain.root / "packs" / "shapes")),
     ):
-        images = torch.from_numpy(np.asarray(pack.images).copy()).float() / 255
+        images = torch.from_numpy(np.asarray(pack.inputs).copy()).float() / 255
         normal = (images - card.normalisation.mean[0]) / card.normalisation.std[0]
         found = np.load(folder / "pooled.npy")
         assert found.dtype == np.float32
@@ -94,14 +94,14 @@ def test_pooled_features_are_the_networks_under_its_own_normalisation(domain, w)
 def test_from_the_boundary_on_the_network_gives_its_own_scores(domain, w):
     card, network = w
     activations = torch.from_numpy(np.load(domain.places.features / "boundary.npy"))
-    images = ImageRows(domain.pack.images, card.normalisation).plain(torch.arange(72))
+    images = InputRows(domain.pack.inputs, card.normalisation, "image").plain(torch.arange(72))
     assert activations.shape == (72, 16, 6, 6)
     assert torch.allclose(network.from_boundary(activations, 2), network(images), atol=1e-4)
 
 
 def test_views_are_of_the_pools_rows_in_their_order(domain, run, monkeypatch):
     """Of test rows there are none: nothing is trained on them."""
-    monkeypatch.setattr("headstart.training.rows.augment", lambda images, draw, **part: images)
+    monkeypatch.setattr("headstart.training.rows.InputRows.augment", lambda self, inputs, draw, **part: inputs)
     views = np.load(run().folder / "views.npy")
     plain = np.load(domain.places.features / "boundary.npy")[domain.pack.rows("pool")]
     assert views.shape == (42, 2, 16, 6, 6)

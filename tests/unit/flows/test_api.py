@@ -41,7 +41,7 @@ CLASSES = ["bar", "cross", "disc"]
 def delivered(domain, tmp_path_factory) -> Path:
     job = domain.job("full", cells=str(tmp_path_factory.mktemp("cells")))
     run_cell(job, Accelerator())
-    model, pool = load(job.directory), domain.pack.images[domain.pack.rows(POOL)]
+    model, pool = load(job.directory), domain.pack.inputs[domain.pack.rows(POOL)]
     write_domain(job.directory, fit_domain(model.vectors(pool[:12]), model.vectors(pool[12:])))
     return job.directory
 
@@ -77,7 +77,7 @@ def upload(*contents: bytes) -> list:
 
 @pytest.fixture(scope="module")
 def images(domain) -> list[bytes]:
-    return [png(planes[0]) for planes in domain.pack.images[domain.pack.rows(TEST)[:6]]]
+    return [png(planes[0]) for planes in domain.pack.inputs[domain.pack.rows(TEST)[:6]]]
 
 
 def test_each_image_is_answered_as_the_model_predicts_it(client, opened, domain, images):
@@ -85,7 +85,7 @@ def test_each_image_is_answered_as_the_model_predicts_it(client, opened, domain,
     assert said.status_code == 200
     assert said.json()["model"] == "headstart-sketches/3"
     found = said.json()["predictions"]
-    expected = opened.model.predict(domain.pack.images[domain.pack.rows(TEST)[:6]])
+    expected = opened.model.predict(domain.pack.inputs[domain.pack.rows(TEST)[:6]])
     assert [row["name"] for row in found] == [f"{number}.png" for number in range(6)]
     assert [row["prediction"] for row in found] == expected["prediction"].tolist()
     assert [list(row["probabilities"]) for row in found] == [CLASSES] * 6

@@ -27,7 +27,17 @@ TOKEN = "a-token-of-this-test-alone"
 class Constant:
     """A model that says the same of every image, without torch."""
 
-    card = SimpleNamespace(image_size=8, channels=1, classes=["a"], unit="", strategy="s", backbone="b", dataset="d")
+    card = SimpleNamespace(
+        modality="image",
+        channels=1,
+        size=(8, 8),
+        preparation={"image_size": 8, "channels": 1},
+        classes=["a"],
+        unit="",
+        strategy="s",
+        backbone="b",
+        dataset="d",
+    )
     batch_size = 4
 
     def predict(self, images: np.ndarray) -> pd.DataFrame:

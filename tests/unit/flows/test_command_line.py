@@ -39,7 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         (["--finetune.seeds", "0"], ["finetune.seeds", "greater than or equal to 1"]),
         (["--backbone", "resnet81"], ["unknown backbone 'resnet81'", "resnet18"]),
         (["--backbone", "timm:resnet1888"], ["timm has no network 'resnet1888'", "resnet18"]),
-        (["--backbone", "timm:vit_tiny_patch16_224"], ["data.image_size is 28", "timm:vit_tiny_patch16_224", "224"]),
+        (["--backbone", "timm:vit_tiny_patch16_224"], ["rows are of 28x28 pixels", "timm:vit_tiny_patch16_224", "224"]),
         (["--finetune.strategies", "full"], ["strategies must include scratch"]),
         (["--finetune.label_budget", "5"], ["label_budget is 5", "--finetune.curve_budgets 10,20"]),
         (["--finetune.strategies", "scratch,fulll"], ["unknown strategy 'fulll'", "full"]),
@@ -52,7 +52,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         (["--target.data", "."], [". is a folder that holds this project"]),
         (["--target.data", "~nobody-of-this-name/x"], ["~nobody-of-this-name/x"]),
         (["--source.data", "digits"], ["source.data and target.data are both 'digits'"]),
-        (["--data.image_size", "9", "--backbone", "vgg11"], ["data.image_size is 9", "at least 32"]),
+        (["--data.image_size", "9", "--backbone", "vgg11"], ["rows are of 9x9 pixels", "at least 32"]),
     ],
 )
 def test_a_wrong_flag_exits_with_2_names_it_and_changes_nothing(workspace, capsys, flags, words) -> None:

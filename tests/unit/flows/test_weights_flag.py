@@ -54,8 +54,9 @@ def test_what_lies_beside_it_comes_along(workspace, file):
 
 def test_a_folder_of_our_own_weights_brings_its_card_and_does_not_take_the_name_of_its_dataset(workspace, tmp_path):
     card = WeightsCard(
-        kind="network", strategy="full", dataset="digits", backbone="resnet8", classes=("a", "b"), image_size=12,
-        channels=1, normalisation=Normalisation((0.3,), (0.4,)), levels=0, seed=0,
+        kind="network", strategy="full", dataset="digits", backbone="resnet8", classes=("a", "b"),
+        modality="image", channels=1, size=(12, 12), preparation={"image_size": 12, "channels": 1},
+        normalisation=Normalisation((0.3,), (0.4,)), levels=0, seed=0,
     )  # fmt: skip
     with publishing(tmp_path / "mnist5k") as draft:
         write_weights(draft, card, {"blocks.0.0.weight": torch.zeros(16, 1, 3, 3)})

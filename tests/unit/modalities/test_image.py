@@ -20,16 +20,16 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 def read(path: Path, *, size: int = 8, channels: int = 3) -> np.ndarray:
     found = decode(path, size=size, channels=channels)
     assert found.reason == ""
-    assert found.pixels is not None
-    assert found.pixels.shape == (channels, size, size)
-    assert found.pixels.flags.c_contiguous
-    assert found.pixels.dtype == np.uint8
-    return found.pixels.transpose(1, 2, 0)
+    assert found.values is not None
+    assert found.values.shape == (channels, size, size)
+    assert found.values.flags.c_contiguous
+    assert found.values.dtype == np.uint8
+    return found.values.transpose(1, 2, 0)
 
 
 def refused(path: Path) -> str:
     found = decode(path, size=8, channels=3)
-    assert found.pixels is None
+    assert found.values is None
     assert found.sha256 == ""
     return found.reason
 

@@ -24,8 +24,15 @@ SCORES = torch.tensor([[2.0, 0.5, 0.1, 0.2, 0.9], [1.0, 1.0, 5.0, 0, 0], [9.0, 9
 
 
 def card(**changes) -> WeightsCard:
-    given = {"kind": "network", "strategy": "pretrain", "dataset": "x", "backbone": "resnet8", "image_size": 8}
-    plain = {"channels": 1, "normalisation": Normalisation((0.0,), (1.0,)), "levels": 0, "seed": 0}
+    given = {"kind": "network", "strategy": "pretrain", "dataset": "x", "backbone": "resnet8", "modality": "image"}
+    plain = {
+        "channels": 1,
+        "size": (8, 8),
+        "preparation": {},
+        "normalisation": Normalisation((0.0,), (1.0,)),
+        "levels": 0,
+        "seed": 0,
+    }
     return WeightsCard(**given, **plain, **(FITTED.describe() | changes))
 
 

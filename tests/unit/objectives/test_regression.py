@@ -22,9 +22,16 @@ DEGREES = Regression("degrees").fitted(TARGETS)
 
 def card(**changes) -> WeightsCard:
     given = {"classes": (), "target_kind": "value", "unit": "degrees", "target_mean": 30.0, "target_std": 4.0}
-    plain = {"kind": "network", "strategy": "pretrain", "dataset": "x", "backbone": "resnet8", "image_size": 8}
+    plain = {"kind": "network", "strategy": "pretrain", "dataset": "x", "backbone": "resnet8", "modality": "image"}
     return WeightsCard(
-        channels=1, normalisation=Normalisation((0.0,), (1.0,)), levels=0, seed=0, **plain, **(given | changes)
+        channels=1,
+        size=(8, 8),
+        preparation={},
+        normalisation=Normalisation((0.0,), (1.0,)),
+        levels=0,
+        seed=0,
+        **plain,
+        **(given | changes),
     )
 
 

@@ -107,13 +107,13 @@ def folder(domain, tmp_path):
 
 def test_a_folder_without_a_domain_predicts_without_its_columns(folder, domain):
     assert read_domain(folder) is None
-    found = load(folder).predict(domain.pack.images[:3])
+    found = load(folder).predict(domain.pack.inputs[:3])
     assert "distance" not in found.columns
     assert "out_of_domain" not in found.columns
 
 
 def test_a_domain_goes_with_the_weights_and_adds_two_columns(folder, domain):
-    images = domain.pack.images[domain.pack.rows(POOL)]
+    images = domain.pack.inputs[domain.pack.rows(POOL)]
     before = load(folder)
     own = fit_domain(before.vectors(images[:10]), before.vectors(images[10:]))
     write_domain(folder, own)
@@ -129,7 +129,7 @@ def test_a_domain_goes_with_the_weights_and_adds_two_columns(folder, domain):
 
 
 def test_a_domain_that_was_changed_is_refused(folder, domain):
-    images = domain.pack.images[:20]
+    images = domain.pack.inputs[:20]
     model = load(folder)
     write_domain(folder, fit_domain(model.vectors(images[:10]), model.vectors(images[10:])))
     path = folder / "domain.json"

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from headstart.errors import DataError
+from headstart.modalities.image import HowImage
+from headstart.modalities.table import IMAGE
 from headstart.prediction import inputs as module
 from headstart.prediction.inputs import Files, decode_files, find_inputs
 
@@ -28,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_every_visible_image_at_any_depth_in_a_fixed_order(folder):
-    found = find_inputs(folder)
+    found = find_inputs(folder, IMAGE)
     assert (found.root, found.count) == (folder, 3)
     assert list(found.names()) == ["a.JPG", "b.png", "deep/er/c.webp"]
     assert list(found.names()) == ["a.JPG", "b.png", "deep/er/c.webp"]  # from the start each time
@@ -36,7 +38,7 @@ def test_a_folder_is_every_visible_image_at_any_depth_in_a_fixed_order(folder):
 
 def test_a_single_image_keeps_its_name_as_given(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    found = find_inputs(Path("b.png"))
+    found = find_inputs(Path("b.png"), IMAGE)
     assert (found.count, list(found.names())) == (1, ["b.png"])
 
 
@@ -47,14 +49,14 @@ def test_a_table_gives_its_paths_row_by_row_and_an_empty_one_as_no_name(tmp_path
     table = pd.DataFrame({"note": range(5), "path": names})
     path = tmp_path / f"rows{suffix}"
     table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
-    found = find_inputs(path)
+    found = find_inputs(path, IMAGE)
     assert (found.root, found.count) == (tmp_path, 5)
     assert list(found.names()) == ["b.png", "NA", "", "sub/a b.png", "b.png"]
 
 
 def test_a_tables_byte_order_mark_is_passed_over(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfpath,x\nb.png,1\n")
-    assert list(find_inputs(tmp_path / "rows.csv").names()) == ["b.png"]
+    assert list(find_inputs(tmp_path / "rows.csv", IMAGE).names()) == ["b.png"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_what_cannot_be_predicted_is_refused_by_name(tmp_path, name, content, wo
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        find_inputs(path.parent if name.startswith("empty") else path)
+        find_inputs(path.parent if name.startswith("empty") else path, IMAGE)
     for word in words:
         assert word in str(caught.value)
 
@@ -84,17 +86,17 @@ def test_what_cannot_be_predicted_is_refused_by_name(tmp_path, name, content, wo
 def test_a_parquet_table_without_the_column_names_those_it_has(tmp_path):
     pd.DataFrame({"file": ["a.png"]}).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(DataError, match=r"rows\.parquet has no column 'path', only 'file'"):
-        find_inputs(tmp_path / "rows.parquet")
+        find_inputs(tmp_path / "rows.parquet", IMAGE)
 
 
 def test_what_cannot_be_decoded_has_a_reason(folder):
     (folder / "broken.png").write_bytes(b"no image")
     good, absolute, broken, gone, nameless = decode_files(
-        Files(str(folder), ("b.png", str(folder / "b.png"), "broken.png", "gone.png", ""), size=8, channels=3)
+        Files(str(folder), ("b.png", str(folder / "b.png"), "broken.png", "gone.png", ""), "image", HowImage(8, 3))
     )
-    assert good.pixels.shape == (3, 8, 8)
+    assert good.values.shape == (3, 8, 8)
     assert absolute.sha256 == good.sha256
-    assert (broken.pixels, gone.pixels, nameless.pixels) == (None, None, None)
+    assert (broken.values, gone.values, nameless.values) == (None, None, None)
     assert broken.reason.startswith("NOT_AN_IMAGE: ")
     assert gone.reason == "NOT_THERE: no such file"
     assert nameless.reason == "NO_PATH: the row names no file"
@@ -103,6 +105,6 @@ def test_what_cannot_be_decoded_has_a_reason(folder):
 def test_a_name_that_is_not_utf_8_can_be_written_and_is_set_aside(tmp_path):
     (tmp_path / "good.png").touch()
     os.rename(tmp_path / "good.png", os.path.join(os.fsencode(tmp_path), b"caf\xe9.png"))
-    names = list(find_inputs(tmp_path).names())
+    names = list(find_inputs(tmp_path, IMAGE).names())
     assert names == ["caf\\udce9.png"]
-    assert decode_files(Files(str(tmp_path), tuple(names), 8, 1))[0].reason.startswith("NOT_THERE")
+    assert decode_files(Files(str(tmp_path), tuple(names), "image", HowImage(8, 1)))[0].reason.startswith("NOT_THERE")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from headstart.errors import BusyError, DataError, UserError
+from headstart.modalities.table import IMAGE
 from headstart.prediction import ledger
 from headstart.prediction.inputs import find_inputs
 from headstart.prediction.ledger import find_new, holding, predict_new
@@ -24,7 +25,7 @@ def add(model, decoder, tmp_path):
 
     def adding(given: Path) -> tuple[int, int, int]:
         with holding(tmp_path / "out"):
-            new = find_new(find_inputs(given), tmp_path / "out")
+            new = find_new(find_inputs(given, IMAGE), tmp_path / "out")
             counts = predict_new(
                 model, new, tmp_path / "out", name="m/1", workers=decoder, batch_size=5, progress=lambda done, of: None
             )
@@ -58,7 +59,7 @@ def test_the_same_as_predict_says(add, model, folder, decoder, tmp_path):
     add(folder)
     predict(
         model,
-        find_inputs(folder),
+        find_inputs(folder, IMAGE),
         tmp_path / "p.parquet",
         workers=decoder,
         batch_size=5,
@@ -102,7 +103,7 @@ def test_a_kill_loses_the_part_it_was_at_and_nothing_else(add, model, folder, de
             return model.predict(images)
 
     out = tmp_path / "out"
-    new = find_new(find_inputs(folder), out)
+    new = find_new(find_inputs(folder, IMAGE), out)
     with pytest.raises(KeyboardInterrupt):
         predict_new(Dying(), new, out, name="m", workers=decoder, batch_size=5, progress=lambda done, of: None)
     assert len(pd.read_parquet(out)) == 10

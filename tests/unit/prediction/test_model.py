@@ -30,7 +30,7 @@ def model(folder):
 
 @pytest.fixture(scope="module")
 def images(domain) -> np.ndarray:
-    return np.asarray(domain.pack.images[:10])
+    return np.asarray(domain.pack.inputs[:10])
 
 
 def test_each_row_is_a_distribution_over_the_classes(model, images):
@@ -69,7 +69,7 @@ def test_a_class_may_be_called_prediction():
 def test_images_of_another_shape_are_refused(model, shape):
     with pytest.raises(DataError) as caught:
         model.probabilities(np.zeros(shape, np.uint8))
-    assert f"images have shape {shape}, but this model takes (rows, 1, 12, 12)" in str(caught.value)
+    assert f"rows have shape {shape}, but this model takes (rows, 1, 12, 12)" in str(caught.value)
 
 
 def test_served_it_takes_the_channels_last_as_others_do(model, images):
@@ -83,7 +83,7 @@ def test_served_it_takes_the_channels_last_as_others_do(model, images):
 def test_served_it_refuses_images_of_another_shape(model, shape):
     with pytest.raises(DataError) as caught:
         ServedModel(model).predict(np.zeros(shape, np.uint8))
-    assert f"images have shape {shape}, but this model takes (rows, 12, 12, 1)" in str(caught.value)
+    assert f"rows have shape {shape}, but this model takes (rows, 12, 12, 1)" in str(caught.value)
 
 
 def test_a_delivered_model_that_was_changed_is_refused(domain, tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from headstart.errors import DataError, HeadstartError
+from headstart.modalities.table import IMAGE
 from headstart.prediction import predict as module
 from headstart.prediction.inputs import Inputs, find_inputs
 from headstart.prediction.predict import predict
@@ -24,7 +25,7 @@ def ask(model, given: Path, out: Path | None, decoder, batch_size: int = 10, see
     shown = seen if seen is not None else []
     return predict(
         model,
-        find_inputs(given),
+        find_inputs(given, IMAGE),
         out,
         workers=decoder,
         batch_size=batch_size,
@@ -39,7 +40,7 @@ def test_each_file_gets_what_the_model_gives_for_its_row_in_the_pack(model, doma
     assert found.columns.tolist() == ["path", "prediction", *(f"probability.{name}" for name in model.card.classes)]
     pack = domain.pack
     known = pack.examples["path"].notna().to_numpy()  # test rows are blind
-    expected = pd.DataFrame(model.probabilities(np.asarray(pack.images[known])), index=pack.examples["path"][known])
+    expected = pd.DataFrame(model.probabilities(np.asarray(pack.inputs[known])), index=pack.examples["path"][known])
     assert found.set_index("path").loc[expected.index].iloc[:, 1:].to_numpy() == pytest.approx(
         expected.to_numpy(), abs=1e-5
     )

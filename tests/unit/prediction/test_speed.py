@@ -72,7 +72,7 @@ def test_every_row_goes_through_the_whole_body(domain, tmp_path, monkeypatch, st
 
     monkeypatch.setattr(Network, "run", counted)
     monkeypatch.setattr(model, "predict", lambda images: asked.append(len(images)) or whole(images))
-    found = measure_speed(model, domain.pack.images[:40])
+    found = measure_speed(model, domain.pack.inputs[:40])
     assert entered == left == asked
     assert 0 < found.latency_ms_p50 <= found.latency_ms_p99
     assert found.rows_per_second > 1000 / found.latency_ms_p50  # together they are faster

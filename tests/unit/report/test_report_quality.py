@@ -18,7 +18,11 @@ FOUND = Quality(
         Suspect(id="gone", given="4", likely="9", margin=-0.5),
     ),
     balance=Balance(smallest=("cat", 20), largest=("dog", 400), effective=1.6),
-    shifts=(Shift(source="mnist5k", auc=0.97, low=0.96, high=0.98, brightness=(0.1, 0.2), contrast=(0.3, 0.25)),),
+    shifts=(
+        Shift(
+            source="mnist5k", auc=0.97, low=0.96, high=0.98, traits={"brightness": (0.1, 0.2), "contrast": (0.3, 0.25)}
+        ),
+    ),
     rejected=2,
     duplicates=1,
     near_duplicates=12,

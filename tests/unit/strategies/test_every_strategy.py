@@ -18,6 +18,7 @@ from headstart.cells.run import read_summary, run_cell
 from headstart.datasets.pack import read_test_labels, test_directory
 from headstart.datasets.splits import draw_labels
 from headstart.knobs import Knobs
+from headstart.objectives.calibration import Calibration
 from headstart.prediction import load
 from headstart.storage.publish import write_manifest
 from headstart.strategies.table import STRATEGIES, Strategy
@@ -143,9 +144,11 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, domains, st
     final = _final(job)
     places = {row: place for place, row in enumerate(pack.ids(np.arange(len(pack.examples))))}
     model = load(job.directory)
-    found = model.probabilities(pack.images[[places[row] for row in final["id"]]])
+    found = model.probabilities(pack.inputs[[places[row] for row in final["id"]]])
     assert np.abs(found - np.stack(final["probabilities"])).max() < 1e-5
-    assert np.abs(found - fitted.snapshots[-1].test.numpy()).max() < 1e-5
+    plain = model.objective.calibrated(Calibration())
+    assert np.abs(found - model.objective.tempered(fitted.snapshots[-1].test).numpy()).max() < 1e-5
+    assert (found.argmax(1) == plain.tempered(fitted.snapshots[-1].test).argmax(1).numpy()).all()
     assert model.card.classes == pack.card.classes
 
 

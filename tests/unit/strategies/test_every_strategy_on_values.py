@@ -30,7 +30,7 @@ from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import predict
 from headstart.training.pretrain import pretrain
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.weights import read_card
 
 TARGETS = {"degrees": 1.0, "turns": 1 / 360}  # unit, and what a degree is in it
@@ -53,6 +53,7 @@ def settings() -> Settings:
             "pretrain": STILL | {"epochs": 4, "batch_size": 32},
             "extract": {"views": 2},
             "finetune": {"label_budget": 15, "curve_budgets": [], "seeds": 2},
+            "evaluate": {"interval_level": 0.6},  # 3 of the 15 labels are held out: the largest error
             "strategies": {name: STILL | {"steps": 12 if name == "scratch" else 8} for name in TRAINED},
         },
         where="test",
@@ -155,13 +156,18 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, root, strat
     found = cells[strategy, unit]
     pack, table, model = Pack(root / "packs" / unit), final(found), load(found.directory)
     places = {row: place for place, row in enumerate(pack.ids(np.arange(len(pack.examples))))}
-    images = pack.images[[places[row] for row in table["id"]]]
+    images = pack.inputs[[places[row] for row in table["id"]]]
     answers = model.predict(images)
-    assert answers.columns.tolist() == ["prediction"]
+    assert answers.columns.tolist() == ["prediction", "low", "high"]
+    for end in ("low", "high"):
+        assert np.abs(answers[end].to_numpy() - table[end].to_numpy()).max() < 1e-3 * TARGETS[unit]
+    assert (table["low"] < table["prediction"]).all()
+    assert (table["prediction"] < table["high"]).all()
+    assert model.card.calibration.rows == 3
     assert np.abs(answers["prediction"].to_numpy() - table["prediction"].to_numpy()).max() < 1e-3 * TARGETS[unit]
     assert model.card.unit == unit
     with pytest.raises(DataError, match="predicts a value, which has no probabilities; call predict"):
-        model.probabilities(pack.images[:1])
+        model.probabilities(pack.inputs[:1])
 
 
 def test_the_source_is_w_itself_in_its_unit_and_its_nearest_rows_in_another(cells):
@@ -192,7 +198,7 @@ def test_lp_ft_starts_from_the_probes_values(root, monkeypatch, unit):
     cell = Cell(job(root, "lp_ft", unit), Accelerator())
     monkeypatch.setattr(lp_ft, "tune_from_source", lambda cell, start, **_: start())
     network = lp_ft.fit(cell)
-    rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
+    rows = InputRows(cell.stored(cell.test_rows), cell.source_card.normalisation, "image")
     found = predict(network, rows, accelerator=Accelerator(), objective=cell.objective)[:, 0]
     pooled = torch.from_numpy(np.array(cell.features("pooled.npy"))[:, :64]).double()
     probe = solve_head(pooled[cell.train_rows], cell.train_labels, objective=cell.objective, smallest=1e-4, largest=1e4)

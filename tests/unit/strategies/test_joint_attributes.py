@@ -42,12 +42,12 @@ def test_w_says_its_attributes_and_how_well_it_tells_them(domains):
 def test_w_answers_with_its_attributes(domains):
     pack = Pack(domains["marks"].places.source_pack)
     model = load(domains["marks"].places.weights)
-    answers = model.predict(pack.images[:200])
+    answers = model.predict(pack.inputs[:200])
     assert answers.columns.tolist() == list(COLUMNS)
     known = pack.attributes(np.arange(200))[:, 0]
     assert ((answers["top"].to_numpy() > 0.5) == (known == 1))[~np.isnan(known)].mean() > 0.8
     with pytest.raises(Exception, match="this model predicts attributes; call predict instead"):
-        model.probabilities(pack.images[:1])
+        model.probabilities(pack.inputs[:1])
 
 
 def test_its_loss_is_that_of_the_attributes_and_of_the_unlabelled_rows(cell):
@@ -89,7 +89,8 @@ def turned(tmp_path):
     ids = [f"leaning{row:03d}-0" for row in range(len(images))]
     card = Card(
         name="leaning", classes=(), counts={}, splits={POOL: len(ids)}, rejected={}, duplicates=0, removed_overlap=0,
-        image_size=SIZE, channels=1, mean=(float(images.mean() / 255),), std=(float(images.std() / 255),),
+        modality="image", channels=1, size=(SIZE, SIZE), preparation={"image_size": SIZE, "channels": 1},
+        mean=(float(images.mean() / 255),), std=(float(images.std() / 255),),
         kind="attribute", attributes=(Attribute("right", "yes/no"), Attribute("ink", "number")),
     )  # fmt: skip
     examples = pd.DataFrame({"id": ids, "path": ids, "split": POOL, "group": ids})
@@ -99,7 +100,7 @@ def turned(tmp_path):
         tmp_path / "leaning",
         card=card,
         examples=examples,
-        images=images[:, None],
+        inputs=images[:, None],
         rejected=rejected,
         attributes=codes,
     )

@@ -17,7 +17,7 @@ from headstart.strategies import linear_probe, lp_ft
 from headstart.training.accelerator import Accelerator
 from headstart.training.flops import forward_flops, training_flops
 from headstart.training.loop import predict
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 
 WIDTH = 64  # of resnet8's last block: what its head sees
 
@@ -50,7 +50,7 @@ def test_before_training_it_says_what_the_probe_on_the_last_level_says(one_level
     probe = linear_probe.fit(Cell(one_level("linear_probe", target), Accelerator()))
     cell = Cell(one_level("lp_ft", target), Accelerator())
     network = start_of(cell, monkeypatch)
-    rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
+    rows = InputRows(cell.stored(cell.test_rows), cell.source_card.normalisation, "image")
     found = predict(network, rows, accelerator=Accelerator(), objective=cell.objective)
     assert torch.allclose(found, probe.snapshots[-1].test, atol=1e-4)
     assert found.max() > 0.5  # and the probe says something

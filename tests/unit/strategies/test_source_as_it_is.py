@@ -10,7 +10,7 @@ from headstart.objectives.classification import Classification
 from headstart.strategies.source import fit
 from headstart.training.accelerator import Accelerator
 from headstart.training.loop import predict
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 
 
 def fitted(domain, **changes):
@@ -21,7 +21,7 @@ def fitted(domain, **changes):
 def test_with_the_sources_classes_it_is_w_itself(domains):
     cell, found = fitted(domains["sketches"])
     assert cell.objective.classes == cell.source_card.classes
-    rows = ImageRows(cell.images(cell.test_rows), cell.source_card.normalisation)
+    rows = InputRows(cell.stored(cell.test_rows), cell.source_card.normalisation, "image")
     expected = predict(cell.source_network, rows, accelerator=Accelerator())
     assert found.kind == "network"
     assert torch.allclose(found.snapshots[-1].test, expected, atol=1e-5)

@@ -38,8 +38,10 @@ def write_value_pack(
         rejected={},
         duplicates=0,
         removed_overlap=0,
-        image_size=SIZE,
+        modality="image",
         channels=1,
+        size=(SIZE, SIZE),
+        preparation={"image_size": SIZE, "channels": 1},
         mean=(float(images.mean() / 255),),
         std=(float(images.std() / 255),),
         kind="value",
@@ -48,5 +50,5 @@ def write_value_pack(
         target_std=float(known.std()),
     )
     rejected = pd.DataFrame(columns=["path", "reason"])
-    write_pack(directory, card=card, examples=examples, images=images[:, None], rejected=rejected)
+    write_pack(directory, card=card, examples=examples, inputs=images[:, None], rejected=rejected)
     return directory

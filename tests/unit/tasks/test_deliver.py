@@ -32,9 +32,9 @@ def delivered(request, publish):
 def test_every_kind_of_model_says_how_far_a_row_is(delivered, domain):
     folder, model, cell = delivered
     assert {"domain.safetensors", "domain.json", "speed.json"} <= verify(folder).keys()
-    own = model.predict(cell.images(cell.train_rows))
+    own = model.predict(cell.stored(cell.train_rows))
     assert own["distance"].max() < 0.05
-    test = model.predict(domain.pack.images[domain.pack.rows(TEST)])
+    test = model.predict(domain.pack.inputs[domain.pack.rows(TEST)])
     noise = model.predict(np.random.default_rng(0).integers(0, 256, (50, 1, 12, 12), dtype=np.uint8))
     assert test["out_of_domain"].mean() < 0.3
     assert noise["out_of_domain"].mean() > 0.8
@@ -45,7 +45,7 @@ def test_the_threshold_is_that_of_the_rows_that_were_not_fitted(delivered):
     rows, found = unfitted_rows(cell), read_domain(folder)
     assert found.calibrated_on == len(rows)
     assert len(found.rows) == len(cell.train_rows)
-    flagged = model.predict(cell.images(rows))["out_of_domain"].mean()
+    flagged = model.predict(cell.stored(rows))["out_of_domain"].mean()
     assert flagged <= found.rate
     assert found.rate == pytest.approx(max(0.05, 1 / (len(rows) + 1)))
 

@@ -136,7 +136,7 @@ def test_where_rows_differ_the_champion_predicts_the_challengers_and_the_look_is
     challenged(workspace, register(None))
     decision = challenged(workspace, register(labels, 1.0))
     test = domain.pack.rows(TEST)
-    predicted = load(delivered).predict(domain.pack.images[test])["prediction"]
+    predicted = load(delivered).predict(domain.pack.inputs[test])["prediction"]
     truth = labels.set_index("id").loc[domain.pack.ids(test), "truth"]
     difference = 100 * (1 - float(np.mean(predicted.to_numpy() == truth.to_numpy())))
     assert f"{difference:+.1f} points" in decision.words
@@ -197,7 +197,7 @@ def test_mlflow_loads_the_champion_by_its_alias(workspace, register, rows, deliv
     challenged(workspace, register(rows))
     uri = open_tracking(workspace.state).uri
     monkeypatch.setattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", uri)
-    images = domain.pack.images[:4]
+    images = domain.pack.inputs[:4]
     found = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images.transpose(0, 2, 3, 1))
     pd.testing.assert_frame_equal(found, load(delivered).predict(images))
     assert found.columns[-2:].tolist() == ["distance", "out_of_domain"]

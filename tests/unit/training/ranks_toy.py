@@ -14,7 +14,7 @@ from headstart.backbones.network import Network, build
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import Plan, predict, train
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 
 ROWS = 11
 
@@ -50,7 +50,7 @@ class Training:
         network = self.network()
         draw = np.random.default_rng(0)
         pixels = draw.integers(0, 256, (ROWS, 1, self.side, self.side), dtype=np.uint8)
-        rows = ImageRows(pixels, Normalisation((0.5,), (0.3,)))
+        rows = InputRows(pixels, Normalisation((0.5,), (0.3,)), "image")
         settings = {"learning_rate": 1e-4, "weight_decay": 0.05, "warmup": 0.4, "marks": (2,)} | self.plan
         more = {} if self.objective is None else {"objective": self.objective}
         state = train(

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from headstart.backbones.network import build
+from headstart.datasets.settings import DataSettings
 from headstart.datasets.weights_folder import ABOUT, IMAGENET_MEAN, find_weights, read_about
 from headstart.errors import DataError
 from headstart.training.adopt import MATCHES, adopt, load_matching, read_state
@@ -35,8 +36,11 @@ def put(folder: Path, state, name: str = "mine.safetensors", **about) -> Path:
     return folder
 
 
+PICTURES = DataSettings(image_size=32, channels=3)
+
+
 def take(folder: Path, **changes):
-    wanted = {"backbone": "shufflenet_v2_x0_5", "channels": 3, "image_size": 32, "seed": 1} | changes
+    wanted = {"backbone": "shufflenet_v2_x0_5", "settings": PICTURES, "seed": 1} | changes
     return adopt(folder, folder.with_name("W"), **wanted)
 
 
@@ -84,7 +88,7 @@ def test_a_head_without_class_names_or_of_another_count_is_dropped_and_a_body_is
 
 
 def test_gray_images_get_the_sum_of_the_first_convolution_and_the_mean_of_the_normalisation(tmp_path, original):
-    card, _ = take(put(tmp_path / "mine", original.state_dict()), channels=1)
+    card, _ = take(put(tmp_path / "mine", original.state_dict()), settings=DataSettings(image_size=32, channels=1))
     _, network = read_network(tmp_path / "W")
     first = next(tensor for name, tensor in network.state_dict().items() if tensor.dim() == 4)
     assert torch.allclose(first, original.conv1[0].weight.sum(1, keepdim=True), atol=1e-6)
@@ -114,7 +118,7 @@ def test_headstarts_own_weights_match_by_our_names(tmp_path):
 
 def test_weights_of_another_network_are_refused_with_the_names_of_both(tmp_path, original):
     with pytest.raises(DataError) as refusal:
-        take(put(tmp_path / "mine", original.state_dict()), backbone="resnet8", channels=3)
+        take(put(tmp_path / "mine", original.state_dict()), backbone="resnet8")
     message = str(refusal.value)
     assert "matches resnet8 by name and shape" in message
     assert "conv1.0.weight (24, 3, 3, 3)" in message

@@ -7,13 +7,13 @@ from headstart.training.flops import block_flops, forward_flops, training_flops
 
 
 def test_resnet18_at_224_pixels_takes_the_1_8_billion_multiply_adds_of_the_paper():
-    blocks = block_flops("resnet18", channels=3, image_size=224, classes=1000)
+    blocks = block_flops("resnet18", channels=3, size=(224, 224), classes=1000)
     assert sum(blocks) == pytest.approx(2 * 1.814e9, rel=1e-3)  # torchvision's table: 1.81 GMAC
     assert len(blocks) == 5
 
 
 def test_a_stem_by_hand():
-    blocks = block_flops("resnet8", channels=1, image_size=12, classes=3)
+    blocks = block_flops("resnet8", channels=1, size=(12, 12), classes=3)
     assert blocks[0] == 2 * (6 * 6) * 16 * (3 * 3 * 1)  # positions x filters x filter size, multiply and add
     assert blocks[1] == 2 * 2 * (6 * 6) * 16 * (3 * 3 * 16)  # two convolutions
 
@@ -38,21 +38,21 @@ def test_a_stem_by_hand():
     ],
 )
 def test_each_family_takes_what_torchvisions_table_says(name, image_size, share):
-    blocks = block_flops(name, channels=3, image_size=image_size, classes=1000)
+    blocks = block_flops(name, channels=3, size=(image_size, image_size), classes=1000)
     stated = models.get_model_weights(name).DEFAULT.meta["_ops"] * 1e9
     assert sum(blocks) == pytest.approx(2 * stated * share, rel=3e-3)
     assert min(blocks) > 0
 
 
 def test_timms_are_counted_too():
-    blocks = block_flops("timm:vit_tiny_patch16_224", channels=3, image_size=224, classes=1000)
+    blocks = block_flops("timm:vit_tiny_patch16_224", channels=3, size=(224, 224), classes=1000)
     assert sum(blocks) == pytest.approx(2 * 1.26e9, rel=0.01)  # DeiT-Ti in its paper (2012.12877): 1.3 GMAC
     assert len(blocks) == 12
 
 
 def test_the_head_is_in_the_last_block():
-    few = block_flops("resnet8", channels=1, image_size=12, classes=3)
-    many = block_flops("resnet8", channels=1, image_size=12, classes=103)
+    few = block_flops("resnet8", channels=1, size=(12, 12), classes=3)
+    many = block_flops("resnet8", channels=1, size=(12, 12), classes=103)
     assert many[-1] - few[-1] == 2 * 64 * 100
     assert few[:-1] == many[:-1]
 

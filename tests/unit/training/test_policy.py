@@ -32,8 +32,8 @@ MPS = Properties("mps")
 CPU = Properties("cpu")
 
 
-def chosen(device: Properties, *, steps: int = 200, image_bytes: int = GIB, **more: object) -> Policy:
-    return policy_of(device, steps=steps, image_bytes=image_bytes, **more)
+def chosen(device: Properties, *, steps: int = 200, input_bytes: int = GIB, **more: object) -> Policy:
+    return policy_of(device, steps=steps, input_bytes=input_bytes, **more)
 
 
 @pytest.mark.parametrize("device", [CPU, MPS])
@@ -41,14 +41,14 @@ def chosen(device: Properties, *, steps: int = 200, image_bytes: int = GIB, **mo
 def test_a_cpu_and_mps_train_in_float32_as_they_always_did(device, steps):
     found = chosen(device, steps=steps)
     assert found == Policy()
-    assert str(found) == "float32, images prepared on the CPU, not compiled"
+    assert str(found) == "float32, rows prepared on the CPU, not compiled"
 
 
 @pytest.mark.parametrize("device", [H100, A100])
 def test_from_ampere_on_blocks_run_in_bfloat16(device):
     found = chosen(device)
     assert found == Policy(autocast="bfloat16", tf32=True, on_device=True, resident=True, shrinks=True)
-    assert str(found) == "bfloat16 over float32 weights, TF32 products, images kept on the device, not compiled"
+    assert str(found) == "bfloat16 over float32 weights, TF32 products, rows kept on the device, not compiled"
 
 
 def test_a_t4_has_no_bfloat16_and_no_tf32():
@@ -72,11 +72,11 @@ def test_a_long_training_of_one_network_is_compiled(steps, more, compiler):
 
 
 @pytest.mark.parametrize(
-    ("image_bytes", "on_device", "resident"),
+    ("input_bytes", "on_device", "resident"),
     [(0, False, False), (1, True, True), (15 * GIB // 4, True, True), (15 * GIB // 4 + 1, True, False)],
 )
-def test_images_lie_on_the_device_where_they_leave_room_for_activations(image_bytes, on_device, resident):
-    found = chosen(T4, image_bytes=image_bytes)
+def test_images_lie_on_the_device_where_they_leave_room_for_activations(input_bytes, on_device, resident):
+    found = chosen(T4, input_bytes=input_bytes)
     assert (found.on_device, found.resident) == (on_device, resident)
 
 
@@ -119,10 +119,10 @@ def test_what_a_device_is_used_for_is_said_once(monkeypatch, caplog):
     monkeypatch.setattr(module, "properties_of", lambda device: H100)
     with caplog.at_level(logging.INFO, "headstart"):
         for _ in range(2):
-            found = Accelerator("cuda:0").policy(steps=10, image_bytes=GIB, thaws=False)
+            found = Accelerator("cuda:0").policy(steps=10, input_bytes=GIB, thaws=False)
     assert found.device == H100
     assert caplog.messages == [
-        "training on NVIDIA H100: bfloat16 over float32 weights, TF32 products, images kept on the device, not compiled"
+        "training on NVIDIA H100: bfloat16 over float32 weights, TF32 products, rows kept on the device, not compiled"
     ]
 
 
@@ -175,7 +175,7 @@ LARGE_NET = Work(flops=3e8, weights=11_000_000)
 
 
 def rounded(device=ABLE, work=LARGE_NET, **more) -> str:
-    return policy_of(device, steps=10, image_bytes=GIB, work=work, **more).autocast
+    return policy_of(device, steps=10, input_bytes=GIB, work=work, **more).autocast
 
 
 def test_a_cpu_rounds_where_it_has_the_instructions_and_the_network_gains():
@@ -189,7 +189,7 @@ def test_a_cpu_rounds_where_it_has_the_instructions_and_the_network_gains():
 
 
 def test_float32_is_float32_on_a_gpu_too():
-    policy = policy_of(H100, steps=10, image_bytes=GIB, precision="float32")
+    policy = policy_of(H100, steps=10, input_bytes=GIB, precision="float32")
     assert (policy.autocast, policy.tf32, policy.on_device) == ("", False, True)
 
 
@@ -198,7 +198,7 @@ def test_float32_is_float32_on_a_gpu_too():
     [("resnet8", 28, False), ("resnet18", 64, True), ("resnet18", 32, False), ("mobilenet_v2", 224, False)],
 )
 def test_which_networks_gain_follows_from_their_arithmetic(name, side, wins):
-    assert pays_in_bfloat16(ABLE, work_of(name, channels=3, image_size=side)) is wins
+    assert pays_in_bfloat16(ABLE, work_of(name, channels=3, size=(side, side))) is wins
 
 
 @pytest.mark.parametrize(

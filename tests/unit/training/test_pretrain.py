@@ -15,7 +15,7 @@ from headstart.training.chance import read_warning
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.flops import block_flops
 from headstart.training.pretrain import pretrain
-from headstart.training.rows import ImageRows
+from headstart.training.rows import InputRows
 from headstart.training.settings import PretrainSettings
 from headstart.training.weights import read_weights
 
@@ -59,7 +59,7 @@ def test_its_card_says_what_w_is(whole, source):
     assert card.classes == ("bar", "cross", "disc")
     assert (card.normalisation.mean, card.normalisation.std) == (source.card.mean, source.card.std)
     # 120 rows, 4 of each class held out: 108 make 6 batches of 16 an epoch
-    blocks = block_flops("resnet8", channels=1, image_size=12, classes=3)
+    blocks = block_flops("resnet8", channels=1, size=(12, 12), classes=3)
     assert card.flops == 3 * sum(blocks) * 16 * 6 * 2
 
 
@@ -113,11 +113,11 @@ def test_the_rows_held_out_are_not_trained_on(source, monkeypatch, tmp_path):
     made = []
 
     def spy(*args, **kwargs):
-        rows = ImageRows(*args, **kwargs)
+        rows = InputRows(*args, **kwargs)
         made.append({image.numpy().tobytes() for image in rows.plain(torch.arange(len(rows)))})
         return rows
 
-    monkeypatch.setattr(module, "ImageRows", spy)
+    monkeypatch.setattr(module, "InputRows", spy)
     run(source, tmp_path / "weights", epochs=1)
     held, trained = made
     assert (len(held), len(trained)) == (12, 108)
@@ -128,9 +128,9 @@ def test_a_source_too_small_to_hold_any_row_out_holds_out_one_a_class(source, tm
     """5% of 8 rows is less than half a row; an accuracy over no rows at all would be no number."""
     chosen = np.concatenate([np.flatnonzero(source.examples["label"] == name)[:8] for name in source.card.classes])
     examples = source.examples.iloc[chosen].reset_index(drop=True)
-    images = np.asarray(source.images)[chosen]
+    images = np.asarray(source.inputs)[chosen]
     rejected = pd.DataFrame(columns=["path", "reason"])
-    write_pack(tmp_path / "small", card=source.card, examples=examples, images=images, rejected=rejected)
+    write_pack(tmp_path / "small", card=source.card, examples=examples, inputs=images, rejected=rejected)
     said = []
     run(
         Pack(tmp_path / "small"),
@@ -185,8 +185,8 @@ def test_a_w_that_learned_nothing_is_warned_of_with_what_to_do(source, tmp_path)
     examples = source.examples.copy()
     examples["label"] = examples["label"].sample(frac=1, random_state=0).to_numpy()
     rejected = pd.DataFrame(columns=["path", "reason"])
-    images = np.asarray(source.images)
-    write_pack(tmp_path / "dealt", card=source.card, examples=examples, images=images, rejected=rejected)
+    images = np.asarray(source.inputs)
+    write_pack(tmp_path / "dealt", card=source.card, examples=examples, inputs=images, rejected=rejected)
     run(Pack(tmp_path / "dealt"), tmp_path / "blind", validation_fraction=0.4)
     said = read_warning(tmp_path / "blind")
     assert said.startswith("W tells the source's classes no better than chance (shapes: validation accuracy 0.")

@@ -6,7 +6,7 @@ import torch
 
 from headstart.training.accelerator import generator
 from headstart.training.placed import placed
-from headstart.training.rows import ActivationRows, ImageRows, Normalisation
+from headstart.training.rows import ActivationRows, InputRows, Normalisation
 
 PIXELS = np.arange(4 * 2 * 6 * 6, dtype=np.uint8).reshape(4, 2, 6, 6)
 
@@ -21,13 +21,13 @@ def test_normalisation_is_by_channel_as_fractions_of_the_pixel_range():
 def test_with_their_own_normalisation_images_have_mean_0_and_sd_1():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 1, 6, 6), dtype=np.uint8)
     own = Normalisation((pixels.mean() / 255,), (pixels.std() / 255,))
-    found = ImageRows(pixels, own).plain(torch.arange(50))
+    found = InputRows(pixels, own, "image").plain(torch.arange(50))
     assert found.mean().item() == pytest.approx(0, abs=1e-5)
     assert found.std(unbiased=False).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_rows_come_in_the_order_asked_for():
-    rows = ImageRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)))
+    rows = InputRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), "image")
     found = rows.plain(torch.tensor([3, 0, 3]))
     assert len(rows) == 4
     assert torch.equal(found[0], found[2])
@@ -36,16 +36,16 @@ def test_rows_come_in_the_order_asked_for():
 
 def test_places_are_a_view_of_some_images():
     places = np.array([2, 0, 3])
-    rows, plain = ImageRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), places=places), PIXELS[places]
+    rows, plain = InputRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), "image", places=places), PIXELS[places]
     assert len(rows) == 3
     assert rows.nbytes == plain.nbytes
-    assert np.array_equal(rows.pixels(torch.tensor([1, 2])).numpy(), plain[[1, 2]])
+    assert np.array_equal(rows.stored(torch.tensor([1, 2])).numpy(), plain[[1, 2]])
     resident = placed(rows, "cpu", resident=True)
     assert torch.equal(resident.plain(torch.tensor([2, 0])), rows.plain(torch.tensor([2, 0])))
 
 
 def test_a_batch_is_augmented_by_its_generator_alone():
-    rows = ImageRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)))
+    rows = InputRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), "image")
     batch = torch.tensor([0, 1])
     one, same, other = (rows.batch(batch, generator("augment", step)) for step in (1, 1, 2))
     assert torch.equal(one, same)
@@ -54,7 +54,7 @@ def test_a_batch_is_augmented_by_its_generator_alone():
 
 
 def test_without_augmentation_a_batch_is_the_images_as_they_are():
-    rows = ImageRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), augmented=False)
+    rows = InputRows(PIXELS, Normalisation((0.0, 0.0), (1.0, 1.0)), "image", augmented=False)
     batch = torch.tensor([0, 1])
     assert torch.equal(rows.batch(batch, generator(0)), rows.plain(batch))
 

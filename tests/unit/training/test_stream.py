@@ -19,7 +19,7 @@ from headstart.training.order import Windows, make_windows
 from headstart.training.placed import placed
 from headstart.training.policy import Properties, policy_of
 from headstart.training.pretrain import pretrain
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 from headstart.training.settings import PretrainSettings
 from headstart.training.stream import streaming
 
@@ -33,7 +33,12 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Stored:
     folder = tmp_path_factory.mktemp("images")
-    return Stored([folder / name for name, _ in write_shards(folder, "images", [PIXELS], shape=PIXELS.shape, most=400)])
+    return Stored(
+        [
+            folder / name
+            for name, _ in write_shards(folder, "images", [PIXELS], shape=PIXELS.shape, dtype="uint8", most=400)
+        ]
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -96,7 +101,7 @@ def test_a_window_is_read_once_in_the_order_of_the_disk(images, monkeypatch):
 
 
 def test_a_failed_read_reaches_the_training(tmp_path):
-    write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, most=1e9)
+    write_shards(tmp_path, "images", [PIXELS], shape=PIXELS.shape, dtype="uint8", most=1e9)
     stored = Stored([tmp_path / "images.npy"])
     with (tmp_path / "images.npy").open("r+b") as file:
         file.truncate(200)
@@ -116,7 +121,7 @@ def sharded(domain, tmp_path_factory) -> Pack:
         folder,
         card=whole.card,
         examples=whole.examples,
-        images=whole.images,
+        inputs=whole.inputs,
         rejected=pd.DataFrame(columns=["path", "reason"]),
         shard_gb=1e-6,
     )
@@ -155,9 +160,7 @@ def test_a_pack_that_fits_is_trained_on_as_ever_in_shards_or_not(run, domain, sh
 def test_a_pack_that_does_not_fit_is_read_in_windows_and_says_so_once(run, domain, sharded, tmp_path):
     found, said = run(sharded, tmp_path / "sharded")
     assert len(said) == 1
-    assert said[0].startswith(
-        "pretrain: 1.6e-05 GB of images, pretrain.memory_gb is 8e-06: they are read in blocks of "
-    )
+    assert said[0].startswith("pretrain: 1.6e-05 GB of rows, pretrain.memory_gb is 8e-06: they are read in blocks of ")
     assert run(Pack(domain.root / "packs" / "shapes"), tmp_path / "whole")[0] == found
     assert run(sharded, tmp_path / "fits", memory_gb=4.0)[0] != found
 
@@ -186,8 +189,8 @@ def test_what_is_read_ahead_has_no_say_in_the_bytes(run, sharded, tmp_path, monk
 
 def test_what_is_streamed_is_not_kept_on_a_device(images):
     with streaming(images, np.arange(150), Windows(150, 10, 5, 3, 0)) as stream:
-        rows = ImageRows(stream, Normalisation((0.5,), (0.2,)))
-        assert not policy_of(Properties("cuda", "H100", (9, 0), 80 << 30), steps=1, image_bytes=rows.nbytes).resident
+        rows = InputRows(stream, Normalisation((0.5,), (0.2,)), "image")
+        assert not policy_of(Properties("cuda", "H100", (9, 0), 80 << 30), steps=1, input_bytes=rows.nbytes).resident
         sent = placed(rows, "cpu", resident=False)
         assert torch.equal(sent.plain(stream.at(3)), rows.plain(stream.at(3)))
 

@@ -12,7 +12,7 @@ from headstart.backbones.network import Network, Pooled
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints, State
 from headstart.training.loop import Plan, train
-from headstart.training.rows import ImageRows, Normalisation
+from headstart.training.rows import InputRows, Normalisation
 
 COUNT = 10
 LABELS = torch.arange(COUNT) % 2
@@ -26,9 +26,9 @@ def network(seed: int = 0) -> Network:
     return Network([("first", first), ("second", second)], nn.Linear(6, 2))
 
 
-def images(*, augmented: bool = True) -> ImageRows:
+def images(*, augmented: bool = True) -> InputRows:
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 1, 6, 6), dtype=np.uint8)
-    return ImageRows(pixels, Normalisation((0.5,), (0.3,)), augmented)
+    return InputRows(pixels, Normalisation((0.5,), (0.3,)), "image", augmented)
 
 
 def plan(**changes: Any) -> Plan:
