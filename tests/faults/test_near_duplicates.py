@@ -8,10 +8,11 @@ from corpus.near import CHANGES, SETS
 from tally import trying
 
 from headstart.datasets.ingest import ingest_target
-from headstart.datasets.near import near_duplicates, sketch
+from headstart.datasets.near import near_duplicates
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.settings import DataSettings
 from headstart.modalities.image import decode
+from headstart.modalities.sketch import sketch
 
 PLANTED = "Near duplicates: planted ones are found (at least 98%)"
 REAL = "Near duplicates: real images that are none are told apart (at least 99%)"
