@@ -80,7 +80,7 @@ HF = Backbone(
 TEXT = [
     Backbone(
         "text_cnn",
-        "bytes and runs of them, convolutions in three stages, 1.74 M parameters; made to be trained from nothing",
+        "bytes and runs of them, three convolutional stages, 1.74 M parameters; to be trained from nothing",
         "headstart.backbones.text_cnn:text_cnn",
         smallest=8,
         takes="tokens",

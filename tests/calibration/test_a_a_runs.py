@@ -56,7 +56,21 @@ def noisy_pack(directory: Path, run: int) -> None:
     splits = [TEST] * TEST_ROWS + [POOL] * (ROWS - TEST_ROWS)
     examples = pd.DataFrame({"id": ids, "path": ids, "label": labels, "split": splits, "group": ids})
     counts = examples[TEST_ROWS:]["label"].value_counts().to_dict()
-    card = Card(directory.name, CLASSES, counts, {}, {}, 0, 0, SIDE, 1, (0.5,), (0.35,))
+    card = Card(
+        directory.name,
+        CLASSES,
+        counts,
+        {},
+        {},
+        0,
+        0,
+        "image",
+        1,
+        (SIDE, SIDE),
+        {"image_size": SIDE, "channels": 1},
+        (0.5,),
+        (0.35,),
+    )
     rejected = pd.DataFrame(columns=["path", "reason"])
     images = pictures.clip(0, 255).astype(np.uint8)[:, None]
     write_pack(directory, card=card, examples=examples, inputs=images, rejected=rejected)

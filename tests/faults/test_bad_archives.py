@@ -61,8 +61,8 @@ def test_an_archive_is_unpacked_once_for_each_content(tmp_path):
     assert other.name == "pets"
 
 
-def test_what_is_no_image_and_no_table_stays_packed(tmp_path):
-    files = members() | {"cat/run.sh": b"x", "read me.txt": b"x", "__MACOSX/cat/._0.png": b"x", ".git/x.png": b"x"}
+def test_what_is_no_row_and_no_table_stays_packed(tmp_path):
+    files = members() | {"cat/run.sh": b"x", "read me.rst": b"x", "__MACOSX/cat/._0.png": b"x", ".git/x.png": b"x"}
     found = archive.unpack(as_zip(tmp_path / "pets.zip", files | {"labels.csv": b"path,label\n"}), tmp_path / "out")
     places = {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
     assert places == {*members(), "labels.csv"}

@@ -51,7 +51,7 @@ def test_where_one_after_the_other_dies_it_is_the_machines_fault(ingest, tmp_pat
     data = folder_of_classes(tmp_path / "set")
     for name in ("cat/a.png", "cat/b.png"):
         (data / name).write_bytes(MARK)
-    with pytest.raises(HeadstartError, match="a process that decodes images died") as failed:
+    with pytest.raises(HeadstartError, match="a process that decodes files died") as failed:
         ingest(data, workers.pool())
     workers.stop()
     assert failed.value.exit_code == 1
@@ -63,6 +63,6 @@ def test_a_pool_that_starts_no_new_processes_ends_in_one_clear_error(ingest, tmp
     (data / "cat" / "a.png").write_bytes(MARK)
     with (
         ProcessPoolExecutor(1, mp_context=workers.multiprocessing.get_context("forkserver")) as pool,
-        pytest.raises(HeadstartError, match="a process that decodes images died"),
+        pytest.raises(HeadstartError, match="a process that decodes files died"),
     ):
         ingest(data, pool)
