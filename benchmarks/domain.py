@@ -15,7 +15,7 @@ from PIL import Image
 
 from headstart.datasets.glyphs import glyphs
 from headstart.datasets.pack import TEST, Pack
-from headstart.modalities.image import fit
+from headstart.modalities.image.modality import fit
 from headstart.prediction.model import Model, load
 from tasks.workspace import Workspace, here
 

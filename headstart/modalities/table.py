@@ -118,7 +118,7 @@ class ModalityEntry(Entry):
 IMAGE = ModalityEntry(
     "image",
     "pictures: BMP, GIF, JPEG, PNG, TIFF, WebP",
-    "headstart.modalities.image:IMAGE",
+    "headstart.modalities.image.modality:IMAGE",
     "image",
     "images",
     "maps",
@@ -129,7 +129,7 @@ IMAGE = ModalityEntry(
 TEXT = ModalityEntry(
     "text",
     "texts in UTF-8: .txt files, or the column `text` of a table",
-    "headstart.modalities.text:TEXT",
+    "headstart.modalities.text.modality:TEXT",
     "text",
     "texts",
     "tokens",
@@ -141,7 +141,7 @@ TEXT = ModalityEntry(
 AUDIO = ModalityEntry(
     "audio",
     "sound clips: WAV, FLAC, OGG, as log-mel spectrograms",
-    "headstart.modalities.audio:AUDIO",
+    "headstart.modalities.audio.modality:AUDIO",
     "clip",
     "clips",
     "maps",

@@ -16,7 +16,7 @@ from tally import trying
 from headstart.datasets.ingest import ingest_target
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.rows import inspect_rows
-from headstart.modalities.image import fit
+from headstart.modalities.image.modality import fit
 from tasks import workers
 
 PROMISE = "Bad input: images come out as the table says"

@@ -7,7 +7,7 @@ import pytest
 from corpus.case import Case
 from corpus.text import TEXTS
 
-from headstart.modalities.text import HowText, decode
+from headstart.modalities.text.modality import HowText, decode
 
 HOW = HowText()
 

@@ -11,7 +11,7 @@ from headstart.datasets.ingest import ingest_target
 from headstart.datasets.near import near_duplicates
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.settings import DataSettings
-from headstart.modalities.image import decode
+from headstart.modalities.image.modality import decode
 from headstart.modalities.sketch import sketch
 
 PLANTED = "Near duplicates: planted ones are found (at least 98%)"

@@ -40,11 +40,19 @@ def body(stage: str) -> dict[str, Any]:
     return STAGES[stage].get("do", STAGES[stage])
 
 
+def deps_of(stage: str, item: str) -> list[str]:
+    """Its deps by name; of the modality's folder, each that it may be."""
+    found = []
+    for dep in body(stage)["deps"]:
+        names = MODALITIES.names() if "${data.modality}" in dep else [""]
+        found += [dep.replace("${item}", item).replace("${data.modality}", name) for name in names]
+    return found
+
+
 def declared(stage: str, item: str) -> set[str]:
     """Code files among the deps; a folder stands for all modules in it."""
-    deps = [dep.replace("${item}", item) for dep in body(stage)["deps"]]
     found = set()
-    for dep in deps:
+    for dep in deps_of(stage, item):
         if dep.startswith(CODE):
             path = ROOT / dep
             found |= {p.relative_to(ROOT).as_posix() for p in path.rglob("*.py")} if path.is_dir() else {dep}
@@ -127,7 +135,7 @@ def test_no_code_is_declared_that_a_stage_does_not_run(stage):
 
 @pytest.mark.parametrize(("stage", "item"), stages())
 def test_what_is_declared_exists_and_is_listed_once(stage, item):
-    deps = [dep.replace("${item}", item) for dep in body(stage)["deps"]]
+    deps = deps_of(stage, item)
     assert len(deps) == len(set(deps))
     for dep in deps:
         assert not dep.startswith(CODE) or (ROOT / dep).exists()

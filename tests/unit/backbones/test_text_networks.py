@@ -21,8 +21,8 @@ from headstart.backbones.table import BACKBONES
 from headstart.backbones.text_transformer import for_our_tokens
 from headstart.errors import SettingsError
 from headstart.features.pooled import pooled
-from headstart.modalities.text import HowText, decode
-from headstart.modalities.tokenizers import MINILM, minilm_folder
+from headstart.modalities.text.modality import HowText, decode
+from headstart.modalities.text.tokenizers import MINILM, minilm_folder
 from headstart.training.accelerator import Accelerator
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.loop import Plan, train

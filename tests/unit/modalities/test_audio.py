@@ -15,8 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headstart.modalities.audio import AUDIO, EXTENSIONS, HowAudio, augment, augment_strongly, decode, how, vectors
-from headstart.modalities.mel import Spectrogram, filters, log_mel, quantised
+from headstart.modalities.audio.mel import Spectrogram, filters, log_mel, quantised
+from headstart.modalities.audio.modality import (
+    AUDIO,
+    EXTENSIONS,
+    HowAudio,
+    augment,
+    augment_strongly,
+    decode,
+    how,
+    vectors,
+)
 from headstart.modalities.settings import AudioSettings
 
 HOW = HowAudio()
@@ -181,7 +190,7 @@ def test_what_is_no_file_and_what_is_written_to_meanwhile_are_refused(tmp_path, 
 
 
 def test_ingests_workers_need_no_torch():
-    code = "import sys, headstart.modalities.audio; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    code = "import sys, headstart.modalities.audio.modality; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "faults"))
 from corpus.audio import CASES, mutated
 
-from headstart.modalities.audio import HowAudio, decode
+from headstart.modalities.audio.modality import HowAudio, decode
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

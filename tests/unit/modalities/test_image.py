@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import affine_grid
 
-from headstart.modalities.image import _grid, augment, augment_strongly, decode, fit
-from headstart.modalities.limits import Limits
+from headstart.modalities.image.limits import Limits
+from headstart.modalities.image.modality import _grid, augment, augment_strongly, decode, fit
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -213,7 +213,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path, monkeyp
         os.utime(tmp_path / "a.png", ns=(1, 1))
         return content
 
-    monkeypatch.setattr("headstart.modalities.image.os.read", read_and_touch)
+    monkeypatch.setattr("headstart.modalities.decoded.os.read", read_and_touch)
     assert refused(tmp_path / "a.png") == "CHANGED: something wrote to the file while it was read"
 
 
@@ -273,7 +273,7 @@ def test_memory_that_runs_out_is_a_reason_too(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("headstart.modalities.image._to_array", fail)
+    monkeypatch.setattr("headstart.modalities.image.modality._to_array", fail)
     assert refused(tmp_path / "a.png") == "OUT_OF_MEMORY: the image does not fit into memory"
 
 

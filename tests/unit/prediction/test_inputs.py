@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from headstart.errors import DataError
-from headstart.modalities.image import HowImage
+from headstart.modalities.image.modality import HowImage
 from headstart.modalities.table import IMAGE
 from headstart.prediction import inputs as module
 from headstart.prediction.inputs import Files, decode_files, find_inputs

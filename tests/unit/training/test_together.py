@@ -11,7 +11,7 @@ from torch import nn
 from training_toy import network as toy_network
 
 from headstart.errors import SettingsError
-from headstart.modalities.image import augment
+from headstart.modalities.image.modality import augment
 from headstart.objectives.classification import Classification
 from headstart.training.accelerator import Accelerator, generator
 from headstart.training.noise import noise_of_part

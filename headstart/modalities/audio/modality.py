@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.modalities.audio.mel import SILENT_DB, Spectrogram, log_mel, quantised
+from headstart.modalities.audio.sound import SUFFIXES, Sound, SoundLimits, read_sound
 from headstart.modalities.decoded import Decoded, Refused
-from headstart.modalities.mel import SILENT_DB, Spectrogram, log_mel, quantised
 from headstart.modalities.pixels import pixel_vectors
 from headstart.modalities.settings import AudioSettings
-from headstart.modalities.sound import SUFFIXES, Sound, SoundLimits, read_sound
 
 if TYPE_CHECKING:
     import torch

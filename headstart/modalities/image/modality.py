@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from headstart.modalities.decoded import Decoded, Refused, content_of
-from headstart.modalities.image_facts import said_of_images, warn_of_images
-from headstart.modalities.limits import Limits
+from headstart.modalities.image.facts import said_of_images, warn_of_images
+from headstart.modalities.image.limits import Limits
 from headstart.modalities.moments import pixel_moments
 from headstart.modalities.pixels import pixel_vectors
 from headstart.modalities.sketch import sketch

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from headstart.modalities.decoded import Decoded, Refused, content_of, too_large
 from headstart.modalities.settings import BYTES, TextSettings
-from headstart.modalities.tokenizers import symbols
+from headstart.modalities.text.tokenizers import symbols
 
 if TYPE_CHECKING:
     import torch
