@@ -18,13 +18,15 @@ def split_test(labels: Sequence[str], groups: Sequence[str], *, fraction: float,
     """
     test = np.zeros(len(labels), dtype=bool)
     members = _members(groups)
-    wanted = {label: fraction * list(labels).count(label) for label in set(labels)}
+    wanted = {label: fraction * count for label, count in Counter(labels).items()}
     for group in _shuffled(members, seed=seed, salt="test"):
         rows = members[group]
-        label = min(labels[row] for row in rows)  # one image may lie under two classes
-        if wanted[label] >= len(rows) / 2:  # taking it comes nearer to the fraction than leaving it
+        own = Counter(labels[row] for row in rows)  # a voice says words of all classes
+        nearer = sum(abs(wanted[label]) - abs(wanted[label] - count) for label, count in own.items())
+        if nearer >= 0:  # taking it comes nearer to the fraction of each class than leaving it
             test[rows] = True
-            wanted[label] -= len(rows)
+            for label, count in own.items():
+                wanted[label] -= count
     return test
 
 

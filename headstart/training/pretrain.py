@@ -172,12 +172,17 @@ def _card(
 def _hold_out(
     pack: Pack, objective: SourceObjective, settings: PretrainSettings, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(training, validation) rows of a source; duplicates stay on one side, and of a small source one row is held."""
+    """(training, validation) rows of a source; duplicates stay on one side, and of a small source one row is held.
+
+    Whole groups, but where each of them is more than what is to be held: W's own score is all that hangs on it.
+    """
     rows = pack.rows(POOL)
     table = pack.examples.iloc[rows]
     strata = objective.strata(table)
     fraction = max(settings.validation_fraction, 0.5 / max(Counter(strata).values()))
     held = split_test(strata, list(table["group"]), fraction=fraction, seed=seed)
+    if not held.any():
+        held = split_test(strata, list(table["id"].str.partition("-")[0]), fraction=fraction, seed=seed)
     return rows[~held], rows[held]
 
 

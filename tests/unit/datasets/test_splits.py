@@ -47,6 +47,14 @@ class TestTestRows:
             own = np.array([label == name for _, label in rows])
             assert abs(test[own].sum() - fraction * own.sum()) <= largest / 2 + 1e-9
 
+    @quick
+    @given(st.integers(2, 40), st.integers(1, 8), st.integers(1, 4), FRACTIONS, SEEDS)
+    def test_groups_that_have_all_classes_meet_it_too(self, groups, classes, each, fraction, seed):
+        """As of voices, each of which says every word a few times."""
+        rows = [(group, f"c{name}") for group in range(groups) for name in range(classes) for _ in range(each)]
+        test = split(rows, fraction, seed)
+        assert abs(test.sum() - fraction * len(rows)) <= classes * each / 2 + 1e-9
+
     @given(st.integers(1, 40), st.integers(1, 40), FRACTIONS, SEEDS)
     @quick
     def test_without_duplicates_each_class_gives_its_rounded_share(self, many, few, fraction, seed):

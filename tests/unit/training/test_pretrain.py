@@ -124,6 +124,16 @@ def test_the_rows_held_out_are_not_trained_on(source, monkeypatch, tmp_path):
     assert not held & trained
 
 
+def test_a_source_of_one_group_has_a_score_all_the_same(source, tmp_path):
+    """All clips by one voice: none of it can be held out whole, and W's own score is all that hangs on it."""
+    examples = source.examples.assign(group="one voice")
+    rejected = pd.DataFrame(columns=["path", "reason"])
+    write_pack(tmp_path / "alone", card=source.card, examples=examples, inputs=source.inputs, rejected=rejected)
+    said = []
+    run(Pack(tmp_path / "alone"), tmp_path / "weights", log=lambda *values: said.append(values))
+    assert all(0 <= score <= 1 for *_, score in said)
+
+
 def test_a_source_too_small_to_hold_any_row_out_holds_out_one_a_class(source, tmp_path):
     """5% of 8 rows is less than half a row; an accuracy over no rows at all would be no number."""
     chosen = np.concatenate([np.flatnonzero(source.examples["label"] == name)[:8] for name in source.card.classes])
