@@ -45,7 +45,7 @@ class Decoders:
         self._alone: Executor | None = None
 
     async def decode(self, content: bytes) -> "Decoded":
-        """The row, or the reason why there are none. Never raises for a bad file."""
+        """The row, or the reason why there is none. Never raises for a bad file."""
         from headstart.modalities.decoded import Decoded
 
         executor = workers.pool()

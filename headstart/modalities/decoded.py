@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_FILE = 1_000_000_000  # bytes
+CHANGED = "CHANGED: something wrote to the file while it was read"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ class Refused(Exception):
 def content_of(path: Path, *, largest: int = LARGEST_FILE, setting: str = "") -> BytesIO:
     """The bytes of a file as they were at one time. A decoder may map a file that it opens: cut short, that kills.
 
+    Raises:
+        Refused: as `opened`.
+    """
+    with opened(path, largest=largest, setting=setting) as (handle, size):
+        content = os.read(handle, size)
+        if len(content) != size:
+            raise Refused(CHANGED)
+    return BytesIO(content)
+
+
+@contextmanager
+def opened(path: Path, *, largest: int = LARGEST_FILE, setting: str = "") -> Iterator[tuple[int, int]]:
+    """A file's handle and its size; at the end of the block it has to be what it was.
+
     largest: bytes; setting: the name of the knob that says so.
 
     Raises:
@@ -56,13 +73,12 @@ def content_of(path: Path, *, largest: int = LARGEST_FILE, setting: str = "") ->
             raise Refused("EMPTY: a file of no bytes")
         if before.st_size > largest:
             raise Refused(too_large(before.st_size, largest, setting))
-        content = os.read(handle, before.st_size)
+        yield handle, before.st_size
         after = os.fstat(handle)
     finally:
         os.close(handle)
-    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise Refused("CHANGED: something wrote to the file while it was read")
-    return BytesIO(content)
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise Refused(CHANGED)
 
 
 def too_large(size: int, largest: int, setting: str = "") -> str:

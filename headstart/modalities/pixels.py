@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 LARGEST_SIDE = 32  # pixels; larger images are averaged down, or a row would be longer than anything can be told from
 
 
-def pixel_vectors(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(rows, channels * side * side) of some rows, fractions of 1; images: (all rows, channels, height, width)."""
-    return np.stack([_shrunk(images[row]).ravel() for row in rows]) if len(rows) else np.zeros((0, 1), np.float32)
+def pixel_vectors(rows: NDArray[np.uint8], places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(places, channels * side * side) of some rows, fractions of 1; rows: (all of them, channels, height, width)."""
+    return np.stack([_shrunk(rows[place]).ravel() for place in places]) if len(places) else np.zeros((0, 1), np.float32)
 
 
 def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.float32]:

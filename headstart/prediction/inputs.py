@@ -155,8 +155,9 @@ def _columns(kind: ModalityEntry) -> str:
 
 
 def _rows_of(path: Path, count: int) -> Iterator[str]:
-    """Names of rows that have no file: their numbers, from 1 on."""
-    return (f"{path.name} row {number}" for number in range(1, count + 1))
+    """Names of rows that have no file: their numbers as ingest gives them; the header of a CSV file is row 1."""
+    first = 2 if path.suffix.lower() == ".csv" else 1
+    return (f"{path.name} row {number}" for number in range(first, first + count))
 
 
 def _decode(files: Files, name: str) -> Decoded:

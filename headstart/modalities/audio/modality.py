@@ -20,6 +20,8 @@ from headstart.modalities.settings import AudioSettings
 if TYPE_CHECKING:
     import torch
 
+    from headstart.modalities.table import Modality
+
 EXTENSIONS = frozenset(SUFFIXES)
 ALL = slice(None)  # rows of a batch
 CLIPPED = 0.001  # share of samples cut off at full scale from which a clip is said to be clipped
@@ -267,4 +269,4 @@ class AudioModality:
         ]
 
 
-AUDIO = AudioModality()
+AUDIO: "Modality" = AudioModality()

@@ -3,9 +3,7 @@
 libsndfile reads a file by its handle and maps nothing, so that one that is cut short meanwhile ends no process.
 """
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from headstart.modalities.decoded import LARGEST_FILE, Refused
+from headstart.modalities.decoded import Refused, opened
 
 FORMATS = {"WAV": "WAV", "WAVEX": "WAV", "RF64": "WAV", "FLAC": "FLAC", "OGG": "OGG"}  # libsndfile's name: ours
 SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
@@ -144,22 +142,8 @@ def _opened(source: Path | BytesIO) -> Iterator[soundfile.SoundFile]:
         with _header(source) as file:
             yield file
         return
-    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            raise Refused("NOT_A_FILE: a folder, a pipe or a device")
-        if not before.st_size:
-            raise Refused("EMPTY: a file of no bytes")
-        if before.st_size > LARGEST_FILE:
-            raise Refused(f"TOO_LARGE: {before.st_size / 1e6:,.0f} MB, at most {LARGEST_FILE / 1e6:,.0f}")
-        with _header(handle) as file:
-            yield file
-        after = os.fstat(handle)
-    finally:
-        os.close(handle)
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise Refused("CHANGED: something wrote to the file while it was read")
+    with opened(source) as (handle, _), _header(handle) as file:
+        yield file
 
 
 def _header(source: BytesIO | int) -> soundfile.SoundFile:

@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,8 +24,9 @@ from headstart.modalities.pixels import pixel_vectors
 from headstart.modalities.sketch import sketch
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
+
+    from headstart.modalities.table import Modality
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 OTHER_NAMES = {".jpg": "JPEG", ".tif": "TIFF"}  # extensions that are not their format's name
@@ -205,6 +205,13 @@ class ImageModality:
     """What the table of modalities names."""
 
     dtype: str = "uint8"
+    sketch = staticmethod(sketch)
+    moments = staticmethod(pixel_moments)
+    augment = staticmethod(augment)
+    augment_strongly = staticmethod(augment_strongly)
+    vectors = staticmethod(pixel_vectors)
+    said = staticmethod(said_of_images)
+    warnings = staticmethod(warn_of_images)
 
     def how(self, settings: Any) -> HowImage:
         return HowImage(settings.image_size, settings.channels, settings.limits)
@@ -223,36 +230,11 @@ class ImageModality:
             limits=how.limits,
         )
 
-    def sketch(self, rows: NDArray[np.uint8]) -> NDArray[np.float16]:
-        return sketch(rows)
-
-    def moments(
-        self, blocks: Iterable[NDArray[np.uint8]], *, channels: int
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return pixel_moments(blocks, channels=channels)
-
-    def augment(
-        self, rows: "torch.Tensor", generator: "torch.Generator", *, of: int | None = None, part: slice = ALL
-    ) -> "torch.Tensor":
-        return augment(rows, generator, of=of, part=part)
-
-    def augment_strongly(self, rows: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
-        return augment_strongly(rows, generator)
-
-    def vectors(self, rows: NDArray[np.uint8], places: NDArray[np.intp]) -> NDArray[np.float32]:
-        return pixel_vectors(rows, places)
-
     def picture(self, row: NDArray[np.uint8], how: HowImage) -> NDArray[np.uint8]:
         return row[0] if len(row) == 1 else row.transpose(1, 2, 0)
 
     def traits(self, rows: NDArray[np.uint8]) -> dict[str, float]:
         return {"brightness": float(rows.mean() / 255), "contrast": float(rows.std() / 255)}
 
-    def said(self, facts: "pd.DataFrame") -> str:
-        return said_of_images(facts)
 
-    def warnings(self, facts: "pd.DataFrame", settings: Any) -> list[str]:
-        return warn_of_images(facts, settings)
-
-
-IMAGE = ImageModality()
+IMAGE: "Modality" = ImageModality()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from headstart.modalities.text.tokenizers import symbols
 
 if TYPE_CHECKING:
     import torch
+
+    from headstart.modalities.table import Modality
 
 EXTENSIONS = frozenset({".txt", ".md"})
 ALL = slice(None)  # rows of a batch
@@ -45,71 +47,6 @@ class HowText:
     largest_bytes: int = 1_000_000
 
 
-@dataclass(frozen=True)
-class Text:
-    """The modality: see modalities/table.py."""
-
-    dtype: ClassVar[str] = "int32"
-
-    def how(self, settings: Any) -> HowText:
-        own: TextSettings = settings.text
-        return HowText(own.length, own.tokens, own.largest_bytes)
-
-    def channels(self, settings: Any) -> int:
-        """How many different tokens there are, padding among them.
-
-        Raises:
-            SettingsError: there is no such tokenizer.
-        """
-        return symbols(settings.text.tokens).size
-
-    def size(self, settings: Any) -> tuple[int, ...]:
-        return (settings.text.length,)
-
-    def sketch(self, rows: NDArray[Any]) -> None:
-        """None: decoding gives each text its own."""
-
-    def picture(self, row: NDArray[np.int32], how: HowText) -> str:
-        return symbols(how.tokens).words(row)
-
-    def traits(self, rows: NDArray[np.int32]) -> dict[str, float]:
-        return {"tokens a text": float((rows > 0).sum(1).mean()), "different tokens": float(len(np.unique(rows)) - 1)}
-
-    def said(self, facts: Any) -> str:
-        lengths = facts["characters"].astype(int)
-        return f"{lengths.min():,} to {lengths.max():,} characters, median {int(lengths.median()):,}"
-
-    def warnings(self, facts: Any, settings: Any) -> list[str]:
-        cut = int((facts["tokens"] > settings.text.length).sum())
-        if cut * 2 <= len(facts):
-            return []
-        return [
-            f"{cut:,} of {len(facts):,} texts are longer than data.text.length ({settings.text.length}) tokens and are "
-            "cut; a larger one keeps more of them"
-        ]
-
-    def moments(self, blocks: Iterable[NDArray[Any]], *, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """None: the number of a token says nothing of how large it is."""
-        return (), ()
-
-    def decode(self, source: Path | BytesIO | str, how: HowText) -> Decoded:
-        return decode(source, how)
-
-    def augment(
-        self, rows: "torch.Tensor", generator: "torch.Generator", *, of: int | None = None, part: slice = ALL
-    ) -> "torch.Tensor":
-        return augment(rows, generator, of=of, part=part)
-
-    def augment_strongly(self, rows: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
-        return augment_strongly(rows, generator)
-
-    def vectors(self, rows: NDArray[np.int32], places: NDArray[np.intp]) -> NDArray[np.float32]:
-        return vectors(rows, places)
-
-
-TEXT = Text()
-
-
 def decode(source: Path | BytesIO | str, how: HowText) -> Decoded:
     """Reads a text to (how.length,) int32: UTF-8, without a byte order mark, in Unicode's composed form (NFC).
 
@@ -123,6 +60,7 @@ def decode(source: Path | BytesIO | str, how: HowText) -> Decoded:
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
             changes.append("line ends")
+        text = text.strip()  # a cell of a table has no spaces around it either
         _check(text)
         tokens = symbols(how.tokens).read(text, how.length)
         changes += ["cut"] if tokens.count > how.length else []
@@ -240,3 +178,58 @@ def sketch(text: str) -> NDArray[np.float16] | None:
     signs = np.where((key >> np.uint64(40)) & np.uint64(1), 1.0, -1.0)
     found = np.bincount(((key >> np.uint64(5)) % np.uint64(SKETCH)).astype(np.int64), signs, SKETCH)
     return (found / max(float(np.linalg.norm(found)), 1e-9)).astype(np.float16)
+
+
+@dataclass(frozen=True)
+class TextModality:
+    """What the table of modalities names."""
+
+    dtype: str = "int32"
+    decode = staticmethod(decode)
+    augment = staticmethod(augment)
+    augment_strongly = staticmethod(augment_strongly)
+    vectors = staticmethod(vectors)
+
+    def how(self, settings: Any) -> HowText:
+        own: TextSettings = settings.text
+        return HowText(own.length, own.tokens, own.largest_bytes)
+
+    def channels(self, settings: Any) -> int:
+        """How many different tokens there are, padding among them.
+
+        Raises:
+            SettingsError: there is no such tokenizer.
+        """
+        return symbols(settings.text.tokens).size
+
+    def size(self, settings: Any) -> tuple[int, ...]:
+        return (settings.text.length,)
+
+    def sketch(self, rows: NDArray[Any]) -> None:
+        """None: decoding gives each text its own."""
+
+    def picture(self, row: NDArray[np.int32], how: HowText) -> str:
+        return symbols(how.tokens).words(row)
+
+    def traits(self, rows: NDArray[np.int32]) -> dict[str, float]:
+        return {"tokens a text": float((rows > 0).sum(1).mean()), "different tokens": float(len(np.unique(rows)) - 1)}
+
+    def said(self, facts: Any) -> str:
+        lengths = facts["characters"].astype(int)
+        return f"{lengths.min():,} to {lengths.max():,} characters, median {int(lengths.median()):,}"
+
+    def warnings(self, facts: Any, settings: Any) -> list[str]:
+        cut = int((facts["tokens"] > settings.text.length).sum())
+        if cut * 2 <= len(facts):
+            return []
+        return [
+            f"{cut:,} of {len(facts):,} texts are longer than data.text.length ({settings.text.length}) tokens and are "
+            "cut; a larger one keeps more of them"
+        ]
+
+    def moments(self, blocks: Iterable[NDArray[Any]], *, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """None: the number of a token says nothing of how large it is."""
+        return (), ()
+
+
+TEXT: "Modality" = TextModality()
