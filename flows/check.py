@@ -38,7 +38,7 @@ def check(text: str, overrides: dict[str, str], *, role: str, as_json: bool) -> 
     given = _find(workspace, text)
     path = given
     try:
-        path = opened(workspace, given)
+        path = opened(workspace, given, settings.data)
         found = {"target": _check_target, "source": _check_source}[role](path, settings, anywhere=not is_archive(given))
     except HeadstartError as error:
         if not as_json:

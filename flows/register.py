@@ -47,7 +47,7 @@ def look_up(
         UserError: a path is no folder or table, its name is taken, or an own test set comes without a path.
     """
     given = _expanded(text)
-    path = opened(workspace, given)
+    path = opened(workspace, given, settings)
     if workspace.root.is_relative_to(path.resolve()) and path.is_dir():
         raise UserError(f"{text or 'an empty path'} is a folder that holds this project; give the folder of the data")
     name = torchvision_name(text)
@@ -65,8 +65,8 @@ def look_up(
     collection = collect(
         path,
         settings,
-        test_data=_path(workspace, test_data),
-        unlabelled=_path(workspace, unlabelled),
+        test_data=_path(workspace, test_data, settings),
+        unlabelled=_path(workspace, unlabelled, settings),
         confined=any(is_archive(Path(part)) for part in (text, test_data)),
     )
     name = collection.name
@@ -82,7 +82,7 @@ def look_up(
     )
 
 
-def opened(workspace: Workspace, path: Path) -> Path:
+def opened(workspace: Workspace, path: Path, settings: DataSettings) -> Path:
     """The path; of an archive, the folder that it was unpacked to.
 
     Raises:
@@ -92,7 +92,7 @@ def opened(workspace: Workspace, path: Path) -> Path:
         return path
     from headstart.datasets.archive import unpack
 
-    return unpack(path, workspace.own / "archives")
+    return unpack(path, workspace.own / "archives", settings.row_kind)
 
 
 def _left_out(collection: "Collection") -> str:
@@ -115,7 +115,7 @@ def check_target(workspace: Workspace, registration: Registration, settings: Dat
     data = workspace.data(registration.name)
     if registration.files:
         given = _expanded(registration.text)
-        foresee_target(opened(workspace, given), settings, anywhere=not is_archive(given))
+        foresee_target(opened(workspace, given, settings), settings, anywhere=not is_archive(given))
     elif data.is_dir():
         foresee_target(data, settings)
     elif is_built_in(registration.name):
@@ -180,8 +180,8 @@ def _expanded(text: str) -> Path:
         raise UserError(f"{text}: {error}") from None
 
 
-def _path(workspace: Workspace, text: str) -> Path | None:
+def _path(workspace: Workspace, text: str, settings: DataSettings) -> Path | None:
     """A path, or the place of a dataset of the project; None where nothing is given."""
     path = _expanded(text) if text else Path()
     named = path.parent == Path(".") and not path.exists() and workspace.data(text).is_dir()
-    return None if not text else workspace.data(text) if named else opened(workspace, path)
+    return None if not text else workspace.data(text) if named else opened(workspace, path, settings)

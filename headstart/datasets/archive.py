@@ -28,7 +28,7 @@ from headstart.datasets.folder import is_row, is_text, is_visible, printable
 from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.tabular import is_table
 from headstart.errors import DataError
-from headstart.modalities.table import MODALITIES
+from headstart.modalities.table import ModalityEntry
 from headstart.storage.publish import replacing, sha256
 
 OPENERS: dict[str, Callable[[Path], Any]] = {
@@ -54,22 +54,24 @@ BROKEN = (
 )  # fmt: skip
 
 
-def unpack(path: Path, folder: Path) -> Path:
-    """Unpacks an archive below `folder`, once for each content, and returns the dataset's folder.
+def unpack(path: Path, folder: Path, kind: ModalityEntry) -> Path:
+    """Unpacks the rows of a kind and the tables of an archive below `folder`, once for each content.
+
+    Returns the dataset's folder.
 
     Where all of it lies in one folder, that is the dataset's; in any case it is called like the archive.
 
     Raises:
         DataError: it is broken, encrypted or too large, or a name or kind of file in it is refused; nothing is left.
     """
-    final = folder / sha256(path)[:32]
+    final = folder / f"{kind.name}-{sha256(path)[:32]}"
     found = final / archive_stem(path)
     if not found.is_dir():
         with replacing(final) as draft:
             content = draft / "content"
             content.mkdir()
             try:
-                _unpack(path, content)
+                _unpack(path, content, kind)
             except _Refused as refused:
                 raise DataError(f"{path} is not unpacked: {refused}") from None
             except BROKEN as error:
@@ -86,7 +88,7 @@ class _Refused(Exception):
     """What of an archive is not unpacked, and why."""
 
 
-def _unpack(path: Path, content: Path) -> None:
+def _unpack(path: Path, content: Path, kind: ModalityEntry) -> None:
     meter = _Meter(MOST_TIMES * path.stat().st_size + SPARE)
     members = _of_zip(path, meter) if path.name.lower().endswith(".zip") else _of_tar(path, meter)
     seen: set[str] = set()
@@ -98,7 +100,7 @@ def _unpack(path: Path, content: Path) -> None:
         if place in seen:
             raise _Refused(f"{printable(place)} is in it twice")
         seen.add(place)
-        wanted = any(is_row(place, kind) for kind in MODALITIES) or is_table(Path(place)) or _known(place)
+        wanted = is_row(place, kind) or is_table(Path(place)) or _known(place)
         wanted = wanted and all(map(is_visible, place.split("/")))
         with member.open() as source:
             _write(source, content / place if wanted else None, meter, member)

@@ -11,6 +11,7 @@ from headstart.datasets import archive
 from headstart.datasets.check import check
 from headstart.datasets.collect import collect
 from headstart.errors import DataError
+from headstart.modalities.table import IMAGE, TEXT
 
 PROMISE = "Bad input: archives come out as the table says, nothing is written outside"
 MEMORY = 64  # MiB that unpacking may take beyond what the process has
@@ -27,12 +28,12 @@ def test_each_comes_out_as_the_table_says(case, tmp_path, small, decoder, monkey
     with trying(PROMISE):
         if case.outcome == "X":
             with pytest.raises(DataError) as refused:
-                archive.unpack(path, out)
+                archive.unpack(path, out, IMAGE)
             assert refused.value.exit_code == 2
             assert all(word in str(refused.value) for word in case.words)
             assert list(out.iterdir()) == []
         else:
-            folder = archive.unpack(path, out)
+            folder = archive.unpack(path, out, IMAGE)
             assert folder.name == "pets"
             found = check(
                 folder,
@@ -52,25 +53,29 @@ def test_each_comes_out_as_the_table_says(case, tmp_path, small, decoder, monkey
 
 
 def test_an_archive_is_unpacked_once_for_each_content(tmp_path):
-    first = archive.unpack(as_zip(tmp_path / "pets.zip", members()), tmp_path / "out")
+    first = archive.unpack(as_zip(tmp_path / "pets.zip", members()), tmp_path / "out", IMAGE)
     (first / "mark").touch()
-    assert archive.unpack(tmp_path / "pets.zip", tmp_path / "out") == first
+    assert archive.unpack(tmp_path / "pets.zip", tmp_path / "out", IMAGE) == first
     assert (first / "mark").exists()
-    other = archive.unpack(as_zip(tmp_path / "pets.zip", members(21)), tmp_path / "out")
+    other = archive.unpack(as_zip(tmp_path / "pets.zip", members(21)), tmp_path / "out", IMAGE)
     assert other != first
     assert other.name == "pets"
 
 
 def test_what_is_no_row_and_no_table_stays_packed(tmp_path):
-    files = members() | {"cat/run.sh": b"x", "read me.rst": b"x", "__MACOSX/cat/._0.png": b"x", ".git/x.png": b"x"}
-    found = archive.unpack(as_zip(tmp_path / "pets.zip", files | {"labels.csv": b"path,label\n"}), tmp_path / "out")
+    files = members() | {"cat/run.sh": b"x", "read me.txt": b"x", "__MACOSX/cat/._0.png": b"x", ".git/x.png": b"x"}
+    found = archive.unpack(
+        as_zip(tmp_path / "pets.zip", files | {"labels.csv": b"path,label\n"}), tmp_path / "out", IMAGE
+    )
     places = {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
     assert places == {*members(), "labels.csv"}
+    texts = archive.unpack(tmp_path / "pets.zip", tmp_path / "out", TEXT)  # the same archive, in a project of texts
+    assert sorted(path.name for path in texts.rglob("*") if path.is_file()) == ["labels.csv", "read me.txt"]
 
 
 def test_a_table_of_an_archive_brings_no_file_of_this_machine_along(tmp_path, small):
     case = next(case for case in CASES if case.name == "points_out")
-    folder = archive.unpack(case.make(tmp_path), tmp_path / "out")
+    folder = archive.unpack(case.make(tmp_path), tmp_path / "out", IMAGE)
     found = collect(folder, small, confined=True)
     assert all(path.is_relative_to(folder) for path in found.files.values())
     assert found.rows == 40

@@ -15,7 +15,6 @@ from checks import (
     finished_cells,
     gone,
     leftovers,
-    patience,
     points_twice,
     result,
     running_without_process,
@@ -69,7 +68,7 @@ class Disturbed:
             return False
         below = descendants(pid)
         disturb(pid)
-        self.code = self.parent.wait(pid, patience(60))
+        self.code = self.parent.wait(pid, 60)
         assert self.code is not None, "it went on"
         if options.get("workers") != "forkserver":  # else the next run comes at once, and ends what is left
             seconds = gone(below, ORPHANS_SECONDS)

@@ -118,7 +118,7 @@ def test_unchanged_data_end_in_seconds_and_make_no_experiment(project, both) -> 
     began = time.monotonic()
     ran, said = finish(start(project, overrides=SETTINGS["first"]))
     assert (ran["outcome"], ran["experiment"], ran["verdict"]) == ("nothing changed", "first", both["first"]["verdict"])
-    assert time.monotonic() - began < 30 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert time.monotonic() - began < 30
     assert not [line for line in said if "cell" in line]
     assert sorted(experiments.experiments(project.root)) == ["first", "second"]
 

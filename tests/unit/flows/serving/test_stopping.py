@@ -10,6 +10,7 @@ from threading import Thread
 import psutil
 import pytest
 
+from flows.serving import stopping
 from flows.serving.stopping import RUN, WORDS, end_runs
 
 WORKER = """
@@ -106,6 +107,38 @@ def test_what_does_not_end_gets_a_signal(worker, server):
     Api.processes, Api.states, Api.deaf = pids, {"long": "RUNNING"}, True
     end_runs(server, pid, seconds=1)
     assert alive(pids) == []
+    assert Api.states == {"long": "CANCELLED"}
+
+
+def test_one_that_calls_itself_crashed_at_the_signal_is_cancelled_all_the_same(worker, server, monkeypatch):
+    pid, pids = worker("long")
+    Api.processes, Api.states, Api.deaf = pids, {"long": "RUNNING"}, True
+    end = psutil.Process.terminate
+
+    def crash(process):
+        end(process)
+        Api.states["long"] = "CRASHED"
+
+    monkeypatch.setattr(psutil.Process, "terminate", crash)
+    end_runs(server, pid, seconds=1)
+    assert Api.states == {"long": "CANCELLED"}
+
+
+def test_a_server_that_is_late_is_asked_again(worker, server, monkeypatch):
+    pid, pids = worker("long")
+    Api.processes, Api.states = pids, {"long": "RUNNING"}
+    answers = iter([OSError("late"), OSError("late")])
+    asked = stopping.ask
+
+    def late(url, body=None):
+        if body and (error := next(answers, None)):
+            raise error
+        return asked(url, body)
+
+    monkeypatch.setattr(stopping, "ask", late)
+    end_runs(server, pid, seconds=20)
+    assert Api.states == {"long": "CANCELLED"}
+    assert [kind for _, kind, _ in Api.heard] == ["CANCELLING", "CANCELLED"]
 
 
 def test_without_a_server_they_get_a_signal_at_once(worker):
@@ -114,7 +147,8 @@ def test_without_a_server_they_get_a_signal_at_once(worker):
     assert alive(pids) == []
 
 
-def test_a_worker_that_is_gone_has_none(worker):
+def test_a_worker_that_is_gone_has_none(server):
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    end_runs("http://127.0.0.1:9/api", process.pid, seconds=20)
+    end_runs(server, process.pid, seconds=20)
+    assert Api.heard == [], "nothing is asked of a server for no run"
