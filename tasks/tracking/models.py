@@ -253,14 +253,16 @@ def _tried_signature(model_dir: Path, example: "np.ndarray[Any, Any]", *, loader
     """The signature, with -1 for the batch, of a model that has just predicted on the example."""
     from mlflow.models import infer_signature
 
-    if example.ndim != 4 or len(example) < 2 or str(example.dtype) not in ("float32", "uint8"):
+    types = {4: ("float32", "uint8"), 2: ("int32",)}.get(example.ndim, ())
+    if len(example) < 2 or str(example.dtype) not in types:
         raise ValueError(
             f"input_example is {example.dtype} {example.shape}; it must be float32 or uint8 of shape "
-            "(2 or more, height, width, channels): a batch of one hides a model that takes only one"
+            "(2 or more, height, width, channels), or int32 of shape (2 or more, length): a batch of one hides a model "
+            "that takes only one"
         )
     predictions = importlib.import_module(loader_module)._load_pyfunc(str(model_dir)).predict(example)
     if len(predictions) != len(example):
-        raise ValueError(f"{model_dir} gives {len(predictions)} predictions for {len(example)} images")
+        raise ValueError(f"{model_dir} gives {len(predictions)} predictions for {len(example)} rows")
     return infer_signature(example, predictions)
 
 
