@@ -16,6 +16,7 @@ from flows.weights import look_up_weights
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import MOST_SAID, SettingsError, UserError, shown
+from headstart.modalities.table import fields_of
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
 from tasks.workspace import Workspace
@@ -173,7 +174,8 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
     sources, targets = [], []
     if WEIGHTS in overrides:
-        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=how.data.channels)]
+        channels = fields_of(how.data)["channels"]
+        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=channels)]
     if "source.data" in overrides:
         text = overrides["source.data"]
         parts = [text] if not text.strip() or os.path.lexists(text) else _parts(text)
@@ -231,7 +233,6 @@ def _check_library(settings: Settings, overrides: dict[str, str]) -> None:
     if settings.backbone in BACKBONES or not {"backbone", "data.image_size", "data.channels"} & set(overrides):
         return
     from headstart.backbones.network import check_size
-    from headstart.modalities.table import fields_of
 
     fields = fields_of(settings.data)
     check_size(settings.backbone, channels=fields["channels"], size=fields["size"])

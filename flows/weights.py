@@ -57,7 +57,11 @@ def _about(path: Path) -> dict[str, Any] | None:
     if path.name == "weights.safetensors" and card.is_file():
         try:
             fields = json.loads(card.read_text(encoding="utf-8"))
-            return fields["normalisation"] | {"classes": fields["classes"], "image_size": min(fields["size"])}
+            return fields["normalisation"] | {
+                "classes": fields["classes"],
+                "image_size": min(fields["size"]),
+                "tokens": fields["preparation"].get("text", {}).get("tokens", ""),
+            }
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{card} is not the card of weights that Headstart trained ({error}); give the file itself, {path}, "

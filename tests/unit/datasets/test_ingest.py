@@ -275,3 +275,38 @@ def test_a_chunk_is_decoded_in_its_order(pictures):
     found = decode_chunk(Chunk(tuple(map(Path, paths)), "image", HowImage(12, 1)))
     assert [item.reason.split(":")[0] for item in found] == ["", "", "UNREADABLE"]
     assert (found[0].values[0] == np.asarray(Image.open(paths[0]))).all()
+
+
+class TestTexts:
+    """What ingest makes of a table of texts."""
+
+    @pytest.fixture
+    def pack(self, ingest, tmp_path):
+        folder = tmp_path / "data" / "notes"
+        folder.mkdir(parents=True)
+        rows = [
+            (f"my note {number}: rather {'fine' if number % 2 else 'poor'}", "ab"[number % 2]) for number in range(40)
+        ]
+        rows += [("a\x00b", "a"), ("My NOTE 3 - rather fine!", "b"), ("x" * 40, "a")]
+        pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "notes.csv", index=False)
+        text = SETTINGS.text.model_copy(update={"length": 32})
+        return ingest(folder, name="notes", modality="text", text=text, test_fraction=0.4)
+
+    def test_rows_are_bytes_and_the_card_says_how_long_texts_are(self, pack):
+        assert (pack.card.modality, pack.card.size, pack.card.channels) == ("text", (32,), 257)
+        assert (pack.inputs.dtype, pack.inputs.shape) == (np.dtype("int32"), (42, 32))
+        assert (pack.card.mean, pack.card.std) == ((), ())
+        assert pack.card.statistics["characters"][-1] == 40
+        assert pack.card.changed == {"cut": 1}
+        assert pack.card.preparation == {"text": {"length": 32, "tokens": "bytes", "largest_bytes": 1_000_000}}
+        row = int(np.flatnonzero(pack.examples["path"].eq("notes.csv row 2"))[0])
+        assert bytes((pack.inputs[row][pack.inputs[row] > 0] - 1).astype(np.uint8)) == b"my note 0: rather poor"
+
+    def test_bad_ones_are_set_aside_by_their_rows_and_near_ones_stay_together(self, pack):
+        rejected = pd.read_csv(pack.directory / "rejected.csv")
+        assert rejected["path"].tolist() == ["notes.csv row 42"]
+        assert rejected["reason"].str.startswith("CONTROL: ").all()
+        assert pack.card.near_duplicates == 2
+        near = pack.examples.groupby("group").filter(lambda rows: len(rows) > 1)
+        assert len(near) == 2
+        assert near["split"].nunique() == 1

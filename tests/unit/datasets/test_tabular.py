@@ -167,3 +167,37 @@ def test_the_one_table_of_a_folder_is_found_and_of_several_the_named(write, tmp_
     with pytest.raises(DataError, match=r"holds 2 tables: a.csv, b.CSV; name the one to read: --data.table a.csv"):
         find_table(tmp_path, SETTINGS)
     assert find_table(tmp_path, changed(table="b.CSV")) == second
+
+
+class TestTexts:
+    """A table may hold the rows themselves."""
+
+    TEXTS = DataSettings(modality="text")
+
+    def test_rows_are_named_by_their_numbers_and_come_from_the_table(self, write, tmp_path):
+        found = list_table(write('text,label,group\nso good,a,p\n"so, so",b,\n  so bad  ,b,q\n'), self.TEXTS)
+        assert found.paths == ("labels.csv row 2", "labels.csv row 3", "labels.csv row 4")
+        assert found.contents == ("so good", "so, so", "so bad")
+        assert [found.source(tmp_path, row) for row in range(3)] == list(found.contents)
+        assert (found.labels, found.groups) == (("a", "b", "b"), ("p", None, "q"))
+
+    def test_the_column_may_have_another_name(self, write):
+        settings = self.TEXTS.model_copy(update={"content_column": "review"})
+        assert list_table(write("review,label\nfine,a\npoor,b\n"), settings).contents == ("fine", "poor")
+
+    def test_a_row_without_a_text_may_name_a_file(self, write, tmp_path):
+        (tmp_path / "b.txt").write_text("poor")
+        found = list_table(write("path,text,label\n,fine,a\nb.txt,,b\n,,b\n"), self.TEXTS)
+        assert [found.source(tmp_path, row) for row in range(2)] == ["fine", tmp_path / "b.txt"]
+        assert found.rejected == (("labels.csv row 4", "NO_PATH: the row names no file"),)
+
+    def test_the_same_text_twice_is_no_repeated_file(self, write):
+        assert len(list_table(write("text,label\nfine,a\nfine,a\n"), self.TEXTS)) == 2
+
+    def test_a_table_of_neither_is_refused_with_both_names(self, write):
+        with pytest.raises(DataError, match="no column 'path' or 'text' .*data.path_column or data.content_column"):
+            list_table(write("review,label\nfine,a\n"), self.TEXTS)
+
+    def test_images_are_not_looked_for_in_a_column_of_texts(self, write):
+        with pytest.raises(DataError, match="has no column 'path' "):
+            list_table(write("text,label\nfine,a\n"), SETTINGS)
