@@ -306,7 +306,7 @@ class TestTexts:
         rejected = pd.read_csv(pack.directory / "rejected.csv")
         assert rejected["path"].tolist() == ["notes.csv row 42"]
         assert rejected["reason"].str.startswith("CONTROL: ").all()
-        assert pack.card.near_duplicates == 2
+        assert pack.card.near_duplicates == 1
         near = pack.examples.groupby("group").filter(lambda rows: len(rows) > 1)
         assert len(near) == 2
         assert near["split"].nunique() == 1

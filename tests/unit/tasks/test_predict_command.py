@@ -2,13 +2,17 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from flows.cli import run_command
 from headstart.cells.run import run_cell
+from headstart.errors import UserError
+from headstart.modalities.table import IMAGE, TEXT
 from headstart.training.accelerator import Accelerator
+from tasks.predict import _check_kind
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,10 @@ def test_a_damaged_model_exits_with_2_and_names_the_file(place, capsys, damage):
     assert said.startswith("error: the model cannot be used: ")
     assert "model/weights.safetensors" in said
     assert not (place / "p.csv").exists()
+
+
+def test_a_registered_model_of_rows_of_another_kind_is_refused_with_both():
+    loaded = SimpleNamespace(name="headstart-notes/1", model=SimpleNamespace(card=SimpleNamespace(modality="text")))
+    with pytest.raises(UserError, match=r"headstart-notes/1 takes texts, and data\.modality of this project is image"):
+        _check_kind(loaded, IMAGE)
+    _check_kind(loaded, TEXT)
