@@ -50,7 +50,7 @@ def model_folder(name: str) -> Path:
 
     place, _, revision = name.partition("@")  # tensors and JSON alone are taken, none of its code
     try:
-        return Path(snapshot_download(place, revision=revision or None, allow_patterns=list(NEEDED)))  # nosec B615
+        return Path(snapshot_download(place, revision=revision or None, allow_patterns=list(NEEDED)))
     except Exception as error:  # the hub's client, its network and its checks of names have no common error
         raise SettingsError(
             f"hf:{name} is no folder, and cannot be fetched from the hub ({type(error).__name__}). Without a network: "

@@ -492,7 +492,7 @@ def test_an_example_that_would_hide_a_fixed_batch_is_refused(tracking, parent, m
 def test_a_model_that_predicts_one_for_all_is_refused(tracking, parent, model_dir):
     loader = model_dir.parent / "standin_loader.py"
     loader.write_text(LOADER.replace("return images.reshape", "return images[:1].reshape(1, -1).mean(axis=1)\n#"))
-    with pytest.raises(ValueError, match="full gives 1 predictions for 2 images"):
+    with pytest.raises(ValueError, match="full gives 1 predictions for 2 rows"):
         register(tracking, parent, model_dir, "refused", np.ones((2, 8, 8, 3), "uint8"))
 
 

@@ -84,7 +84,7 @@ def test_every_part_of_the_contract_is_there(page: Page) -> None:
         "Was the control trained enough?",
         "What training and predicting cost",
         "Where they err",
-        "Pictures that transfer won and lost",
+        "Test rows that transfer won and lost",
         "Do the source’s features already separate the target? Largely",
         "What W sees in the target",
         "Which source knows the target best?",
