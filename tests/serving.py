@@ -9,10 +9,12 @@ import sys
 import time
 from base64 import b64encode
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from flows.serving.served import Served
 
+TRIES = 20  # of a question
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 TRANSFER = "isolated-transfer/transfer"
 
@@ -63,9 +65,16 @@ class Serving:
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
         }
         request = Request(self.served.api + path, data, headers, method=method)
-        with urlopen(request, timeout=60) as answer:
-            text = answer.read()
-            return json.loads(text) if text else None
+        for _ in range(TRIES):
+            try:
+                with urlopen(request, timeout=60) as answer:
+                    text = answer.read()
+                    return json.loads(text) if text else None
+            except HTTPError as error:  # its database is locked: it asks to be asked again, as its own clients do
+                if error.code != 503:
+                    raise
+            time.sleep(0.5)
+        raise AssertionError(f"{path} was not answered in {TRIES} tries")
 
     def start(self, parameters: object, deployment: str = TRANSFER) -> str:
         """Starts a run as the page's button does; returns its id."""

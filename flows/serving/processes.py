@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -95,9 +95,10 @@ def serve(workspace: Workspace, *, port: int | None = None, mlflow_port: int | N
         _make_databases(state, address)
         log = state / LOG
         with log.open("w", encoding="utf-8") as file:
-            manager = InOrder(file, address.api)
+            environment = _environment(state, address)
+            manager = InOrder(file, environment)
             for name, command in _commands(workspace, address, mlflow_port).items():
-                manager.add(name, command, _environment(state, address), workspace.root)
+                manager.add(name, command, environment, workspace.root)
             show("starting Prefect, a worker and MLflow; Ctrl-C stops all of it")
             try:
                 manager.loop()
@@ -241,10 +242,10 @@ class _Printer:
 class InOrder(Manager):
     """honcho's manager, without a shell, that stops runs, then the worker, then the servers that both report to."""
 
-    def __init__(self, log: TextIO, api: str) -> None:
-        """api: of the Prefect server that the worker's runs report to."""
+    def __init__(self, log: TextIO, environment: Mapping[str, str]) -> None:
+        """environment: of the worker, by which its runs report to Prefect's server."""
         super().__init__(_Printer(log))
-        self._api = api
+        self._environment = environment
         honcho.KILL_WAIT = 3 * RUNS_SECONDS + 3 * SERVERS_SECONDS  # after which it kills all, whatever they are at
 
     def add(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
@@ -268,7 +269,7 @@ class InOrder(Manager):
         _wait_until(self._all_started, START_SECONDS)  # a Ctrl-C may come before the last one has a number
         pids = {name: process["pid"] for name, process in self._processes.items() if "pid" in process}
         if WORKER in pids:
-            end_runs(self._api, pids[WORKER], seconds=RUNS_SECONDS)
+            end_runs(self._environment, pids[WORKER], seconds=RUNS_SECONDS)
         for names in ((WORKER, KEEPER), (PREFECT, MLFLOW)):
             groups = [pids[name] for name in names if name in pids]
             for group in groups:

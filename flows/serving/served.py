@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -69,19 +70,21 @@ def answers(url: str) -> bool:
         return False
 
 
-def ask(url: str, body: object = None) -> Any:
+def ask(url: str, body: object = None, *, environment: Mapping[str, str] = os.environ) -> Any:
     """What a server answers in JSON: to a GET, or to a POST of `body`.
+
+    environment: that has Prefect's address and password; this process's own, but for one that only starts others.
 
     Raises:
         OSError, HTTPException, ValueError: it is silent, refuses, or answers something else.
     """
-    with _opened(url, None if body is None else json.dumps(body).encode()) as answer:
+    with _opened(url, None if body is None else json.dumps(body).encode(), environment) as answer:
         return json.loads(answer.read())
 
 
-def _opened(url: str, data: bytes | None = None) -> HTTPResponse:
+def _opened(url: str, data: bytes | None = None, environment: Mapping[str, str] = os.environ) -> HTTPResponse:
     """No proxy comes between. Prefect's own server is told its password."""
-    api, password = (os.environ.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"))
+    api, password = (environment.get(name, "") for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"))
     basic = f"Basic {base64.b64encode(password.encode()).decode()}"
     headers = {"Content-Type": "application/json"} if data else {}
     headers |= {"Authorization": basic} if password and api and url.startswith(api) else {}

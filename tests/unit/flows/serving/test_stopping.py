@@ -4,15 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import psutil
 import pytest
 
-from flows.serving import stopping
 from flows.serving.stopping import RUN, WORDS, end_runs
 
+SAID = "headstart:a password of this test"  # which the server asks for
 WORKER = """
 import os, subprocess, sys, time
 name, *runs = sys.argv[1:]
@@ -34,19 +35,36 @@ class Api(BaseHTTPRequestHandler):
     heard: list[tuple[str, str, bool]]
     processes: dict[str, int]
     deaf = False
+    locked = 0  # how often it asks to be asked again
 
     def do_GET(self) -> None:
+        if self._is_refused():
+            return
         self._answer({"state_type": self.states[self.path.split("/")[3]]})
 
     def do_POST(self) -> None:
         run = self.path.split("/")[3]
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._is_refused():
+            return
         assert asked["state"]["message"] == WORDS
         self.heard.append((run, asked["state"]["type"], asked["force"]))
         self.states[run] = "COMPLETED" if run == "finished" else asked["state"]["type"]
         if asked["state"]["type"] == "CANCELLING" and not self.deaf:
             psutil.Process(self.processes[run]).kill()
         self._answer({"status": "ACCEPT"})
+
+    def _is_refused(self) -> bool:
+        if self.headers["Authorization"] != f"Basic {b64encode(SAID.encode()).decode()}":
+            self.send_response(401)
+            self.end_headers()
+            return True
+        type(self).locked -= 1
+        if self.locked < 0:
+            return False
+        self.send_response(503)
+        self.end_headers()
+        return True
 
     def _answer(self, said: object) -> None:
         self.send_response(200)
@@ -77,10 +95,10 @@ def worker():
 
 @pytest.fixture
 def server():
-    Api.heard, Api.deaf = [], False
+    Api.heard, Api.deaf, Api.locked = [], False, 0
     with HTTPServer(("127.0.0.1", 0), Api) as found:
         Thread(target=found.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{found.server_port}/api"
+        yield {"PREFECT_API_URL": f"http://127.0.0.1:{found.server_port}/api", "PREFECT_API_AUTH_STRING": SAID}
         found.shutdown()
 
 
@@ -124,18 +142,9 @@ def test_one_that_calls_itself_crashed_at_the_signal_is_cancelled_all_the_same(w
     assert Api.states == {"long": "CANCELLED"}
 
 
-def test_a_server_that_is_late_is_asked_again(worker, server, monkeypatch):
+def test_a_server_whose_database_is_refused_is_asked_again(worker, server):
     pid, pids = worker("long")
-    Api.processes, Api.states = pids, {"long": "RUNNING"}
-    answers = iter([OSError("late"), OSError("late")])
-    asked = stopping.ask
-
-    def late(url, body=None):
-        if body and (error := next(answers, None)):
-            raise error
-        return asked(url, body)
-
-    monkeypatch.setattr(stopping, "ask", late)
+    Api.processes, Api.states, Api.locked = pids, {"long": "RUNNING"}, 3
     end_runs(server, pid, seconds=20)
     assert Api.states == {"long": "CANCELLED"}
     assert [kind for _, kind, _ in Api.heard] == ["CANCELLING", "CANCELLED"]
@@ -143,7 +152,7 @@ def test_a_server_that_is_late_is_asked_again(worker, server, monkeypatch):
 
 def test_without_a_server_they_get_a_signal_at_once(worker):
     pid, pids = worker("long")
-    end_runs("http://127.0.0.1:9/api", pid, seconds=20)
+    end_runs({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, pid, seconds=20)
     assert alive(pids) == []
 
 
