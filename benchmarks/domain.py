@@ -43,7 +43,7 @@ def kinds(workspace: Workspace) -> dict[str, NDArray[np.uint8]]:
     """Images of each kind, (rows, channels, side, side), as the target's are; the target's test rows first."""
     settings = workspace.settings()
     pack = Pack(workspace.pack(settings.target.data))
-    size, channels = pack.card.image_size, pack.card.channels
+    size, channels = pack.card.size[0], pack.card.channels
     draw = np.random.default_rng(0)
     test = pack.inputs[pack.rows(TEST)[:MOST]]
     source = Pack(workspace.pack(settings.source.data[0]))

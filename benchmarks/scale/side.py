@@ -101,7 +101,7 @@ class World:
         card, network = read_network(self.weights)
         self.accelerator.prepare(network).eval()
         own, settings = Pack(pack), self.settings
-        work = work_of(card.backbone, channels=card.channels, size=(card.image_size, card.image_size))
+        work = work_of(card.backbone, channels=card.channels, size=card.size)
         rows = InputRows(own.inputs, card.normalisation, "image")
         fixed, views = settings.recipe("frozen_blocks").fixed_blocks, settings.extract.views
         with publishing(features) as draft:

@@ -86,7 +86,7 @@ def _write_features(places: Places, accelerator: Accelerator, *, levels: int) ->
             levels=levels,
             accelerator=accelerator,
             advance=lambda count: None,
-            work=work_of(card.backbone, channels=card.channels, size=(card.image_size, card.image_size)),
+            work=work_of(card.backbone, channels=card.channels, size=card.size),
         )
 
 

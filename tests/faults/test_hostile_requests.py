@@ -37,7 +37,7 @@ def endpoint(model, tmp_path_factory):
 
 
 def test_the_harness_has_a_model_that_tells_its_pictures_apart(model):
-    assert load(model).card.image_size == SIZE
+    assert load(model).card.size == (SIZE, SIZE)
 
 
 def test_requests_made_of_its_description(endpoint):
