@@ -50,8 +50,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             path = nodeid.split("::")[0]
             if path.startswith(BAD_INPUT):
                 return "bad input"  # test_time_of_the_corpus.py adds up what the others took
-            if path.startswith(BAD_INPUT):
-                return "bad input"  # test_time_of_the_corpus.py adds up what the others took
             return path if path.startswith(("tests/unit/", "tests/faults/")) else "projects"
 
     return ByPlace(config, log)  # type: ignore[arg-type]

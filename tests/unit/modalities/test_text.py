@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headstart.errors import SettingsError
@@ -38,6 +38,7 @@ def back(row: np.ndarray) -> str:
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1), st.integers(8, 64))
+@example("00000 \u0800", 8)
 def test_any_text_is_a_row_or_has_a_reason_and_the_row_is_its_beginning(text, length):
     found = decode(text, HowText(length=length))
     if found.values is None:
@@ -49,8 +50,9 @@ def test_any_text_is_a_row_or_has_a_reason_and_the_row_is_its_beginning(text, le
     assert found.values.max() <= 256
     places = np.flatnonzero(found.values)
     assert list(places) == list(range(len(places)))  # padding is behind it alone
-    again = decode(back(found.values), HowText(length=length)) if back(found.values).strip() else None
-    assert again is None or np.array_equal(again.values, found.values)
+    begun = back(found.values)
+    again = decode(begun, HowText(length=length)) if begun.strip() else None
+    assert again is None or back(again.values) == begun.strip()  # a cut may leave spaces at the end
     assert ("cut" in found.changes) == (found.facts["tokens"] > length)
 
 
