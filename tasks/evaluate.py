@@ -77,7 +77,8 @@ def evaluate(context: Context) -> Outcome:
         expected_overlap=pack.card.overlap(settings.finetune.label_budget),
         speeds=[read_speed(folder) for folder in tried_in],
         unseen=settings.target.unseen,
-        shown=[name for name in strategies if STRATEGIES.get(name).role == "shown"],
+        shown=[name for name in strategies if STRATEGIES.get(name).role in ("shown", "baseline")],
+        baselines={name: STRATEGIES.get(name).words for name in strategies if STRATEGIES.get(name).role == "baseline"},
     )
     _write(workspace, evaluation, cells)
     scores = _mean_scores(evaluation.comparison, measure.kind.metric)

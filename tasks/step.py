@@ -102,10 +102,12 @@ class Step:
 
 def figures(verdict: Mapping[str, Any]) -> dict[str, float]:
     """A verdict's numbers under dotted names, for MLflow's comparison of runs."""
+    contrasts = {name: verdict.get(name) or {} for name in ("against_scratch", "against_source")}
+    contrasts |= {f"against_{found['against']}": found for found in verdict.get("baselines", ())}
     return {
         f"{contrast}.{key}": float(value)
-        for contrast in ("against_scratch", "against_source")
-        for key, value in (verdict.get(contrast) or {}).items()
+        for contrast, found in contrasts.items()
+        for key, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
 

@@ -57,13 +57,13 @@ def meaningless(name: str, target: Card, sources: Mapping[str, Card], unseen: Se
 
 def _why_not_kind(name: str, target: Card) -> str:
     """Why a strategy has no meaning for the target's kind, whatever the source; empty where it has one."""
-    kinds, modalities = STRATEGIES.get(name).kinds, STRATEGIES.get(name).modalities
-    if modalities and target.modality not in modalities:
-        many = " and ".join(MODALITIES.get(modality).many for modality in modalities)
+    entry = STRATEGIES.get(name)
+    if not entry.takes(target.modality):
+        many = " and ".join(MODALITIES.get(modality).many for modality in entry.modalities)
         return f"is for {many}, and {target.name} has {target.row_kind.many}"
-    if target.kind in kinds:
+    if target.kind in entry.kinds:
         return ""
-    return f"is for {' and '.join(KINDS[kind].targets for kind in kinds)}, and {target.name} has " + (
+    return f"is for {' and '.join(KINDS[kind].targets for kind in entry.kinds)}, and {target.name} has " + (
         KINDS[target.kind].targets
     )
 

@@ -116,7 +116,7 @@ def _card(job: Job, cell: Cell, fitted: Fitted, calibration: Calibration) -> Wei
         kind=fitted.kind,
         strategy=job.strategy,
         dataset=pack.name,
-        backbone=job.backbone,
+        backbone=job.backbone if any(name.startswith("blocks.") for name in fitted.tensors) else "",
         modality=pack.modality,
         channels=pack.channels,
         size=pack.size,

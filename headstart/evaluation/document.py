@@ -131,6 +131,15 @@ class Exploratory(Record):
     p_value: Number
 
 
+class Baseline(Exploratory):
+    """The chosen strategy against a control without a network, at the headline budget: exploratory, in words as well.
+
+    Positive means that transfer is better. against: the strategy's name.
+    """
+
+    sentence: str
+
+
 class Probabilities(Record):
     """How sure the chosen strategy's probabilities are, on test rows, before and after calibration; means over seeds.
 
@@ -171,6 +180,7 @@ class Verdict(Record):
     resolution: half-width that was to be expected before training; seeds: trainings behind the headline contrast.
     folds: of cross-validation, 0 where there is a test set.
     control is null where the control with half the steps was not run, against_source where there is no source entrant.
+    baselines: the chosen strategy against each control without a network that was run; not there where none was.
     to_settle: of the verdict on scratch, where the rows or seeds are what leaves it open.
     interim: how things stood on held-out labels before a test row was opened, in words; rounds: the remedies tried.
     opened: how often these test rows were opened, this time included.
@@ -189,6 +199,7 @@ class Verdict(Record):
     control: ControlCheck | None
     to_settle: ToSettle | None = None
     exploratory: tuple[Exploratory, ...]
+    baselines: tuple[Baseline, ...] = ()
     interim: str | None = None
     rounds: tuple[dict[str, JsonValue], ...]
     warnings: tuple[str, ...]
@@ -201,5 +212,6 @@ class Verdict(Record):
     @model_serializer(mode="wrap")
     def _without_what_classes_lack(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         document: dict[str, object] = handler(self)
-        lacking = ("probabilities",) if self.metric == "mae" else ("unit", "rmse", "intervals")
+        lacking = {"probabilities"} if self.metric == "mae" else {"unit", "rmse", "intervals"}
+        lacking |= set() if self.baselines else {"baselines"}
         return {key: value for key, value in document.items() if key not in lacking}

@@ -46,6 +46,7 @@ def evaluate(
     speeds: Sequence[Mapping[str, Any]] = (),
     unseen: Sequence[str] = (),
     shown: Sequence[str] = (),
+    baselines: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Compares all entrants and answers the one question that was named beforehand: did `chosen` help?
 
@@ -63,7 +64,8 @@ def evaluate(
     measure: what the comparison is in; of values, classes are empty and probabilities null.
     speeds: of each delivered model's predictions: strategy, label_budget, seed, seconds, and the metrics of SPEEDS.
     unseen: classes that some entrant did without; the comparison then has scores on these and on the others.
-    shown: strategies that are shown beside the others and could not have been chosen.
+    shown: strategies that are shown beside the others and could not have been chosen. baselines: of them the controls
+        without a network, which the chosen one is held against, with what each is called in words.
     folds: of cross-validation, whose folds are one training here: a seed predicts each row once. 0: a test set.
 
     Raises:
@@ -73,7 +75,13 @@ def evaluate(
         predictions=predictions, cells=cells, labelled=labelled, truth=truth, classes=classes, measure=measure
     )
     question = Question(
-        chosen, headline_budget, settings, folds=folds, expected_overlap=expected_overlap, shown=tuple(shown)
+        chosen,
+        headline_budget,
+        settings,
+        folds=folds,
+        expected_overlap=expected_overlap,
+        shown=tuple(shown),
+        baselines=baselines or {},
     )
     return Evaluation(
         comparison=comparison_table(outcomes, families, speeds=speeds, unseen=unseen, confidence=settings.confidence),

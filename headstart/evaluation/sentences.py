@@ -52,6 +52,17 @@ def equal_compute_sentence(strategy: str, measured: Contrast, *, confidence: flo
     return f"at equal compute: {_difference(strategy, CONTROL, measured, confidence, measure)}"
 
 
+def baseline_sentence(
+    strategy: str, baseline: str, measured: Contrast, *, confidence: float, measure: Measure = RATE
+) -> str:
+    """The strategy against a control without a network, and plainly where that one does better.
+
+    baseline: in words, such as "a linear model on TF-IDF".
+    """
+    difference = _difference(strategy, baseline, measured, confidence, measure)
+    return f"{baseline} does better than transfer: {difference}" if measured.interval.high < 0 else difference
+
+
 def withheld_words(check: ControlCheck, measure: Measure = RATE) -> str:
     """Why the verdict on scratch is withheld, and the remedy."""
     return (
@@ -97,6 +108,7 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     printed = [verdict.sentence]
     printed += [source.sentence] if source else []
     printed += [verdict.equal_compute.sentence] if verdict.equal_compute else []
+    printed += [f"exploratory: {baseline.sentence}" for baseline in verdict.baselines]
     printed += [_flips_line(contrast) for contrast in (scratch, source) if contrast]
     printed += [f"labels saved: {saving_words(scratch.labels_saved)}"] if scratch.labels_saved else []
     printed += [_compute_line(scratch.compute_saved)] if scratch.compute_saved else []
@@ -144,7 +156,7 @@ def saving_words(saving: Saving) -> str:
 def _difference(strategy: str, against: str, measured: Contrast, confidence: float, measure: Measure) -> str:
     interval = measured.interval
     groups = f" over {_count(measured.units, 'group')}" if measured.grouped else ""
-    said, first = measure.compared(words(strategy), OPPONENTS[against], interval.estimate)
+    said, first = measure.compared(words(strategy), OPPONENTS.get(against, against), interval.estimate)
     return (
         f"{said} ({first}{_percent(confidence)} CI"
         f" {measure.signed(interval.low)}..{measure.signed(interval.high)}{groups};"

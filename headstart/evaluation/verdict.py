@@ -1,7 +1,7 @@
 """The verdict: the contrasts named beforehand, what they saved, and whether the control can be trusted."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from pydantic import JsonValue
@@ -13,6 +13,7 @@ from headstart.evaluation.contrasts import Contrast, contrast
 from headstart.evaluation.control import check_control, curve_warning, overtrained_warning
 from headstart.evaluation.decision import Ruling, decide, holm
 from headstart.evaluation.document import (
+    Baseline,
     ChoiceCheck,
     ComputeSaved,
     ContrastVerdict,
@@ -31,6 +32,7 @@ from headstart.evaluation.overlap import ALL_SHARED
 from headstart.evaluation.resolution import planned_resolution
 from headstart.evaluation.savings import compute_saved, labels_saved
 from headstart.evaluation.sentences import (
+    baseline_sentence,
     choice_words,
     contrast_sentence,
     equal_compute_sentence,
@@ -47,7 +49,8 @@ class Question:
     """What was named before the test rows were opened.
 
     expected_overlap: share of labels that two seeds were expected to have in common, as the plan had it. shown:
-    strategies that could not have been chosen.
+    strategies that could not have been chosen. baselines: of them the controls without a network, with what each is
+    called in words.
     """
 
     chosen: str
@@ -56,6 +59,7 @@ class Question:
     folds: int = 0
     expected_overlap: float = 0.0
     shown: tuple[str, ...] = ()
+    baselines: Mapping[str, str] = field(default_factory=dict)
 
     def margin(self, measure: Measure) -> float:
         """Differences below this count as equivalent."""
@@ -80,7 +84,7 @@ def reach_verdict(
     settings = question.settings
     named, measure = _named_contrasts(outcomes, question), outcomes.measure
     adjusted = dict(zip(named, holm([measured.p_value for measured in named.values()]), strict=True))
-    check = _control_check(outcomes, question)
+    check, baselines = _control_check(outcomes, question), tuple(_baselines(outcomes, question))
     scratch = _against_scratch(outcomes, question, named[CONTROL], adjusted[CONTROL], check)
     own = source_as_it_is(question.chosen)
     source = _against_source(outcomes, question, named[own], adjusted[own]) if own in named else None
@@ -104,9 +108,14 @@ def reach_verdict(
         control=check,
         to_settle=_to_settle(question, outcomes, scratch, named[CONTROL], contrasts=len(named)),
         exploratory=tuple(_exploratory(outcomes, question)),
+        baselines=baselines,
         interim=interim,
         rounds=tuple(rounds),
-        warnings=(*warnings, *_warnings(outcomes, question, named[CONTROL], check, opened)),
+        warnings=(
+            *warnings,
+            *_warnings(outcomes, question, named[CONTROL], check, opened),
+            *_better_baselines(question, baselines),
+        ),
         opened=opened,
         unit=measure.unit,
         rmse=_rmse(outcomes, question),
@@ -431,6 +440,27 @@ def _exploratory_of(measured: Contrast, entrant: str, opponent: str, budget: int
         high=measured.interval.high,
         p_value=measured.p_value,
     )
+
+
+def _baselines(outcomes: Outcomes, question: Question) -> Iterator[Baseline]:
+    """The chosen strategy against each control without a network that was run with its seeds."""
+    chosen, budget, measure = question.chosen, question.headline_budget, outcomes.measure
+    for name, words in question.baselines.items():
+        if not _common_seeds(outcomes, [(chosen, budget), (name, budget)]):
+            continue
+        measured = _measure(outcomes, question, chosen, name, budget)
+        said = baseline_sentence(chosen, words, measured, confidence=question.settings.confidence, measure=measure)
+        look = _exploratory_of(measured, chosen, name, budget)
+        yield Baseline(**look.model_dump(), sentence=said)
+
+
+def _better_baselines(question: Question, baselines: Sequence[Baseline]) -> Iterator[str]:
+    for found in baselines:
+        if found.high is not None and found.high < 0:
+            yield (
+                f"{question.baselines[found.against]} ({found.against}) does better than {found.strategy}, with neither"
+                " a source nor a network: take it before transfer"
+            )
 
 
 def _rmse(outcomes: Outcomes, question: Question) -> Exploratory | None:

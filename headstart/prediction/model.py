@@ -14,6 +14,8 @@ from torch.nn.functional import normalize
 from headstart.backbones.folded import folded
 from headstart.backbones.network import Network, blank, restore
 from headstart.errors import DataError, IntegrityError
+from headstart.features.bags import KIND as BAGS
+from headstart.features.bags import LinearBag, runs_of
 from headstart.features.pooled import pooled
 from headstart.modalities.table import MODALITIES
 from headstart.objectives import neighbours
@@ -24,6 +26,7 @@ from headstart.training.accelerator import Accelerator
 from headstart.training.weights import WeightsCard, read_weights
 
 Score = Callable[[Tensor], Tensor]  # (rows, d) pooled features -> (rows, outputs)
+Look = Callable[[NDArray[Any]], tuple[Tensor, Tensor]]  # rows as a pack has them -> (rows, outputs) and (rows, d)
 
 BATCH = 256  # rows that go through the network at a time
 BATCH_ON_CPU = 64  # a tenth faster there: the maps stay in its cache
@@ -32,25 +35,16 @@ BATCH_ON_CPU = 64  # a tenth faster there: the maps stay in its cache
 class Model:
     """Predicts with delivered weights; the normalisation, the size of a row and the classes are those of its card.
 
-    domain: what rows are said to be far from; None where the weights came without one.
+    look: gives the scores of rows, and the vectors that a domain is of. domain: what rows are said to be far from; None
+    where the weights came without one.
     """
 
-    def __init__(
-        self,
-        card: WeightsCard,
-        network: Network,
-        score: Score,
-        accelerator: Accelerator,
-        batch_size: int,
-        domain: Domain | None = None,
-    ):
+    def __init__(self, card: WeightsCard, look: Look, batch_size: int, domain: Domain | None = None):
         self.card = card
         self.domain = domain
         self.objective = source_objective_of(card).calibrated(card.calibration)
         self.batch_size = batch_size
-        self._network = network
-        self._score = score
-        self._accelerator = accelerator
+        self._look = look
 
     def probabilities(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """(rows, ...) as a pack has them -> (rows, classes).
@@ -85,7 +79,7 @@ class Model:
         return table
 
     def vectors(self, inputs: NDArray[Any]) -> Tensor:
-        """(rows, ...) as a pack has them -> (rows, d): the pooled features that a domain is of."""
+        """(rows, ...) as a pack has them -> (rows, d): what a domain is of: pooled features, of a network."""
         return self._outputs(inputs)[1].cpu()
 
     @torch.inference_mode()
@@ -94,18 +88,10 @@ class Model:
         _check_shape(inputs, self.card.shape)
         outputs, vectors = [], []
         for part in np.array_split(inputs, max(1, -(-len(inputs) // self.batch_size))):
-            vectors.append(self._pooled(self.card.normalisation.apply(self._place(part))))
-            outputs.append(self.objective.predict(self._score(vectors[-1])).cpu())
+            scores, features = self._look(part)
+            outputs.append(self.objective.predict(scores).cpu())
+            vectors.append(features)
         return torch.cat(outputs), torch.cat(vectors)
-
-    def _pooled(self, inputs: Tensor) -> Tensor:
-        """(rows, d): the last block's vector, followed by those of blocks before where the model reads them."""
-        levels = max(1, self.card.levels)
-        boundary = max(0, len(self._network.blocks) - levels)
-        return pooled(self._network, self._network.run(inputs, 0, boundary), boundary=boundary, levels=levels)
-
-    def _place(self, inputs: NDArray[Any]) -> Tensor:
-        return self._accelerator.place(torch.from_numpy(inputs.copy()))
 
 
 class ServedModel:
@@ -156,17 +142,52 @@ def load(directory: Path, *, accelerator: Accelerator | None = None, batch_size:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise IntegrityError(f"{directory}: {name} is of {tensor.dtype}, and a delivered model of torch.float32")
-    body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
     try:
-        network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
-        network = _for_prediction(network, card, where)
-        head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
-        score = SCORES[card.kind](network, head, card)
+        look = _look_of_bags(card, tensors, where) if card.kind == BAGS else _look_of_network(card, tensors, where)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         cause = str(error).strip().splitlines()[-1].strip()
-        raise IntegrityError(f"{directory} holds no model of {card.backbone} as its card says: {cause}") from None
+        what = card.backbone or card.kind
+        raise IntegrityError(f"{directory} holds no model of {what} as its card says: {cause}") from None
     domain = read_domain(directory)
-    return Model(card, network, score, where, size, domain and domain.on(where))
+    return Model(card, look, size, domain and domain.on(where))
+
+
+def _look_of_network(card: WeightsCard, tensors: dict[str, Tensor], where: Accelerator) -> Look:
+    """A score on pooled features: the last block's vector, followed by those of blocks before where there are levels.
+
+    Raises:
+        RuntimeError, KeyError, TypeError, ValueError: the tensors are not those of the card's network.
+    """
+    body = {name: tensor for name, tensor in tensors.items() if name.startswith(("blocks.", "head."))}
+    network = restore(card.backbone, body, channels=card.channels, classes=card.outputs)
+    network = _for_prediction(network, card, where)
+    head = {name: where.place(tensor) for name, tensor in tensors.items() if name not in body}
+    score = SCORES[card.kind](network, head, card)
+    levels = max(1, card.levels)
+    boundary = max(0, len(network.blocks) - levels)
+
+    def look(rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        inputs = card.normalisation.apply(where.place(torch.from_numpy(rows.copy())))
+        vectors = pooled(network, network.run(inputs, 0, boundary), boundary=boundary, levels=levels)
+        return score(vectors), vectors
+
+    return look
+
+
+def _look_of_bags(card: WeightsCard, tensors: dict[str, Tensor], where: Accelerator) -> Look:
+    """A linear head on TF-IDF; the domain's vectors are the rows' own, as their modality has them.
+
+    Raises:
+        KeyError, TypeError, ValueError: the tensors or the preparation are not those of such a model.
+    """
+    model = LinearBag.read(tensors, runs_of(card.preparation), outputs=card.outputs)
+    modality = MODALITIES.get(card.modality).load()
+
+    def look(rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        vectors = modality.vectors(rows, np.arange(len(rows)))
+        return model.scores(rows).float(), where.place(torch.from_numpy(vectors))
+
+    return look
 
 
 def _for_prediction(network: Network, card: WeightsCard, where: Accelerator) -> Network:

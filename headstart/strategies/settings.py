@@ -161,6 +161,13 @@ class UnseenRecipe(Knobs):
     """the same on the side of what classes are like"""
 
 
+class BagRecipe(Knobs):
+    """TF-IDF and a linear head."""
+
+    penalties: tuple[Penalty, ...] = Field((0.01, 0.1, 1.0, 10.0), min_length=1)
+    """weights of the head's squared norm to try, the one with the least loss on training rows left out is kept"""
+
+
 class CoralRecipe(ProbeRecipe):
     """Source vectors mapped into the target's space, and a ridge head on both domains."""
 

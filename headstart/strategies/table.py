@@ -6,6 +6,7 @@ from typing import Literal
 from headstart.knobs import Knobs
 from headstart.registry import Entry, Registry
 from headstart.strategies.settings import (
+    BagRecipe,
     CoralRecipe,
     CoTuneRecipe,
     FixMatchRecipe,
@@ -34,7 +35,8 @@ class Strategy(Entry):
 
     family: which of the families of transfer it belongs to, as the report groups them.
     role: the control, the source as it is, a way to transfer that may be chosen, or one that is only shown beside them,
-    as what it validates on is not what they do.
+    as what it validates on is not what they do. A baseline is a control beside the control, without a network: it is
+    never chosen, and the verdict says how the chosen way does against it.
     recipe: the model of its knobs in params.yaml.
     reads: what it reads of a source: of W, or "rows", what W was trained on; a change of anything else does not rerun
     it.
@@ -45,10 +47,11 @@ class Strategy(Entry):
     needs_unseen: whether it does without the labels of some classes, which must be described.
     learns_unlabelled: whether it is fitted to rows of the target without their labels, too.
     modalities: of rows that it has a meaning for; all where none is named.
+    words: of a baseline, as the verdict calls it.
     """
 
     family: str
-    role: Literal["control", "source", "transfer", "shown"]
+    role: Literal["control", "source", "transfer", "shown", "baseline"]
     recipe: type[Knobs]
     reads: tuple[Read, ...]
     kinds: tuple[str, ...] = ("class", "value")
@@ -58,6 +61,11 @@ class Strategy(Entry):
     needs_unseen: bool = False
     learns_unlabelled: bool = False
     modalities: tuple[str, ...] = ()
+    words: str = ""
+
+    def takes(self, modality: str) -> bool:
+        """Whether it has a meaning for rows of that kind."""
+        return not self.modalities or modality in self.modalities
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -246,6 +254,17 @@ STRATEGIES: Registry[Strategy] = Registry(
             ("pooled", "weights"),
             kinds=("class",),
             needs_unseen=True,
+        ),
+        Strategy(
+            "tfidf",
+            "a control for texts: TF-IDF of runs of tokens and a linear head, no network; never chosen",
+            "headstart.strategies.tfidf:fit",
+            "control",
+            "baseline",
+            BagRecipe,
+            (),
+            modalities=("text",),
+            words="a linear model on TF-IDF",
         ),
     ],
 )

@@ -27,11 +27,12 @@ class WeightsCard:
     """What a folder of weights holds.
 
     kind: "network" (blocks and head), "probe" (blocks, and a linear head on pooled features of several levels), "means"
-    (blocks, and class means of centred, normalised features) or "neighbours" (the same with labelled rows and their
-    targets). strategy: which way of training made them. modality, channels, size, preparation: of what they take in
-    (modalities/table.py). normalisation: that of the rows they were trained on; it travels with them. classes may be
-    empty where W is a body without a head that is known (its head is one row of zeros then). flops: what training took,
-    None for unknown. pack: digest of the pack that W was trained on, empty where it was trained elsewhere.
+    (blocks, and class means of centred, normalised features), "neighbours" (the same with labelled rows and their
+    targets) or "tfidf" (features/bags.py: no network, and backbone is empty). strategy: which way of training made
+    them. modality, channels, size, preparation: of what they take in (modalities/table.py). normalisation: that of the
+    rows they were trained on; it travels with them. classes may be empty where W is a body without a head that is known
+    (its head is one row of zeros then). flops: what training took, None for unknown. pack: digest of the pack that W
+    was trained on, empty where it was trained elsewhere.
     label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
     fitted once more to all labelled rows and its score is not its own.
     target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std; or

@@ -78,7 +78,9 @@ def test_all_points_differ_and_every_default_strategy_is_among_them():
     for extent in (WHOLE, QUICK):
         assert len(set(extent.points)) == len(extent.points)
         assert {point.job for point in extent.points if point.is_cell} >= set(Settings().finetune.strategies)
-    needs = {entry.name for entry in STRATEGIES if entry.needs_attributes or entry.needs_unseen}
+    needs = {
+        entry.name for entry in STRATEGIES if entry.needs_attributes or entry.needs_unseen or not entry.takes("image")
+    }
     assert set(STRATEGIES.names()) - set(DEFAULT) - set(OTHERS) == needs  # there is no source or target for these
     assert (min(WHOLE.images), max(WHOLE.images)) == (1_000, 100_000)
 

@@ -393,3 +393,30 @@ def test_where_there_are_several_sources_the_chosen_one_is_compared_with_its_own
     assert found.verdict.against_source.difference == one.verdict.against_source.difference
     families = dict(zip(found.comparison["strategy"], found.comparison["family"], strict=True))
     assert families["full@drawings"] == families["full@photos"]
+
+
+@pytest.mark.parametrize(("level", "better"), [(1.4, "full"), (3.4, "probe")])
+def test_a_control_without_a_network_has_a_line_of_its_own(level, better):
+    """It is looked at in words, whichever way it comes out, and a warning says where it does better."""
+    correct = tables(probe=level)
+    found = evaluate(**run(correct), baselines={"probe": "a linear model on TF-IDF"}, shown=["probe"]).verdict
+    (look,) = found.baselines
+    assert (look.strategy, look.against, look.label_budget, look.seeds) == ("full", "probe", 10, 5)
+    against = next(one for one in found.exploratory if (one.strategy, one.against) == ("probe", "scratch"))
+    assert look.difference == pytest.approx(found.against_scratch.difference - against.difference)
+    beginnings = {
+        "full": "full +7.9 points over a linear model on TF-IDF (95% CI +",
+        "probe": "a linear model on TF-IDF does better than transfer: full -4.5 points against a linear model on TF-IDF",
+    }
+    assert look.sentence.startswith(beginnings[better])
+    assert f"exploratory: {look.sentence}" in lines(found)
+    warned = [warning for warning in found.warnings if "take it before transfer" in warning]
+    assert len(warned) == (better == "probe")
+    assert all("a linear model on TF-IDF (probe) does better than full" in warning for warning in warned)
+    assert Verdict.model_validate_json(found.model_dump_json()) == found
+
+
+def test_where_no_such_control_was_run_the_document_says_nothing_of_it(helped):
+    assert "baselines" not in json.loads(as_json(helped))
+    none = evaluate(**run(), baselines={"words": "a linear model on TF-IDF"}).verdict
+    assert none.baselines == ()

@@ -35,7 +35,7 @@ from headstart.training.weights import read_card
 
 TARGETS = {"degrees": 1.0, "turns": 1 / 360}  # unit, and what a degree is in it
 STILL = {"augment": False}
-NAMES = [entry.name for entry in STRATEGIES if "value" in entry.kinds]
+NAMES = [entry.name for entry in STRATEGIES if "value" in entry.kinds and entry.takes("image")]
 TRAINED = [name for name in NAMES if issubclass(STRATEGIES.get(name).recipe, TuneRecipe)]
 # the source's values are in degrees
 PAIRS = [
