@@ -85,6 +85,8 @@ def test_texts_are_not_turned():
     texts = replace(CLASSES, modality="text", channels=257, size=(64,), preparation={})
     assert meaningless("rotation", CLASSES, {"s": CLASSES}) == ""
     assert meaningless("rotation", texts, {"s": texts}) == "is for images, and pets has texts"
+    assert meaningless("tfidf", texts, {"s": texts}) == ""
+    assert meaningless("tfidf", CLASSES, {"s": CLASSES}) == "is for texts, and pets has images"
 
 
 def test_described_classes_can_be_done_without():

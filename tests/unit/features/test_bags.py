@@ -1,4 +1,4 @@
-"""Bags of runs of tokens: which runs a text falls into, their weights as scikit-learn's, and a head that is read back."""
+"""Bags of runs of tokens: which runs a text falls into, their weights as scikit-learn's, a head that reads back."""
 
 import re
 from collections import Counter

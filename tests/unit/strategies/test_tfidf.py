@@ -64,27 +64,28 @@ def settings(values: bool, **grid):
     )
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["classes", "values"])
-def job(request, tmp_path_factory, decoder) -> Job:
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory, decoder) -> dict[str, Job]:
     """A finished cell of texts with classes, and one of texts with values; no W is anywhere."""
-    values: bool = request.param
-    root = tmp_path_factory.mktemp("texts")
-    given = write_table(root / "data", rows=150, values=values)
-    ingest_target(
-        given, root / "pack", settings=settings(values).data, seed=0, workers=decoder, progress=lambda *_: None
-    )
-    kind = "value" if values else "class"
-    places = Places(root / "pack", *[root / "nowhere"] * 3, root / "cells", kind=kind)
-    found = headline_jobs(settings(values), "tfidf", places, {"texts": 1})[0]
-    run_cell(found, Accelerator())
+    found = {}
+    for kind in ("class", "value"):
+        root, given = tmp_path_factory.mktemp("texts"), settings(kind == "value")
+        table = write_table(root / "data", rows=150, values=kind == "value")
+        ingest_target(table, root / "pack", settings=given.data, seed=0, workers=decoder, progress=lambda *_: None)
+        places = Places(root / "pack", *[root / "nowhere"] * 3, root / "cells", kind=kind)
+        found[kind] = headline_jobs(given, "tfidf", places, {"texts": 1})[0]
+        run_cell(found[kind], Accelerator())
     return found
 
 
+@pytest.fixture(params=["class", "value"])
+def job(request, cells) -> Job:
+    return cells[request.param]
+
+
 @pytest.fixture
-def of_classes(job):
-    if job.kind != "class":
-        pytest.skip("of classes")
-    return job
+def of_classes(cells) -> Job:
+    return cells["class"]
 
 
 def final(job: Job) -> pd.DataFrame:
