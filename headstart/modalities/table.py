@@ -90,7 +90,8 @@ class Modality(Protocol):
 class ModalityEntry(Entry):
     """one, many: words for rows. gives: what kind of input a network has to take. extensions: of files, small letters.
 
-    knobs: of the settings `data`, those that decoding reads. content: how a table's column is called by default that
+    knobs: of the settings `data`, those that decoding reads. shown: those of them that a form has a field of, in its
+    order, each by its dotted name below `data`. content: how a table's column is called by default that
     holds the rows themselves in place of paths; "" where files alone can.
     """
 
@@ -99,6 +100,7 @@ class ModalityEntry(Entry):
     gives: Inputs
     extensions: frozenset[str]
     knobs: tuple[str, ...]
+    shown: tuple[str, ...]
     content: str = ""
 
     def load(self) -> Modality:
@@ -124,6 +126,7 @@ IMAGE = ModalityEntry(
     "maps",
     frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}),
     ("image_size", "channels"),
+    ("image_size", "channels"),
 )
 
 TEXT = ModalityEntry(
@@ -135,6 +138,7 @@ TEXT = ModalityEntry(
     "tokens",
     frozenset({".txt", ".md"}),
     ("text",),
+    ("text.length", "text.tokens"),
     content="text",
 )
 
@@ -147,6 +151,7 @@ AUDIO = ModalityEntry(
     "maps",
     frozenset({".wav", ".flac", ".ogg"}),
     ("audio",),
+    ("audio.sample_rate", "audio.seconds", "audio.mels"),
 )
 
 MODALITIES: Registry[ModalityEntry] = Registry("modality", [IMAGE, TEXT, AUDIO])
