@@ -380,7 +380,7 @@ def _settings_help() -> str:
     from flows.register import EXTRAS
     from headstart.settings import Settings, knobs
 
-    lines = ["settings (--NAME VALUE; lists with commas):"]
+    lines = ["settings (--NAME VALUE; lists with commas, an empty one is none):"]
     for name, field in knobs(Settings()).items():
         lines.append(f"  --{name} ({as_text(field.value)})\n      {field.line}")
     lines += ["flags that are no settings:", *(f"  --{name} PATH\n      {line}" for name, line in EXTRAS.items())]

@@ -1,6 +1,7 @@
 """Flags become settings: they are written to params.yaml, with what changed and the way back printed."""
 
 import errno
+import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from headstart.modalities.table import fields_of
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate, write_default
 from tasks.workspace import Workspace
+
+NONE = "none"  # as a flag and docs/settings.md have the empty list
 
 
 def parse_overrides(flags: list[str]) -> dict[str, str]:
@@ -268,13 +271,35 @@ def _value(name: str, text: str, like: Any) -> Any:
         SettingsError: it is not YAML; the flag is named.
     """
     if isinstance(like, tuple):
-        return _flow_list([_yaml_scalar(name, part) for part in _parts(text)])
+        return _flow_list(_items(name, text))
     return text or DoubleQuotedScalarString("") if isinstance(like, str) else _yaml_scalar(name, text)
 
 
+def _items(name: str, text: str) -> list[Any]:
+    """A list's items as YAML reads them, those in quotes as they stand; none of "none", or of nothing.
+
+    Raises:
+        SettingsError: one is not YAML; the flag is named.
+    """
+    if text.strip() == NONE:
+        return []
+    quoted = _quoted(text)
+    return [_yaml_scalar(name, part) for part in _parts(text)] if quoted is None else quoted
+
+
 def _parts(text: str) -> list[str]:
-    """The items of a list as a flag takes it: "a,b" or "[a, b]"."""
-    return [part.strip() for part in text.strip("[]").split(",") if part.strip()]
+    """The items of a list as a flag takes it: "a,b", "[a, b]", or in quotes, as JSON has them."""
+    quoted = _quoted(text)
+    return [part.strip() for part in text.strip("[]").split(",") if part.strip()] if quoted is None else quoted
+
+
+def _quoted(text: str) -> list[str] | None:
+    """The items of a list of texts in quotes; None where it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) and found and all(isinstance(item, str) for item in found) else None
 
 
 def _yaml_scalar(name: str, text: str) -> Any:
@@ -291,9 +316,19 @@ def _yaml() -> YAML:
 
 
 def _shown(value: Any) -> str:
-    return as_text(value) or "none"
+    """As a shell takes it: '' is the empty text, and the empty list."""
+    return shlex.quote(as_text(value))
 
 
 def as_text(value: Any) -> str:
-    """A setting's value as a flag takes it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    """A setting's value as a flag takes it; a list whose items would be read otherwise has them in quotes."""
+    if not isinstance(value, tuple):
+        return str(value)
+    text = ",".join(map(str, value))
+    if not all(isinstance(item, str) for item in value):
+        return text
+    try:
+        plain = _items("", text) == list(value)
+    except SettingsError:
+        plain = False
+    return text if plain else json.dumps(list(value), ensure_ascii=False)

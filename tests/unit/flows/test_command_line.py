@@ -3,19 +3,22 @@
 import gc
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from flows.cli import run_command
 from flows.commands import _put_back
-from flows.overrides import apply_overrides, parse_overrides
+from flows.overrides import _shown, _value, apply_overrides, overridden, parse_overrides
 from headstart.errors import SettingsError, UserError
-from headstart.settings import Settings, load, write_default
+from headstart.settings import Settings, knobs, load, write_default
 from tasks.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
@@ -102,16 +105,56 @@ def test_flags_are_written_with_comments_kept_and_the_way_back_restores_the_file
     assert workspace.params.read_text() == before, "quotes are as they were, or git would show a change"
 
 
-def test_a_setting_that_is_emptied_is_none_in_words_and_quoted_in_the_file(workspace, capsys) -> None:
+def test_a_setting_that_is_emptied_is_shown_as_a_flag_takes_it_and_quoted_in_the_file(workspace, capsys) -> None:
     before = workspace.params.read_text()
     apply_overrides(workspace, {"target.unit": "degrees"})
     apply_overrides(workspace, {"target.unit": "", "finetune.curve_budgets": ""})
     said = capsys.readouterr().out.splitlines()
-    assert "params.yaml: target.unit: none -> degrees" in said
-    assert "params.yaml: target.unit: degrees -> none" in said
-    assert "params.yaml: finetune.curve_budgets: 5,20 -> none" in said
+    assert "params.yaml: target.unit: '' -> degrees" in said
+    assert "params.yaml: target.unit: degrees -> ''" in said
+    assert "params.yaml: finetune.curve_budgets: 5,20 -> ''" in said
     after = before.replace("curve_budgets: [5, 20]", "curve_budgets: []")
     assert workspace.params.read_text().split() == after.split(), "but for the blanks before comments"
+
+
+def test_the_way_back_from_a_list_to_an_empty_one(workspace, capsys) -> None:
+    apply_overrides(workspace, parse_overrides(["--finetune.curve_budgets", "none"]))
+    before = workspace.params.read_text()
+    assert load(workspace.params).finetune.curve_budgets == ()
+    capsys.readouterr()
+    apply_overrides(workspace, parse_overrides(["--finetune.curve_budgets", "4", "--target.unseen", "three"]))
+    back = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("back: headstart run "))
+    apply_overrides(workspace, parse_overrides(shlex.split(back.removeprefix("back: headstart run "))))
+    assert workspace.params.read_text().split() == before.split(), "but for the blanks before comments"
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=6) | st.sampled_from(
+    ["none", "5", "a,b", "[a]"]
+)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+LISTS = st.lists(st.integers(), max_size=3) | st.lists(NUMBERS, max_size=3) | st.lists(TEXTS.filter(bool), max_size=3)
+
+
+@given(st.booleans() | NUMBERS | TEXTS | LISTS.map(tuple))
+@example(())
+@example("")
+@example(("none",))
+@example(("2024",))
+@example((" a", "b, c"))
+def test_every_value_that_is_shown_is_taken_back_to_itself(value) -> None:
+    (word,) = shlex.split(_shown(value))
+    taken = _value("a.b", word, value)
+    assert taken == (list(value) if isinstance(value, tuple) else value)
+    assert type(taken) is type(value) or isinstance(value, str | tuple)
+    items = zip(taken, value, strict=True) if isinstance(value, tuple) else ()
+    assert all(type(one) is type(other) for one, other in items)
+
+
+def test_every_setting_as_it_is_shown_is_taken_back(workspace) -> None:
+    defaults = {name: knob.value for name, knob in knobs(Settings()).items()}
+    flags = {name: shlex.split(_shown(value))[0] for name, value in defaults.items()}
+    assert overridden(workspace, {name: text for name, text in flags.items() if name != "built_in"}) == Settings()
+    assert overridden(workspace, {name: "none" for name, value in defaults.items() if value == ()}) == Settings()
 
 
 @pytest.fixture
@@ -145,7 +188,7 @@ def test_too_few_minutes_shrink_the_grid_in_params_yaml_with_the_way_back(worksp
         "dropped: strategy full",
         "now about 87 s",
     ]
-    assert "params.yaml: finetune.curve_budgets: 5,20 -> none" in said
+    assert "params.yaml: finetune.curve_budgets: 5,20 -> ''" in said
     back = next(line for line in said if line.startswith("back: headstart run "))
     apply_overrides(workspace, parse_overrides(back.removeprefix("back: headstart run ").split()))
     assert load(workspace.params) == Settings()
