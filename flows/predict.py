@@ -23,11 +23,11 @@ def _run_name() -> str:
 
 @flow(name="predict", flow_run_name=_run_name, persist_result=False)
 def predict(input: str, out: str, model: str = "champion") -> State[Any]:
-    """Predicts the images that are new since the last time, and adds them to a folder of predictions by date.
+    """Predicts the rows that are new since the last time, and adds them to a folder of predictions by date.
 
     Args:
-        input: what is predicted: a folder of images, or a .csv or .parquet table whose column `path` names them.
-            Relative paths are those of the project.
+        input: what is predicted: a folder of files, or a .csv or .parquet table whose column `path` names them, or of
+            texts whose column `text` holds them. Relative paths are those of the project.
         out: the folder that predictions are added to; it is made where it is not there.
         model: champion, challenger, a model's directory, or a name of MLflow's registry.
     """

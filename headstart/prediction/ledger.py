@@ -5,10 +5,13 @@
 
 The parts themselves are the ledger: an input counts as predicted from the moment that the part with its prediction is
 there, whole. So a run that is killed loses the part that it was at, and predicts its inputs again.
+A file is known again by its path, size and time of change; a row that a table holds itself by its content, wherever it
+stands by then.
 """
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,19 +31,37 @@ from headstart.prediction.predict import SHOWN, Counts, Progress, answers
 
 PART = 10_000  # inputs that become known together: no more than these are predicted again after a kill
 FILE = ("path", "size", "mtime_ns")  # by which a file is known again: one that was changed is new
-KNOWN = (*FILE[1:], "model", "predicted_at")  # columns beside a prediction's own
+CONTENT = "content"  # by which a row is that has no file: sha256, "" of a file
+KNOWN = (*FILE[1:], CONTENT, "model", "predicted_at")  # columns beside a prediction's own
 ABSENT = -1  # size of a file that is not there; it is new once it is
 
-Seen = tuple[str, int, int]
+
+@dataclass(frozen=True)
+class Seen:
+    """An input as it was found. size: of its file, or of the row itself, in bytes; mtime_ns: of its file."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    content: str = ""
+
+    @property
+    def identity(self) -> tuple[str, int, int] | str:
+        """By which it is known again."""
+        return self.content or (self.path, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True)
 class NewInputs:
-    """Inputs that no part knows, as they were found. already: how many are known."""
+    """Inputs that no part knows, as they were found. already: how many are known.
+
+    contents: of rows that a table holds itself, in the order of `files`.
+    """
 
     root: Path
     files: Sequence[Seen]
     already: int
+    contents: Callable[[], Iterator[str]] | None = None
 
 
 @contextmanager
@@ -66,20 +87,20 @@ def holding(out: Path) -> Iterator[None]:
 
 
 def find_new(inputs: Inputs, out: Path) -> NewInputs:
-    """Which inputs are not known in `out` by path, size and time of change; each is looked at before it is read.
+    """Which inputs are not known in `out`; each file is looked at before it is read.
 
     Raises:
-        DataError: a part cannot be read, or the rows are no files.
+        DataError: a part cannot be read.
     """
-    if inputs.contents:
-        raise DataError(
-            "which rows of a table are new cannot be told, as they are no files of their own; predict the table itself "
-            "with `headstart predict`"
-        )
     known = set(_known(out))
-    found = [_seen(inputs.root, name) for name in inputs.names()]
-    new = {file[0]: file for file in found if file not in known}  # one that is named twice is predicted once
-    return NewInputs(inputs.root, tuple(new.values()), sum(file in known for file in found))
+    found = list(_rows(inputs) if inputs.contents else (_seen(inputs.root, name) for name in inputs.names()))
+    new: dict[tuple[str, int, int] | str, Seen] = {}  # one that is there twice is predicted once
+    for one in found:
+        if one.identity not in known:
+            new.setdefault(one.identity, one)
+    already = sum(one.identity in known for one in found)
+    files = tuple(new.values())
+    return NewInputs(inputs.root, files, already, (lambda: _contents(inputs, files)) if inputs.contents else None)
 
 
 def predict_new(
@@ -95,11 +116,11 @@ def predict_new(
     """
     predicted, rejected = 0, 0
     first: list[tuple[str, str]] = []
-    waiting = iter(new.files)
+    waiting, contents = iter(new.files), new.contents() if new.contents else None
     while files := list(islice(waiting, PART)):
-        seen = {path: (size, changed) for path, size, changed in files}
+        seen = {one.path: one for one in files}
         done = predicted + rejected
-        inputs = Inputs(new.root, len(files), lambda names=tuple(seen): iter(names))  # type: ignore[misc]
+        inputs = _inputs(new.root, tuple(seen), None if contents is None else tuple(islice(contents, len(files))))
         with _part(out) as (good, bad):
             for table, refused in answers(model, inputs, workers, batch_size):
                 for sink, rows in ((good, table), (bad, refused)):
@@ -110,6 +131,10 @@ def predict_new(
                 progress(predicted + rejected, len(new.files))
         assert predicted + rejected == done + len(files)
     return Counts(predicted, rejected, tuple(first))
+
+
+def _inputs(root: Path, names: tuple[str, ...], contents: tuple[str, ...] | None) -> Inputs:
+    return Inputs(root, len(names), lambda: iter(names), None if contents is None else lambda: iter(contents))
 
 
 @contextmanager
@@ -138,19 +163,39 @@ def _remove_empty(folder: Path) -> None:
         folder = folder.parent
 
 
-def _with_known(rows: pd.DataFrame, seen: dict[str, tuple[int, int]], name: str) -> pd.DataFrame:
-    files = pd.DataFrame([seen[path] for path in rows["path"]], columns=list(FILE[1:]))
+def _with_known(rows: pd.DataFrame, seen: dict[str, Seen], name: str) -> pd.DataFrame:
+    found = [(one.size, one.mtime_ns, one.content) for one in (seen[path] for path in rows["path"])]
+    files = pd.DataFrame(found, columns=[*FILE[1:], CONTENT])
     known = files.assign(model=name, predicted_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     return pd.concat([rows.reset_index(drop=True), known], axis=1)
 
 
-def _known(out: Path) -> Iterator[Seen]:
+def _known(out: Path) -> Iterator[tuple[str, int, int] | str]:
+    """Identities of what the parts have; those of before there were tables of texts have no column CONTENT."""
     for path in sorted(out.glob("**/date=*/part-*.parquet")):
         try:
-            columns = pyarrow.parquet.read_table(path, columns=list(FILE), partitioning=None).to_pydict()
+            there = set(pyarrow.parquet.read_schema(path).names)
+            wanted = [*FILE, *({CONTENT} & there)]
+            columns = pyarrow.parquet.read_table(path, columns=wanted, partitioning=None).to_pydict()
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{path} is no part of predictions: {error}; remove it, or give another folder") from None
-        yield from zip(*(columns[name] for name in FILE), strict=True)
+        contents = columns.get(CONTENT, [""] * len(columns["path"]))
+        rows = zip(*(columns[name] for name in FILE), contents, strict=True)
+        yield from (Seen(*row).identity for row in rows)
+
+
+def _rows(inputs: Inputs) -> Iterator[Seen]:
+    assert inputs.contents is not None
+    for name, text in zip(inputs.names(), inputs.contents(), strict=True):
+        content = text.encode("utf-8", "surrogatepass")
+        yield Seen(name, len(content), ABSENT, hashlib.sha256(content).hexdigest())
+
+
+def _contents(inputs: Inputs, files: Sequence[Seen]) -> Iterator[str]:
+    """The table's rows again, those alone."""
+    assert inputs.contents is not None
+    names = {one.path for one in files}
+    return (text for name, text in zip(inputs.names(), inputs.contents(), strict=True) if name in names)
 
 
 def _seen(root: Path, name: str) -> Seen:
@@ -158,4 +203,4 @@ def _seen(root: Path, name: str) -> Seen:
         found = (root / name).stat() if name else None
     except OSError:
         found = None
-    return (name, found.st_size, found.st_mtime_ns) if found else (name, ABSENT, ABSENT)
+    return Seen(name, found.st_size, found.st_mtime_ns) if found else Seen(name, ABSENT, ABSENT)

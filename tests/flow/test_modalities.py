@@ -1,6 +1,7 @@
 """Texts and sound clips of one's own, from a run to its registered model and its predictions, by both drivers."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def texts(make_project: Callable):
     project.run("dvc", "add", "-q", "data/letters", "data/notes")
     project.set(data__modality="text", data__text__length=64, backbone="text_transformer")
     project.set(source__data=["letters"], target__data="notes", built_in=[])
+    project.set(finetune__strategies=["scratch", "linear_probe", "full", "tfidf"])
     return project
 
 
@@ -79,6 +81,7 @@ def test_a_run_gives_a_verdict_a_registered_model_and_nothing_to_do(kind, reques
     assert f"registered with MLflow: headstart-{target}, version 1" in said
     verdict = json.loads((project.root / "reports" / "verdict.json").read_text())
     assert verdict["against_scratch"]["sentence"]
+    assert [found["against"] for found in verdict.get("baselines", [])] == ["tfidf"] * (kind == "texts")
     assert "Data and pipelines are up to date." in project.run("dvc", "status").stdout
     page = (project.root / "reports" / "report.html").read_text()
     assert ("<q>" in page) == (kind == "texts"), "a row is shown as what it is"
@@ -97,6 +100,29 @@ def test_a_table_of_texts_is_predicted_row_by_row_as_its_files_are(texts):
     shown = table.filter(like="probability.")
     assert np.allclose(shown.iloc[0], files.filter(like="probability.").iloc[0], atol=1e-6)
     assert not np.allclose(shown.iloc[0], shown.iloc[1], atol=1e-6), "it reads what stands there"
+
+
+def test_the_deployment_predicts_the_texts_of_a_table_that_are_new(texts):
+    """The flow on a server, once and with a row more."""
+    root = texts.root
+    code = (
+        "from flows.server import start_prefect\n"
+        "from tasks.workspace import here\n"
+        "with start_prefect(here().state) as server:\n"
+        "    from flows.predict import predict\n"
+        "    server.wait()\n"
+        "    state = predict(input='grows.csv', out='grown', return_state=True)\n"
+        "print(state.type.value, state.message.split(':')[0])\n"
+    )
+    said = []
+    for rows in (["so lovely", "so awful"], ["so lovely", "so awful", "quite warm"]):
+        pd.DataFrame({"text": rows}).to_csv(root / "grows.csv", index=False)
+        said.append(texts.run(sys.executable, "-c", code).stdout.splitlines()[-1])
+    assert said == [
+        "COMPLETED 2 new predictions, 0 rejected, 0 known already",
+        "COMPLETED 1 new predictions, 0 rejected, 2 known already",
+    ]
+    assert len(pd.read_parquet(root / "grown")) == 3
 
 
 def test_what_a_model_does_not_take_is_refused_in_words(clips):

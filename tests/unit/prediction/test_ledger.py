@@ -1,5 +1,6 @@
 """Predictions that grow: what is new is predicted once, what was changed again, and a kill loses nothing."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import tasks.predict
 from headstart.errors import BusyError, DataError, UserError
 from headstart.modalities.table import IMAGE
 from headstart.prediction import ledger
@@ -152,3 +154,63 @@ def test_a_part_that_is_none_is_named(add, folder, tmp_path):
     (place / "part-1.parquet").write_bytes(b"no")
     with pytest.raises(DataError, match=r"part-1\.parquet is no part of predictions"):
         add(folder)
+
+
+# ---- tables that hold the rows themselves --------------------------------------------------------------
+
+
+@pytest.fixture
+def add_texts(of_texts, tmp_path, monkeypatch):
+    """Adds what is new in a table of texts to the folder `out`, as the deployment does it."""
+    monkeypatch.chdir(tmp_path)
+
+    def adding(texts: list[str], name: str = "new.csv") -> tuple[int, int, int]:
+        table, path = pd.DataFrame({"text": texts}), tmp_path / name
+        table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+        counts, already = tasks.predict.predict_new(str(of_texts), path, tmp_path / "out", device="cpu")
+        return counts.predicted, counts.rejected, already
+
+    return adding
+
+
+def test_texts_of_a_table_are_known_again_by_what_they_say(add_texts, tmp_path):
+    assert add_texts(["a good one", "bad, bad", "a bell\a"]) == (2, 1, 0)
+    assert add_texts(["a good one", "bad, bad", "a bell\a"]) == (0, 0, 3)
+    assert add_texts(["so good", "bad, bad", "a good one", "so good"], "more.parquet") == (1, 0, 2)
+    table = pd.concat([pd.read_parquet(part) for part in parts(tmp_path / "out")]).sort_values("path")
+    assert table["path"].tolist() == ["more.parquet row 1", "new.csv row 2", "new.csv row 3"]
+    assert table["prediction"].tolist() == ["good", "good", "bad"]
+    assert table["content"].tolist() == [
+        hashlib.sha256(text.encode()).hexdigest() for text in ("so good", "a good one", "bad, bad")
+    ]
+    assert table["size"].tolist() == [7, 10, 8]
+    refused = pd.read_parquet(tmp_path / "out" / "rejected")
+    assert refused["reason"].tolist() == ["CONTROL: character U+0007 at place 6; that is no text"]
+
+
+def test_the_rows_of_each_part_keep_their_own_texts(add_texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "PART", 3)
+    texts = [f"{('good', 'bad')[number % 3 == 0]} {number}" for number in range(10)]
+    assert add_texts(texts[4:6]) == (2, 0, 0)
+    assert add_texts(texts) == (8, 0, 2)
+    table = pd.read_parquet(tmp_path / "out")
+    said = dict(zip(table["content"], table["prediction"], strict=True))
+    assert [said[hashlib.sha256(text.encode()).hexdigest()] for text in texts] == [text.split()[0] for text in texts]
+
+
+def test_files_of_texts_and_rows_of_tables_share_a_folder(add_texts, of_texts, tmp_path):
+    assert add_texts(["a good one"]) == (1, 0, 0)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a good one")
+    for counts in ((1, 0), (0, 1)):
+        found, already = tasks.predict.predict_new(str(of_texts), folder, tmp_path / "out", device="cpu")
+        assert (found.predicted, already) == counts
+    assert sorted(pd.read_parquet(tmp_path / "out")["content"] == "") == [False, True]
+
+
+def test_parts_of_before_there_were_tables_of_texts_are_known(add, folder, tmp_path):
+    assert add(folder) == (24, 0, 0)
+    (part,) = parts(tmp_path / "out")
+    pd.read_parquet(part).drop(columns="content").to_parquet(part)
+    assert add(folder) == (0, 0, 24)
