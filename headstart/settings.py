@@ -22,6 +22,7 @@ from headstart.errors import MOST_SAID, SettingsError, shown
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.features.settings import ExtractSettings
 from headstart.knobs import Knobs
+from headstart.modalities.table import MODALITIES
 from headstart.registry import nearest
 from headstart.storage.publish import write_text
 from headstart.strategies.settings import FinetuneSettings, RemedySettings, TuneRecipe
@@ -74,6 +75,7 @@ class Settings(Knobs):
         with _naming("finetune.strategies"):
             for name in self.finetune.strategies:
                 STRATEGIES.get(name)
+        self._strategies_take_rows()
         if "scratch" not in self.finetune.strategies:
             raise SettingsError(
                 "finetune.strategies must include scratch: it is the control that the verdict is measured against"
@@ -112,6 +114,15 @@ class Settings(Knobs):
             if is_built_in(name) and get_built_in(name).modality not in ("", self.data.modality):
                 own = get_built_in(name).modality
                 raise SettingsError(f"{role}.data is {name!r}, whose modality is {own}; set data.modality to {own}")
+
+    def _strategies_take_rows(self) -> None:
+        for name in self.finetune.strategies:
+            if not STRATEGIES.get(name).takes(self.data.modality):
+                kinds = " and ".join(MODALITIES.get(modality).many for modality in STRATEGIES.get(name).modalities)
+                raise SettingsError(
+                    f"finetune.strategies names {name}, which is for {kinds}, and data.modality is "
+                    f"{self.data.modality}; take {name} out of finetune.strategies"
+                )
 
     def _datasets_differ(self) -> None:
         if self.target.data in self.source.data:

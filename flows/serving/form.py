@@ -178,7 +178,7 @@ def make_form(workspace: Workspace | None) -> type[Form]:
         "target.data": _datasets(workspace, [settings.target.data], kind),
         "source.data": _datasets(workspace, settings.source.data, kind),
         "backbone": _with(backbones, [settings.backbone]),
-        "finetune.strategies": _with(strategies, settings.finetune.strategies),
+        "finetune.strategies": strategies,
     }
     now = knobs(settings)
     fields: dict[str, Any] = {}

@@ -308,6 +308,11 @@ def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
             {"strategies": ["scratch", "source"]},
             "names no way to transfer, so there is nothing to compare with scratch",
         ),
+        (
+            {"strategies": ["scratch", "full", "tfidf"]},
+            "finetune.strategies names tfidf, which is for texts, and data.modality is image; take tfidf out of "
+            "finetune.strategies",
+        ),
         ({"strategies": ["scratch", "full", "full"]}, "finetune: strategies must not name one twice"),
         (
             {"label_budget": 5},
@@ -328,6 +333,15 @@ def test_an_entrant_that_is_not_asked_for_may_have_any_number_of_trials():
 )
 def test_a_grid_that_makes_no_sense_is_refused(finetune, stated):
     assert stated in refusal({"finetune": finetune})
+
+
+def test_a_strategy_is_for_the_rows_that_it_takes():
+    texts = {"backbone": "text_cnn", "data": {"modality": "text"}}
+    assert validate(texts | {"finetune": {"strategies": ["scratch", "full", "tfidf"]}}, where="x")
+    said = refusal(texts | {"finetune": {"strategies": ["scratch", "full", "rotation"]}})
+    assert "finetune.strategies names rotation, which is for images, and data.modality is text" in said
+    controls = refusal(texts | {"finetune": {"strategies": ["scratch", "tfidf"]}})
+    assert "names no way to transfer" in controls
 
 
 @pytest.mark.parametrize("finetune", [{"label_budget": 5}, {"curve_budgets": [10]}, {"curve_budgets": [5, 20, 5]}])

@@ -213,16 +213,6 @@ def test_every_choice_is_one_that_the_settings_take(tmp_path, kind):
         assert overridden(workspace, flags_of(form(target=name))).target.data == name
 
 
-def test_what_is_set_now_is_a_choice_even_where_it_fits_badly(tmp_path):
-    workspace = project_of(tmp_path, MODALITIES.get("text"))
-    document = YAML().load(workspace.params)
-    document["finetune"] = {"strategies": ["scratch", "full", "rotation"]}
-    YAML().dump(document, workspace.params)
-    fields = properties(workspace)
-    assert "rotation" in fields["strategies"]["items"]["enum"]
-    assert make_form(workspace)().strategies == ["scratch", "full", "rotation"]
-
-
 def test_a_form_of_texts_becomes_flags_and_is_spoken(tmp_path):
     form = make_form(project_of(tmp_path, MODALITIES.get("text")))
     told = {"length": 64, "strategies": ["scratch", "full", "tfidf"]}
