@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache
@@ -143,9 +143,16 @@ def stop() -> None:
     if pool.cache_info().currsize:
         executor = pool()
         pool.cache_clear()
+        threading.excepthook = _unless_cancelled
         for worker in multiprocessing.active_children():
             worker.kill()
         executor.shutdown(cancel_futures=True)
+
+
+def _unless_cancelled(what: threading.ExceptHookArgs) -> None:
+    """Python's pool trips over cancelled work where its workers are gone, in a thread that ends anyway: not told."""
+    if what.exc_type is not InvalidStateError:
+        threading.__excepthook__(what)
 
 
 def get_ready() -> None:
