@@ -268,8 +268,17 @@ def _value(name: str, text: str, like: Any) -> Any:
         SettingsError: it is not YAML; the flag is named.
     """
     if isinstance(like, tuple):
-        return _flow_list([_yaml_scalar(name, part) for part in _parts(text)])
+        item = _yaml_scalar if any(isinstance(own, int) for own in like) else _item
+        return _flow_list([item(name, part) for part in _parts(text)])
     return text or DoubleQuotedScalarString("") if isinstance(like, str) else _yaml_scalar(name, text)
+
+
+def _item(name: str, text: str) -> Any:
+    """An item of a list: text that YAML has no use for is a text all the same, such as the unit %."""
+    try:
+        return _yaml_scalar(name, text)
+    except SettingsError:
+        return DoubleQuotedScalarString(text)
 
 
 def _parts(text: str) -> list[str]:
