@@ -1,6 +1,7 @@
 """`headstart check`: what a run would make of a dataset as its target or as a source, without a run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from headstart.datasets.check import check_source
 from headstart.datasets.pack import POOL, TEST
 from headstart.datasets.settings import SIGNATURES
 from headstart.datasets.size import Size
-from headstart.datasets.table import is_built_in, torchvision_name, unit_of
+from headstart.datasets.table import is_built_in, torchvision_name, units_of
+from headstart.datasets.values import with_units
 from headstart.errors import HeadstartError, UserError
-from headstart.evaluation.measures import RATE, Error, Measure
+from headstart.evaluation.measures import RATE, Measure, measure_of_values
 from headstart.settings import Settings
 from tasks import workers
 from tasks.progress import Bars
@@ -98,7 +100,9 @@ def _check_target(path: Path, settings: Settings, *, anywhere: bool) -> dict[str
 def _measure(name: str, found: dict[str, Any], settings: Settings) -> Measure:
     if found["kind"] == "class":
         return RATE
-    return Error(unit_of(name, settings.target.unit) or None, found["values"][POOL]["std"] or 1.0)
+    values = with_units(found["value_names"], units_of(name, settings.target.unit))
+    spreads = found["values"][POOL] if len(values) > 1 else {values[0].name: found["values"][POOL]}
+    return measure_of_values([replace(own, std=spreads[own.name]["std"] or 1.0) for own in values])
 
 
 def _find(workspace: Workspace, text: str) -> Path:
@@ -115,7 +119,7 @@ def _find(workspace: Workspace, text: str) -> Path:
 def _target_lines(found: dict[str, Any]) -> list[str]:
     splits = found["splits"]
     known = splits.get(POOL, 0) + splits.get(TEST, 0)
-    what = f"in {len(found['classes'])} classes" if found["kind"] == "class" else "of values"
+    what = f"in {len(found['classes'])} classes" if found["kind"] == "class" else _of_values(found)
     lines = [f"{found['path']}: {known:,} rows {what}"]
     whose = "its own" if found["own_test"] else "drawn by the seed"
     if not found["folds"]:
@@ -133,7 +137,7 @@ def _target_lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"classes are described by {len(found['class_attributes'])} columns of {SIGNATURES}")
         lines.append(f"label budget: at most {found['largest_label_budget']:,} a class{_disjoint(found)}")
     else:
-        lines += [_value_line(split, n) for split, n in found["values"].items()]
+        lines += _value_lines(found)
     return [*lines, found["resolution"]["line"], *_closing_lines(found)]
 
 
@@ -142,7 +146,7 @@ def _source_lines(found: dict[str, Any]) -> list[str]:
     rows = splits.get(POOL, 0)
     what = {
         "class": f"in {len(found['classes'])} classes",
-        "value": "of values",
+        "value": _of_values(found),
         "attribute": f"with {len(found['attributes'])} attributes",
     }[found["kind"]]
     lines = [f"{found['path']}: {rows:,} rows {what}"]
@@ -154,7 +158,7 @@ def _source_lines(found: dict[str, Any]) -> list[str]:
         for name, about in _first(found["attributes"].items())
     ]
     lines += _more(found["attributes"])
-    return [*lines, *(_value_line(split, n) for split, n in found["values"].items()), *_closing_lines(found)]
+    return [*lines, *_value_lines(found), *_closing_lines(found)]
 
 
 def _attribute(about: dict[str, Any]) -> str:
@@ -164,8 +168,20 @@ def _attribute(about: dict[str, Any]) -> str:
     return f"{about['kind']} ({shown})" if names else str(about["kind"])
 
 
-def _value_line(split: str, n: dict[str, float]) -> str:
-    return f"values, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
+def _of_values(found: dict[str, Any]) -> str:
+    """Such as "of values", "of 2 values: x, angle"."""
+    names = found["value_names"]
+    return f"of {len(names)} values: {', '.join(names)}" if len(names) > 1 else "of values"
+
+
+def _value_lines(found: dict[str, Any]) -> list[str]:
+    if len(found["value_names"]) == 1:
+        return [_value_line("values", split, n) for split, n in found["values"].items()]
+    return [_value_line(name, split, n) for split, each in found["values"].items() for name, n in each.items()]
+
+
+def _value_line(what: str, split: str, n: dict[str, float]) -> str:
+    return f"{what}, {split}: mean {n['mean']:.4g}, s.d. {n['std']:.4g}, from {n['min']:.4g} to {n['max']:.4g}"
 
 
 def _closing_lines(found: dict[str, Any]) -> list[str]:

@@ -271,11 +271,12 @@ def _value(name: str, text: str, like: Any) -> Any:
         SettingsError: it is not YAML; the flag is named.
     """
     if isinstance(like, tuple):
-        return _flow_list(_items(name, text))
+        item = _yaml_scalar if any(isinstance(own, int) for own in like) else _item
+        return _flow_list(_items(name, text, item))
     return text or DoubleQuotedScalarString("") if isinstance(like, str) else _yaml_scalar(name, text)
 
 
-def _items(name: str, text: str) -> list[Any]:
+def _items(name: str, text: str, item: Callable[[str, str], Any]) -> list[Any]:
     """A list's items as YAML reads them, those in quotes as they stand; none of "none", or of nothing.
 
     Raises:
@@ -284,7 +285,15 @@ def _items(name: str, text: str) -> list[Any]:
     if text.strip() == NONE:
         return []
     quoted = _quoted(text)
-    return [_yaml_scalar(name, part) for part in _parts(text)] if quoted is None else quoted
+    return [item(name, part) for part in _parts(text)] if quoted is None else quoted
+
+
+def _item(name: str, text: str) -> Any:
+    """An item of a list of texts: what YAML has no use for is a text all the same, such as the unit %."""
+    try:
+        return _yaml_scalar(name, text)
+    except SettingsError:
+        return DoubleQuotedScalarString(text)
 
 
 def _parts(text: str) -> list[str]:
@@ -327,8 +336,4 @@ def as_text(value: Any) -> str:
     text = ",".join(map(str, value))
     if not all(isinstance(item, str) for item in value):
         return text
-    try:
-        plain = _items("", text) == list(value)
-    except SettingsError:
-        plain = False
-    return text if plain else json.dumps(list(value), ensure_ascii=False)
+    return text if _items("", text, _item) == list(value) else json.dumps(list(value), ensure_ascii=False)

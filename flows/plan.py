@@ -13,7 +13,7 @@ from headstart.datasets.foreseen import foresee, foresee_target
 from headstart.datasets.pack import Card, read_pack_card
 from headstart.datasets.read import list_dataset
 from headstart.datasets.size import Size, size_of_files, size_of_pack
-from headstart.datasets.table import get_built_in, is_built_in, unit_of
+from headstart.datasets.table import get_built_in, is_built_in, units_of
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.measures import RATE, Measure, measure_of
 from headstart.evaluation.resolution import Resolution, planned_resolution
@@ -82,7 +82,7 @@ def check_foreseen(workspace: Workspace, settings: Settings, steps: Sequence[str
         target = read_pack_card(workspace.pack(name))
         settings_for(settings, workspace.pack(name))  # which refuses more labels than there are
     elif data.is_dir():
-        target = foresee_target(data, settings.data, unit=unit_of(name, settings.target.unit))
+        target = foresee_target(data, settings.data, units=units_of(name, settings.target.unit))
     else:
         return
     cards = {source: _source_card(workspace, source, settings, steps) for source in settings.source.data}
@@ -121,7 +121,7 @@ def _source_card(workspace: Workspace, source: str, settings: Settings, steps: S
         return read_pack_card(workspace.pack(source))
     if not data.is_dir() or find_weights(data):
         return None
-    return foresee(data, settings.data, unit=unit_of(source, settings.source.unit))
+    return foresee(data, settings.data, units=units_of(source, settings.source.unit))
 
 
 def small_data_lines(settings: Settings, target: Size, kind: Kind) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 from headstart.cells.effective import settings_for
 from headstart.datasets.pack import read_pack_card
 from headstart.evaluation.ranking import METHODS, Ranked, Ranking, read_ranking
-from headstart.objectives.kinds import KINDS
+from headstart.objectives.kinds import kind_of
 from headstart.settings import Settings
 from tasks.workspace import Workspace
 
@@ -16,7 +16,7 @@ def ranking_lines(workspace: Workspace, settings: Settings, *, as_json: bool) ->
     """A line a source, the best first; the measured truth and Kendall's tau where a run fine-tuned from several."""
     table = pd.read_csv(workspace.ranking)
     pack = workspace.pack(settings.target.data)
-    kind = KINDS[read_pack_card(pack).kind]
+    kind = kind_of(read_pack_card(pack))
     budget = settings_for(settings, pack).finetune.label_budget
     comparison = pd.read_csv(workspace.comparison) if workspace.comparison.is_file() else None
     ranking = read_ranking(table, comparison, kind=kind, label_budget=budget)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from headstart.datasets.pack import TARGETS, TEST, Pack
+from headstart.datasets.pack import TEST, Pack
+from headstart.datasets.values import in_words
 from headstart.evaluation.clusters import Clusters, answer, sentence
 from headstart.evaluation.explore import Targets, draw_rows
 from headstart.evaluation.explore import explore as look
@@ -28,7 +29,7 @@ def explore(context: Context) -> Outcome:
     found = look(
         {source: np.load(folder / POOLED, mmap_mode="r")[rows] for source, folder in folders.items()},
         pack.card.row_kind.load().vectors(pack.inputs, rows),
-        Targets(pack.ids(rows), values[drawn], pack.card.classes, pack.card.unit),
+        Targets(pack.ids(rows), values[drawn], pack.card.classes, in_words(pack.card.values)),
         of=len(outside),
         seed=settings.seed,
         confidence=settings.evaluate.confidence,
@@ -43,8 +44,11 @@ def explore(context: Context) -> Outcome:
 
 
 def _values(pack: Pack) -> np.ndarray:
-    """(rows,) numbers of classes, or values; NaN where a row has no label."""
-    column = pack.examples[TARGETS[pack.card.kind]]
+    """(rows,) numbers of classes, or values, (rows, values) of several; NaN where a row has no label."""
+    table = pack.examples[[own.given for own in pack.card.targets]]
+    if len(pack.card.targets) > 1:
+        return table.to_numpy(dtype=np.float64)
+    column = table.iloc[:, 0]
     if pack.card.classes:
         column = column.map({name: float(number) for number, name in enumerate(pack.card.classes)})
     return column.to_numpy(dtype=np.float64, na_value=np.nan)

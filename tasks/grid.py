@@ -13,7 +13,7 @@ from headstart.cells.job import Job
 from headstart.cells.run import fit_cell, is_finished, read_summary, run_cell
 from headstart.datasets.pack import pack_digest, read_pack_card
 from headstart.datasets.settings import MOST_FOLDS
-from headstart.objectives.kinds import KINDS
+from headstart.objectives.kinds import KINDS, kind_of
 from headstart.settings import Settings
 from headstart.training.accelerator import Accelerator
 from tasks.progress import Pace
@@ -33,7 +33,7 @@ def places(context: Context, source: str) -> Places:
         features=workspace.features(source, target),
         source_features=workspace.features(source, source),
         cells=workspace.cells,
-        kind=card.kind,
+        kind=kind_of(card).name,
         source=source if len(context.settings.source.data) > 1 else "",
         folds=card.folds,
         largest_label_budget=card.largest_label_budget,

@@ -1,6 +1,10 @@
 """What both ingest steps say of the pack that they made."""
 
+from collections.abc import Sequence
+
 from headstart.datasets.pack import TEST, UNLABELLED, Card
+from headstart.datasets.values import Value
+from headstart.datasets.values import in_words as values_in_words
 from tasks.step import Outcome
 
 
@@ -23,7 +27,7 @@ def in_words(card: Card) -> str:
     known = sum(count for split, count in card.splits.items() if split != UNLABELLED)
     kinds = {
         "class": f"in {len(card.classes)} classes",
-        "value": f"of values{' in ' * bool(card.unit)}{card.unit}",
+        "value": _of_values(card.values),
         "attribute": f"with {len(card.attributes)} attributes",
     }[card.kind]
     parts = {
@@ -36,6 +40,13 @@ def in_words(card: Card) -> str:
         f"{card.removed_overlap} rows left out that {_whose(card)}": card.removed_overlap,
     }
     return "; ".join(part for part, holds in parts.items() if holds)
+
+
+def _of_values(values: Sequence[Value]) -> str:
+    """Such as "of values in degrees", "of 2 values: x (pixels), angle (degrees)"."""
+    if len(values) > 1:
+        return f"of {len(values)} values: {values_in_words(values)}"
+    return "of values" + "".join(f" in {own.unit}" for own in values if own.unit)
 
 
 def _tested(card: Card) -> str:

@@ -2,7 +2,7 @@
 
 from headstart.datasets.ingest import ingest_source as pack_source
 from headstart.datasets.pack import Pack
-from headstart.datasets.table import unit_of
+from headstart.datasets.table import units_of
 from headstart.datasets.weights_folder import find_weights, read_about
 from headstart.datasets.weights_pack import pack_weights
 from tasks.ingest import ingested
@@ -22,7 +22,7 @@ def ingest_source(context: Context, source: str) -> Outcome:
         workspace.pack(source),
         settings=settings.data,
         excluded={row.rpartition("-")[0] for row in target.ids(target.rows(target.card.scored))},
-        unit=unit_of(source, settings.source.unit),
+        units=units_of(source, settings.source.unit),
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {source}", done, of),
     )

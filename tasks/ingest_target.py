@@ -1,7 +1,7 @@
 """ingest_target: the target is decoded once into a pack; its test rows are split off, their labels put apart."""
 
 from headstart.datasets.ingest import ingest_target as pack_target
-from headstart.datasets.table import unit_of
+from headstart.datasets.table import units_of
 from tasks.ingest import ingested
 from tasks.step import Context, Outcome
 from tasks.workers import pool
@@ -16,7 +16,7 @@ def ingest_target(context: Context) -> Outcome:
         workspace.pack(name),
         settings=settings.data,
         seed=settings.seed,
-        unit=unit_of(name, settings.target.unit),
+        units=units_of(name, settings.target.unit),
         workers=pool(),
         progress=lambda done, of: context.progress(f"decoding {name}", done, of),
     )

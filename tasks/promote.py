@@ -19,7 +19,7 @@ from headstart.cells.results import read_labelled, read_selection
 from headstart.datasets.pack import TEST, Pack, read_pack_card
 from headstart.errors import DataError, HeadstartError, UserError
 from headstart.evaluation.measures import measure_of
-from headstart.evaluation.promotion import COLUMNS, Comparison, compare, rows_digest
+from headstart.evaluation.promotion import Comparison, compare, rows_digest, scored_columns
 from headstart.storage.publish import digest, write_json
 from headstart.training.weights import read_card
 from tasks.evaluate import count_opening
@@ -78,14 +78,14 @@ def write_scored(workspace: Workspace, folder: Path) -> None:
     pack = Pack(workspace.pack(settings.target.data))
     budget = settings_for(settings, pack.directory).finetune.label_budget
     entrant = read_selection(workspace.selection)["entrant"]
-    table = pd.read_parquet(workspace.predictions)
+    table, measure = pd.read_parquet(workspace.predictions), measure_of(pack.card)
     own = table[(table["strategy"] == entrant) & (table["label_budget"] == budget)]
     if not pack.card.folds:
         own = own[own["seed"] == read_card(workspace.delivered).seed]
     group = dict(zip(pack.examples["id"], pack.examples["group"], strict=True))
-    own = own.assign(group=own["id"].map(group))[COLUMNS].reset_index(drop=True)
+    own = own.assign(group=own["id"].map(group))[scored_columns(measure)].reset_index(drop=True)
     own.to_parquet(folder / ROWS, index=False)
-    about = {"rows": rows_digest(own), "folds": pack.card.folds, "overlap": pack.card.overlap(budget)}
+    about = {"rows": rows_digest(own, measure), "folds": pack.card.folds, "overlap": pack.card.overlap(budget)}
     write_json(folder / ABOUT, about)
 
 
@@ -240,6 +240,10 @@ def _predicted_again(
     if takes != (pack.card.modality, pack.card.preparation):
         raise DataError(f"the champion takes {model.card.modality} rows made by {takes[1]}, and these are others")
     count_opening(workspace.state / "opened.json", target, digest([name, present, about["rows"]]))
-    found = pd.DataFrame({"id": pack.ids(rows), "prediction": model.predict(pack.inputs[rows])["prediction"].tolist()})
-    again = table.drop(columns=["prediction"]).merge(found, on="id")[COLUMNS]
+    measure, said = measure_of(pack.card), model.predict(pack.inputs[rows])
+    wanted = [own.prediction for own in measure.columns]
+    if not set(wanted) <= set(said):
+        raise DataError(f"the champion does not predict {', '.join(wanted)}, which the target has now")
+    found = said[wanted].assign(id=pack.ids(rows))
+    again = table.drop(columns=wanted).merge(found, on="id")[scored_columns(measure)]
     return again, seen

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from headstart.datasets.pack import TARGETS, TEST, Pack
+from headstart.datasets.pack import TEST, Pack
+from headstart.datasets.values import said
 from headstart.evaluation.label_errors import Doubts, doubtful_classes, doubtful_values
 from headstart.evaluation.quality import SUSPECTS, Balance, Quality, Shift, Suspect, apart, lines
 from headstart.evaluation.shift import draw_rows, told_apart
@@ -39,9 +41,9 @@ def quality(context: Context) -> Outcome:
         near_duplicates=pack.card.near_duplicates,
     )
     write_json(workspace.quality, found.model_dump(mode="json"))
-    said = [*lines(found), apart(found)]
+    told = [*lines(found), apart(found)]
     return Outcome(
-        "; ".join(line for line in said if line) or "nothing that someone should look at",
+        "; ".join(line for line in told if line) or "nothing that someone should look at",
         metrics={"suspected_labels": found.wrong or 0} | {f"auc.{shift.source}": shift.auc for shift in found.shifts},
         artifacts=(workspace.quality,),
         datasets=(settings.target.data,),
@@ -54,22 +56,21 @@ def _doubts(
     """Rows with labels, and what the others say of these; the sources' vectors side by side."""
     if pack.card.kind not in ("class", "value"):
         return outside[:0], None
-    column = pack.examples[TARGETS[pack.card.kind]].iloc[outside]
-    labelled = outside[column.notna().to_numpy()]
+    labelled = outside[_given(pack, outside).notna().all(axis=1).to_numpy()]
     if len(labelled) > MOST_LABELLED:
         labelled = np.sort(np.random.default_rng([seed, 4]).permutation(labelled)[:MOST_LABELLED])
     seen = np.concatenate([found[labelled] for found in vectors], axis=1)
-    given = pack.examples[TARGETS[pack.card.kind]].iloc[labelled]
+    given = _given(pack, labelled)
     if pack.card.kind == "value":
         return labelled, doubtful_values(seen, given.to_numpy(dtype=np.float64), seed=seed)
     numbers = {name: number for number, name in enumerate(pack.card.classes)}
-    return labelled, doubtful_classes(seen, given.map(numbers).to_numpy(dtype=np.intp), seed=seed)
+    return labelled, doubtful_classes(seen, given.iloc[:, 0].map(numbers).to_numpy(dtype=np.intp), seed=seed)
 
 
 def _suspects(pack: Pack, labelled: np.ndarray, doubts: Doubts) -> tuple[Suspect, ...]:
     order = np.argsort(doubts.margins, kind="stable")
     order = order[doubts.wrong[order]][:SUSPECTS]
-    given = pack.examples[TARGETS[pack.card.kind]].iloc[labelled[order]]
+    given = _given(pack, labelled[order]).to_numpy()
     ids = pack.ids(labelled[order])
     return tuple(
         Suspect(id=row, given=_said(own, pack), likely=_said(likely, pack), margin=margin)
@@ -77,11 +78,17 @@ def _suspects(pack: Pack, labelled: np.ndarray, doubts: Doubts) -> tuple[Suspect
     )
 
 
-def _said(label: object, pack: Pack) -> str:
-    """A class by its name or number, a value with its unit."""
+def _given(pack: Pack, rows: np.ndarray) -> pd.DataFrame:
+    """What rows were given: a class, a value, or several."""
+    return pack.examples[[own.given for own in pack.card.targets]].iloc[rows]
+
+
+def _said(label: np.ndarray, pack: Pack) -> str:
+    """A class by its name or number, values with their units. label: what was given, or is likely, of one row."""
+    own = np.atleast_1d(label)
     if pack.card.kind == "value":
-        return f"{float(label):.4g} {pack.card.unit}".rstrip()  # type: ignore[arg-type]
-    return label if isinstance(label, str) else pack.card.classes[int(label)]  # type: ignore[call-overload]
+        return said(own.astype(float).tolist(), pack.card.values)
+    return own[0] if isinstance(own[0], str) else pack.card.classes[int(own[0])]
 
 
 def _balance(pack: Pack, outside: np.ndarray) -> Balance | None:

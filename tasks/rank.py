@@ -6,7 +6,7 @@ from headstart.cells.grid import budget_jobs
 from headstart.cells.rank import rank_sources
 from headstart.datasets.pack import read_pack_card
 from headstart.evaluation.ranking import RIDGE
-from headstart.objectives.kinds import KINDS
+from headstart.objectives.kinds import kind_of
 from headstart.storage.publish import write_text
 from tasks.grid import grid_settings, inputs_of, places
 from tasks.step import Context, Outcome
@@ -35,10 +35,10 @@ def rank(context: Context) -> Outcome:
         smallest=recipe.smallest_penalty,
         largest=recipe.largest_penalty,
         confidence=settings.evaluate.confidence,
-        bounds=KINDS[card.kind].bounds,
+        bounds=kind_of(card).bounds,
     )
     write_text(workspace.ranking, table.to_csv(index=False))
-    kind = KINDS[card.kind]
+    kind = kind_of(card)
     ridge = table[table["method"] == RIDGE]
     return Outcome(
         _line(ridge, kind.word, kind.sign),

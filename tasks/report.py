@@ -11,7 +11,7 @@ import pandas as pd
 from headstart.backbones.table import in_words
 from headstart.cells.effective import settings_for
 from headstart.cells.results import read_selection
-from headstart.datasets.pack import POOL, TARGETS, Card, Pack, pack_digest
+from headstart.datasets.pack import POOL, Card, Pack, pack_digest
 from headstart.datasets.settings import how_of
 from headstart.datasets.table import get_built_in, is_built_in
 from headstart.evaluation.clusters import Clusters
@@ -36,7 +36,7 @@ def report(context: Context) -> Outcome:
     selection = read_selection(workspace.selection)
     sources = [Pack(workspace.pack(name)) for name in settings.source.data]
     predictions = pd.read_parquet(workspace.predictions)
-    truth = predictions.drop_duplicates("id").set_index("id")["truth"]
+    truth = predictions.drop_duplicates("id").set_index("id")[[own.truth for own in target.card.targets]]
     rows = target.rows(target.card.scored)
     features = workspace.features(selection["source"] or settings.source.data[0], settings.target.data)
     verify(features)
@@ -61,7 +61,10 @@ def report(context: Context) -> Outcome:
             target_samples=_samples(target),
             target_features=np.load(features / POOLED, mmap_mode="r")[rows],
             target_raw=target.card.row_kind.load().vectors(target.inputs, rows),
-            target_labels=list(truth.loc[target.ids(rows)]),
+            target_labels=truth.loc[target.ids(rows)]
+            .to_numpy()
+            .squeeze(axis=1 if truth.shape[1] == 1 else ())
+            .tolist(),
             source_cards=[_card(source) for source in sources],
             target_card=_card(target),
             settings_yaml=workspace.params.read_text(encoding="utf-8"),
@@ -110,14 +113,16 @@ def _samples(pack: Pack) -> list[tuple[str, Picture]]:
         rows = pack.rows(POOL)
         rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
         return list(zip(_captions(pack, rows), _pictures(pack, rows), strict=True))
-    examples, column = pack.examples, TARGETS[pack.card.kind]
-    known = examples[examples[column].notna()].sort_values([column, "id"])
+    examples, columns = pack.examples, [own.given for own in pack.card.targets]
+    known = examples[examples[columns].notna().all(axis=1)].sort_values([*columns, "id"])
     if not len(known):
         return []
     if pack.card.classes:
-        known = known.groupby(column).head(max(1, SAMPLES // len(pack.card.classes)))
+        known = known.groupby(columns).head(max(1, SAMPLES // len(pack.card.classes)))
     rows = np.array(known.index)[np.linspace(0, len(known) - 1, min(SAMPLES, len(known))).round().astype(int)]
-    return list(zip(examples[column].iloc[rows].astype(str), _pictures(pack, rows), strict=True))
+    given = examples[columns].iloc[rows]
+    captions = [", ".join(own) for own in given.astype(str).itertuples(index=False, name=None)]
+    return list(zip(captions, _pictures(pack, rows), strict=True))
 
 
 def _captions(pack: Pack, rows: np.ndarray) -> list[str]:
@@ -163,7 +168,12 @@ def _values(card: Card) -> str:
     """What values there are outside the test rows, in words; nothing where there are none."""
     if card.kind != "value":
         return ""
-    return f"{card.target_mean:.3g} ± {card.target_std:.3g} {card.unit}".rstrip()
+    each = [f"{own.mean:.3g} ± {own.std:.3g} {own.unit}".rstrip() for own in card.values]
+    return (
+        each[0]
+        if len(each) == 1
+        else ", ".join(f"{own.name} {one}" for own, one in zip(card.values, each, strict=True))
+    )
 
 
 def _reproduce(context: Context) -> dict[str, Any]:

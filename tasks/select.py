@@ -17,7 +17,7 @@ from headstart.cells.select import choose
 from headstart.cells.ways import Way, way_jobs
 from headstart.datasets.pack import read_pack_card
 from headstart.entrants import CONTROL, words
-from headstart.objectives.kinds import KINDS
+from headstart.objectives.kinds import kind_of
 from tasks.grid import grid_settings, inputs_of, places, run_cells
 from tasks.step import Context, Outcome, log
 from tasks.workspace import Workspace
@@ -29,7 +29,7 @@ def select(context: Context) -> Outcome:
     folders = _folders(workspace, settings.finetune.strategies)
     cells = pd.concat([read_cells(folder) for folder in folders.values()], ignore_index=True)
     ways = {name: Way(**own) for name, own in read_rounds(workspace.remedies)["ways"].items()}
-    kind = KINDS[read_pack_card(workspace.pack(settings.target.data)).kind]
+    kind = kind_of(read_pack_card(workspace.pack(settings.target.data)))
     strategies = with_remedies(settings.finetune.strategies, [way.strategy for way in ways.values()])
     choice = choose(cells, strategies, kind)
     place = folders.get(choice["entrant"]) or folders[choice["strategy"]]

@@ -15,7 +15,7 @@ from headstart.cells.job import Job
 from headstart.datasets.builtin import materialise
 from headstart.datasets.ingest import ingest_source, ingest_target
 from headstart.datasets.pack import TEST, Pack, pack_digest, read_pack_card
-from headstart.datasets.table import is_built_in, unit_of
+from headstart.datasets.table import units_of
 from headstart.errors import SettingsError
 from headstart.features.extract import extract, reads_of
 from headstart.settings import Settings, validate
@@ -161,7 +161,7 @@ def _packs(pair: Pair, own: Path, settings: Settings) -> tuple[Pack, Pack]:
             own / "data" / pair.target,
             own / "packs" / pair.target,
             seed=settings.seed,
-            unit=_unit(pair.target),
+            units=_units(pair.target),
             workers=workers,
             **decoding,
         )
@@ -170,7 +170,7 @@ def _packs(pair: Pair, own: Path, settings: Settings) -> tuple[Pack, Pack]:
             own / "data" / pair.source,
             own / "packs" / pair.source,
             excluded={row.rpartition("-")[0] for row in target.ids(target.rows(TEST))},
-            unit=_unit(pair.source),
+            units=_units(pair.source),
             workers=workers,
             **decoding,
         )
@@ -185,8 +185,8 @@ def _keep_first(directory: Path, rows: int) -> None:
             path.unlink()
 
 
-def _unit(name: str) -> str:
-    return unit_of(name, "") if is_built_in(name) else ""
+def _units(name: str) -> tuple[str, ...]:
+    return units_of(name, ())
 
 
 @cache

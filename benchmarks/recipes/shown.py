@@ -51,11 +51,15 @@ def on_test(jobs: dict[str, list[Job]]) -> dict[str, Shown]:
 
 def _row_scores(jobs: list[Job], truth: pd.DataFrame, measure: Measure, classes: Sequence[str]) -> Floats:
     """(seeds, rows), in the order of the truth."""
-    known = measure.read(truth[measure.column], classes, "the truth")
+    known = measure.read(truth[[own.given for own in measure.columns]], classes, "the truth")
     rows = []
     for job in jobs:
         table = pd.read_parquet(job.directory / PREDICTIONS).set_index("id").loc[truth.index]
-        rows.append(measure.row_scores(known, measure.read(table["prediction"], classes, job.name)))
+        rows.append(
+            measure.row_scores(
+                known, measure.read(table[[own.prediction for own in measure.columns]], classes, job.name)
+            )
+        )
     return np.stack(rows)
 
 

@@ -1,7 +1,7 @@
 """The application: its pages and its one operation, /predict."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +19,7 @@ from flows.api.counts import Counts
 from flows.api.decoders import Decoders
 from flows.api.guard import Guard, Limits
 from headstart.datasets.settings import how_of
+from headstart.datasets.values import Value, in_words
 from headstart.errors import BusyError
 from headstart.prediction.batching import Batcher
 from tasks.predict import Opened
@@ -134,11 +135,11 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the prediction failed; the server's log says why"}, 500)
 
 
+def _values(values: Sequence[Value]) -> str:
+    return f"the values {in_words(values)}" if len(values) > 1 else f"a value {in_words(values)}".strip()
+
+
 def _about(opened: Opened) -> str:
     card = opened.model.card
-    what = (
-        f"one of {', '.join(f'`{name}`' for name in card.classes[:20])}"
-        if card.classes
-        else f"a value {card.unit}".strip()
-    )
+    what = f"one of {', '.join(f'`{name}`' for name in card.classes[:20])}" if card.classes else _values(card.values)
     return f"{opened.name}: {card.strategy} of {card.backbone} for {card.dataset}; predicts {what}."

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from headstart.datasets.pack import Card
 from headstart.datasets.settings import SIGNATURES
+from headstart.datasets.values import all_match, in_words
 from headstart.errors import SettingsError
 from headstart.modalities.table import MODALITIES
 from headstart.objectives.kinds import KINDS
@@ -82,8 +83,13 @@ def _why_not(name: str, target: Card, source: str, card: Card) -> str:
         )
     if entry.needs_shared and target.kind == "class" and not set(target.classes) & set(card.classes):
         return f"needs classes that both have, and {source} and {target.name} share no name of one"
-    if entry.needs_shared and target.kind == "value" and not card.unit == target.unit != "":
+    if entry.needs_shared and target.kind == "value" and not all_match(target.values, card.values):
         units = f"{source} ({_unit(card)}) and {target.name} ({_unit(target)})"
+        if max(len(target.values), len(card.values)) > 1:
+            return (
+                f"needs each of the target's values in the source, by its name and a named unit, and those of {units} "
+                "are not (data.value_columns, source.unit, target.unit)"
+            )
         return f"needs values of one named unit in both, and those of {units} are not (source.unit, target.unit)"
     return ""
 
@@ -118,4 +124,4 @@ def _why_not_unseen(target: Card, unseen: Sequence[str]) -> str:
 
 
 def _unit(card: Card) -> str:
-    return card.unit or "no unit" if card.kind == "value" else KINDS[card.kind].targets
+    return in_words(card.values) or "no unit" if card.kind == "value" else KINDS[card.kind].targets

@@ -9,7 +9,7 @@ import pandas as pd
 
 from headstart.cells.job import ALL_ROWS, REFIT, Job
 from headstart.entrants import CONTROL, EQUAL_COMPUTE, HALF_STEPS
-from headstart.objectives.kinds import VALUE
+from headstart.objectives.kinds import VALUE, VALUES
 from headstart.settings import Settings
 from headstart.strategies.settings import TuneRecipe
 from headstart.strategies.table import STRATEGIES
@@ -81,7 +81,7 @@ def budget_jobs(settings: Settings, strategy: str, budget: int, places: Places, 
             boundary=settings.recipe("frozen_blocks").fixed_blocks,
             views=settings.extract.views,
             unseen=settings.target.unseen if entry.needs_unseen else (),
-            interval_level=settings.evaluate.interval_level if places.kind == VALUE.name else 0.0,
+            interval_level=settings.evaluate.interval_level if places.kind in (VALUE.name, VALUES.name) else 0.0,
             precision=settings.precision,
             devices=settings.devices if isinstance(settings.recipe(strategy), TuneRecipe) else 1,
         )

@@ -94,8 +94,8 @@ def _write_cells(draft: Path, table: pd.DataFrame, cells: Sequence[tuple[Job, di
         own = {name: getattr(job, name) for name in CELL} | {"strategy": job.entrant}
         predictions.append(pd.read_parquet(job.directory / PREDICTIONS).assign(**own))
         histories.append(pd.read_csv(job.directory / HISTORY).assign(**own, fold=job.fold))
-    columns = [*CELL, "progress", "id", "prediction", "probabilities", "low", "high", "temperature"]
-    pd.concat(predictions, ignore_index=True)[columns].to_parquet(draft / PREDICTIONS, index=False)
+    together = pd.concat(predictions, ignore_index=True)
+    together[[*CELL, *(name for name in together if name not in CELL)]].to_parquet(draft / PREDICTIONS, index=False)
     fold = ["fold"] if any(job.fold is not None for job, _ in cells) else []
     pd.concat(histories, ignore_index=True)[[*CELL, *fold, "step", "split", "metric", "value"]].to_csv(
         draft / HISTORY, index=False

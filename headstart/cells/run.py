@@ -76,6 +76,8 @@ def _meaning(cell: Cell, fitted: Fitted) -> Objective:
 def _predictions(cell: Cell, fitted: Fitted, calibration: Calibration) -> pd.DataFrame:
     """progress, id, prediction, probabilities, low, high, temperature: the test rows, predicted blind.
 
+    Of several values <name>, <name>_low, <name>_high of each in place of those between id and temperature.
+
     Those at the end are calibrated; temperature is what their scores were divided by, in all.
     """
     plain = _meaning(cell, fitted)
@@ -93,7 +95,7 @@ def _predictions(cell: Cell, fitted: Fitted, calibration: Calibration) -> pd.Dat
 
 def _with_floats(table: pd.DataFrame) -> pd.DataFrame:
     """The ends of intervals as numbers, nan where there are none."""
-    return table.astype({"low": float, "high": float})
+    return table.astype({name: float for name in ("low", "high") if name in table})
 
 
 def _summary(cell: Cell, fitted: Fitted) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def fitted(
     """
     meaning = objective or cell.objective
     train, held, test = (meaning.predict(score(part)).float() for part in (rows.train, rows.validation, rows.test))
-    value = meaning.kind.value(meaning.score(held, cell.validation_labels))
+    own = cell.objective.kind
+    value = own.value(cell.objective.score(held, cell.validation_labels))
     body = {f"blocks.{key}": value for key, value in cell.source_network.blocks.state_dict().items()}
     return Fitted(
         snapshots=(Snapshot(1.0, test, held),),
@@ -90,7 +91,7 @@ def fitted(
         kind=kind,
         normalisation=cell.source_card.normalisation,
         levels=cell.job.levels,
-        history=((1, "validation", meaning.kind.metric, value),),
+        history=((1, "validation", own.metric, value),),
         compute=forward_flops(cell.flops, examples=len(cell.train_rows)) + compute,
         pretraining_compute=cell.source_card.flops,
         objective=objective,

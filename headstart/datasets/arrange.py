@@ -15,7 +15,8 @@ from headstart.datasets.pack import POOL, TEST, UNLABELLED
 from headstart.datasets.rows import Rows
 from headstart.datasets.settings import FEWEST_LABELS, DataSettings
 from headstart.datasets.splits import split_test
-from headstart.datasets.units import join_units, value_bins
+from headstart.datasets.units import bins_of, join_units
+from headstart.datasets.values import given_columns
 from headstart.errors import DataError
 from headstart.registry import similar
 
@@ -26,11 +27,11 @@ Mask = NDArray[np.bool_]
 class Arranged:
     """The rows that stay, in the order of their ids; the folder's order would tell a test row's class.
 
-    examples: id, path, label, value, split, group (the unit that the row belongs to), content, near (its cluster of
-    near duplicates, or null), row (its place in Rows).
-    removed: rows that left. own_test: whether the dataset brought its own test rows. validation: how many rows it gave
-    as val, which are in the pool. duplicates: rows that stay and repeat another's content.
-    folds: where cross-validation takes the place of test rows; of the pool, in the order of its rows.
+    examples: id, path, label, value (or several), split, group (the unit that the row belongs to), content, near (its
+    cluster of near duplicates, or null), row (its place in Rows). removed: rows that left. own_test: whether the
+    dataset brought its own test rows. validation: how many rows it gave as val, which are in the pool. duplicates: rows
+    that stay and repeat another's content. folds: where cross-validation takes the place of test rows; of the pool, in
+    the order of its rows.
     """
 
     examples: pd.DataFrame
@@ -64,7 +65,7 @@ def arrange_target(path: Path, rows: Rows, *, settings: DataSettings, seed: int)
     """The dataset's own test rows as they are, or else a drawn share; what repeats a test row leaves the other rows.
 
     Drawn test rows take whole units (exact duplicates, groups, and chains of them) and about the same share of each
-    class, or of each quantile bin of the values. Where they would be too few, all labelled rows are test rows in turn
+    class, or of each bin of the values (units.py). Where they would be too few, all labelled rows are test rows in turn
     and stay in the pool, in folds.
 
     Raises:
@@ -138,7 +139,9 @@ def _draw_test(rows: Rows, *, settings: DataSettings, seed: int) -> Mask:
     labelled = np.flatnonzero(examples["given"] != UNLABELLED)
     units = np.array(_units(examples), dtype=object)[labelled]
     known = examples.iloc[labelled]
-    strata = list(known["label"]) if rows.kind == "class" else value_bins(list(known["value"]))
+    strata = list(known["label"])
+    if rows.kind != "class":
+        strata = bins_of(known[given_columns(known)].to_numpy(dtype=np.float64))
     test = np.zeros(len(examples), dtype=bool)
     test[labelled] = split_test(strata, list(units), fraction=settings.test_fraction, seed=seed)
     return test
@@ -163,7 +166,7 @@ def _arrange(rows: Rows, split: NDArray[np.str_], keep: Mask, *, own_test: bool)
     kept = kept.assign(id=_ids(list(kept["content"])), group=_units(kept))
     validation = int(((kept["given"] == VAL) & (kept["split"] == POOL)).sum())
     ordered = kept.iloc[np.argsort(kept["id"].to_numpy(dtype=object))].reset_index(drop=True)
-    columns = ["id", "path", "label", "value", "split", "group", "content", "near", "row"]
+    columns = ["id", "path", "label", *given_columns(kept), "split", "group", "content", "near", "row"]
     return Arranged(ordered[columns], int((~keep).sum()), own_test, validation)
 
 

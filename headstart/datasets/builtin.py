@@ -21,7 +21,8 @@ from headstart.storage.publish import replacing
 FRAME = 28  # pixels; MNIST's digits lie in a 20x20 box, centred by mass in a 28x28 frame (LeCun 1998)
 BOX = 20
 LARGEST_ANGLE = 60.0  # degrees either way: no digit turned so far looks like another one turned less
-TABLE = "labels.csv"  # path, and value or attributes
+LARGEST_SHIFT = 4.0  # pixels either way: MNIST's margin around the box
+TABLE = "labels.csv"  # path, and values or attributes
 
 
 def materialise(name: str, directory: Path) -> int:
@@ -40,7 +41,7 @@ def materialise(name: str, directory: Path) -> int:
         with replacing(directory) as draft:
             return int(entry.load()(draft))
     images, targets = entry.load()()
-    is_table = entry.unit is not None or bool(entry.attributes)
+    is_table = bool(entry.values or entry.attributes)
     folders = ["images"] * len(images) if is_table else targets
     paths = [f"{folder}/{number:05d}.png" for number, folder in enumerate(folders)]
     with replacing(directory) as draft:
@@ -49,8 +50,7 @@ def materialise(name: str, directory: Path) -> int:
         for image, path in zip(images, paths, strict=True):
             Image.fromarray(image).save(draft / path)
         if is_table:
-            columns = targets if entry.attributes else pd.DataFrame({"value": targets})
-            columns.assign(path=paths)[["path", *columns]].to_csv(draft / TABLE, index=False)
+            targets.assign(path=paths)[["path", *targets]].to_csv(draft / TABLE, index=False)
         if entry.signatures:
             load(entry.signatures)().to_csv(draft / SIGNATURES, index=False)
     return len(images)
@@ -72,30 +72,51 @@ def digits() -> tuple[NDArray[np.uint8], list[str]]:
     return np.stack([_frame(image) for image in bunch.images]), [str(label) for label in bunch.target]
 
 
-def mnist5k_angle() -> tuple[NDArray[np.uint8], list[float]]:
+def mnist5k_angle() -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """mnist5k turned: images (5000, 28, 28), angles in degrees."""
     return _turned(mnist5k()[0])
 
 
-def digits_angle() -> tuple[NDArray[np.uint8], list[float]]:
+def digits_angle() -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """digits turned: images (1797, 28, 28), angles in degrees."""
     return _turned(digits()[0])
 
 
-def _turned(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[float]]:
+def mnist5k_pose() -> tuple[NDArray[np.uint8], pd.DataFrame]:
+    """mnist5k turned and moved: images (5000, 28, 28); x (to the right) and y (down) in pixels, angle in degrees."""
+    return _posed(mnist5k()[0])
+
+
+def digits_pose() -> tuple[NDArray[np.uint8], pd.DataFrame]:
+    """digits turned and moved: images (1797, 28, 28); the same values."""
+    return _posed(digits()[0])
+
+
+def _turned(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """Each image turned counter-clockwise by an angle that follows from its content, even over -60 to 60 degrees."""
-    angles = [_angle(image) for image in images]
+    angles = [_drawn(image, 0, LARGEST_ANGLE) for image in images]
     turned = [
         np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BICUBIC))
         for image, angle in zip(images, angles, strict=True)
     ]
-    return np.stack(turned), angles
+    return np.stack(turned), pd.DataFrame({"value": angles})
 
 
-def _angle(image: NDArray[np.uint8]) -> float:
-    """In tenths of a degree."""
-    share = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") / 2**64
-    return round((2 * share - 1) * LARGEST_ANGLE, 1)
+def _posed(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], pd.DataFrame]:
+    """Each image turned as above and then moved, even over -4 to 4 pixels either way; what leaves the frame is cut."""
+    largest = {"x": (1, LARGEST_SHIFT), "y": (2, LARGEST_SHIFT), "angle": (0, LARGEST_ANGLE)}
+    poses = pd.DataFrame({name: [_drawn(image, *own) for image in images] for name, own in largest.items()})
+    posed = [
+        np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BICUBIC, translate=(x, y)))
+        for image, (x, y, angle) in zip(images, poses.to_numpy().tolist(), strict=True)
+    ]
+    return np.stack(posed), poses
+
+
+def _drawn(image: NDArray[np.uint8], draw: int, largest: float) -> float:
+    """A number from -largest to largest, in tenths, by the content. draw: 0 to 3, independent of one another."""
+    share = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[8 * draw : 8 * draw + 8], "big") / 2**64
+    return round((2 * share - 1) * largest, 1)
 
 
 def _frame(image: NDArray[np.float64]) -> NDArray[np.uint8]:

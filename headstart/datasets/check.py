@@ -1,6 +1,7 @@
 """Reads a dataset as ingest would, and says what a run would make of it; writes nothing."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import read_signatures
 from headstart.datasets.split_folders import is_split
 from headstart.datasets.splits import draw_labels
+from headstart.datasets.values import columns_of
 from headstart.errors import DataError
 
 UNEVEN = 10  # times as many rows in the largest class as in the smallest
@@ -55,6 +57,7 @@ def check(
         "error": _refusal(pool, budgets[0], seed=seed) if rows.kind == "class" and not folds else "",
         "path": str(path),
         "kind": rows.kind,
+        "value_names": list(rows.names),
         "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
         "own_test": arranged.own_test,
         "validation": arranged.validation,
@@ -68,7 +71,7 @@ def check(
         "rejected": rows.rejected.to_dict("records"),
         "class_attributes": list(known.columns) if known else [],
         **_looks(rows, settings),
-        **(_classes(examples, seeds) if rows.kind == "class" else _values(examples)),
+        **(_classes(examples, seeds) if rows.kind == "class" else _values(examples, rows.names)),
         **({"largest_label_budget": folds.largest_label_budget} if folds else {}),
     }
     return found | {"warnings": _warnings(found, rows, arranged, settings, budgets=budgets, seeds=seeds)}
@@ -90,9 +93,10 @@ def check_source(
         "error": "",
         "path": str(path),
         "kind": rows.kind,
+        "value_names": list(rows.names),
         "splits": {str(name): int(count) for name, count in examples["split"].value_counts().sort_index().items()},
         "classes": {str(name): int(count) for name, count in labels.items()},
-        "values": _values(examples)["values"] if rows.kind == "value" else {},
+        "values": _values(examples, rows.names)["values"] if rows.kind == "value" else {},
         "attributes": _attributes(rows),
         "units": int(examples["group"].nunique()),
         "duplicates": arranged.duplicates,
@@ -133,14 +137,23 @@ def _classes(examples: pd.DataFrame, seeds: int) -> dict[str, Any]:
     }
 
 
-def _values(examples: pd.DataFrame) -> dict[str, Any]:
-    known = examples[examples["value"].notna()]
+def _values(examples: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """By split how values are spread; of several values by split and name."""
+    columns = [own.given for own in columns_of(names)]
+    known = examples[examples[columns].notna().all(axis=1)]
     summary = {
-        split: known.loc[known["split"] == split, "value"].describe()[["mean", "std", "min", "50%", "max"]].to_dict()
+        split: [_spread(known.loc[known["split"] == split, column]) for column in columns]
         for split in (POOL, TEST)
         if split in set(known["split"])
     }
-    return {"values": {split: {str(k): float(v) for k, v in part.items()} for split, part in summary.items()}}
+    if len(names) == 1:
+        return {"values": {split: parts[0] for split, parts in summary.items()}}
+    return {"values": {split: dict(zip(names, parts, strict=True)) for split, parts in summary.items()}}
+
+
+def _spread(column: "pd.Series[float]") -> dict[str, float]:
+    found = column.describe()[["mean", "std", "min", "50%", "max"]].to_dict()
+    return {str(name): float(value) for name, value in found.items()}
 
 
 def _looks(rows: Rows, settings: DataSettings) -> dict[str, Any]:

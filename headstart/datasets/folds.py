@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from headstart.datasets.settings import MOST_SEEDS, DataSettings
 from headstart.datasets.splits import split_folds
-from headstart.datasets.units import value_bins
+from headstart.datasets.units import bins_of
+from headstart.datasets.values import given_columns
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ def too_few(units: int, settings: DataSettings) -> bool:
 def make_folds(examples: pd.DataFrame, *, kind: str, settings: DataSettings, seed: int) -> Folds:
     """Partitions labelled rows for every seed of a run, with about the same share of each class in every fold.
 
-    examples: label, value, group (the unit, which stays whole). Of values each fold has its share of every quantile
+    examples: label, value (or several), group (the unit, which stays whole). Of values each fold has its share of every
     bin.
     """
     units = list(examples["group"])
     counted = list(examples["label"]) if kind == "class" else [""] * len(examples)
-    strata = counted if kind == "class" else value_bins(list(examples["value"]))
+    strata = counted if kind == "class" else bins_of(examples[given_columns(examples)].to_numpy(dtype=np.float64))
     count = min(settings.folds, len(set(units)))
     table = split_folds(strata, units, folds=count, seed=seed, repeats=range(MOST_SEEDS))
     names = np.array(counted, dtype=object)

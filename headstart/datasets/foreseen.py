@@ -1,5 +1,6 @@
 """What a pack's card will say, as far as the dataset's files tell it before any of them is opened. Torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +9,18 @@ from headstart.datasets.pack import POOL, Card
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import read_signatures
+from headstart.datasets.values import with_units
 from headstart.modalities.table import fields_of
 
 
-def foresee(path: Path, settings: DataSettings, *, unit: str = "", anywhere: bool = False) -> Card:
-    """The card of a source to be: its kind, classes, unit and attributes; nothing of it is counted or measured.
+def foresee(path: Path, settings: DataSettings, *, units: Sequence[str] = (), anywhere: bool = False) -> Card:
+    """The card of a source to be: its kind, classes, values and attributes; nothing of it is counted or measured.
 
     anywhere: as `list_dataset` takes it.
 
     Raises:
         DataError: see `list_labelled`.
+        SettingsError: see `with_units`.
     """
     listing = list_labelled(path, settings, anywhere=anywhere)
     return Card(
@@ -32,18 +35,18 @@ def foresee(path: Path, settings: DataSettings, *, unit: str = "", anywhere: boo
         std=(),
         **fields_of(settings),
         kind=listing.kind,
-        unit=unit if listing.kind == "value" else "",
+        values=with_units(listing.names, units),
         attributes=listing.attributes,
     )
 
 
-def foresee_target(path: Path, settings: DataSettings, *, unit: str = "", anywhere: bool = False) -> Card:
+def foresee_target(path: Path, settings: DataSettings, *, units: Sequence[str] = (), anywhere: bool = False) -> Card:
     """The card of a target to be, with what is known of its classes.
 
     Raises:
         DataError: see `foresee`, `refuse_attributes` and `read_signatures`.
     """
-    card = foresee(path, settings, unit=unit, anywhere=anywhere)
+    card = foresee(path, settings, units=units, anywhere=anywhere)
     refuse_attributes(path, [own.name for own in card.attributes])
     known = read_signatures(path, card.classes)
     return replace(card, signatures=known.columns if known else ())

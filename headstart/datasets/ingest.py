@@ -1,9 +1,12 @@
 """Ingest: files become a pack. Bad files are set aside with their reason; duplicates and groups are kept together."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from headstart.datasets.arrange import Arranged, arrange_source, arrange_target
 from headstart.datasets.pack import BLOCK, POOL, Card, write_pack
@@ -12,6 +15,7 @@ from headstart.datasets.settings import DataSettings
 from headstart.datasets.signatures import Signatures, read_signatures
 from headstart.datasets.spool import Ordered, spooling
 from headstart.datasets.table import is_built_in
+from headstart.datasets.values import Value, columns_of, with_units
 from headstart.modalities.table import fields_of, row_shape
 from headstart.storage.spreadsheet import without_formulas
 
@@ -24,11 +28,12 @@ def ingest_source(
     excluded: Iterable[str],
     workers: Executor,
     progress: Progress,
-    unit: str = "",
+    units: Sequence[str] = (),
 ) -> Card:
     """Packs a source: all rows may be pretrained on, except those that the target is tested on.
 
-    excluded: content digests (an id without its ordinal) of the target's rows that are scored. unit: of the values.
+    excluded: content digests (an id without its ordinal) of the target's rows that are scored. units: of the
+        values, one for all or one for each.
 
     Raises:
         DataError: see `read_rows` and `arrange_source`.
@@ -37,7 +42,7 @@ def ingest_source(
         rows = read_rows(directory, settings=settings, workers=workers, progress=progress, keep=spool.append)
         arranged = arrange_source(directory, rows, settings=settings, excluded=excluded)
         inputs = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, inputs, settings=settings, unit=unit)
+        return _publish(pack, rows, arranged, inputs, settings=settings, units=units)
 
 
 def ingest_target(
@@ -48,11 +53,11 @@ def ingest_target(
     seed: int,
     workers: Executor,
     progress: Progress,
-    unit: str = "",
+    units: Sequence[str] = (),
 ) -> Card:
     """Packs a target: test rows are split off before anything is fitted, and their labels are put apart.
 
-    unit: of the values, where the target is a number.
+    units: of the values, one for all or one for each.
 
     Raises:
         DataError: see `read_rows`, `arrange_target` and `read_signatures`.
@@ -63,7 +68,7 @@ def ingest_target(
         arranged = arrange_target(directory, rows, settings=settings, seed=seed)
         known = read_signatures(directory, arranged.classes)
         inputs = Ordered(spool, arranged.examples["row"].to_numpy())
-        return _publish(pack, rows, arranged, inputs, settings=settings, unit=unit, signatures=known)
+        return _publish(pack, rows, arranged, inputs, settings=settings, units=units, signatures=known)
 
 
 def likeness(dataset: Path, settings: DataSettings) -> float:
@@ -84,7 +89,7 @@ def _publish(
     inputs: Ordered,
     *,
     settings: DataSettings,
-    unit: str,
+    units: Sequence[str],
     signatures: Signatures | None = None,
 ) -> Card:
     examples = arranged.examples
@@ -95,8 +100,6 @@ def _publish(
     starts = range(0, inputs.shape[0], BLOCK)
     blocks = (inputs[start : start + BLOCK][is_pool[start : start + BLOCK]] for start in starts)
     mean, std = modality.moments(blocks, channels=fields["channels"])
-    values = pool["value"].to_numpy()
-    is_value = rows.kind == "value"
     card = Card(
         name=pack.name,
         classes=arranged.classes,
@@ -110,9 +113,7 @@ def _publish(
         std=std,
         **fields,
         kind=rows.kind,
-        unit=unit if is_value else "",
-        target_mean=float(values.mean()) if is_value else 0.0,
-        target_std=float(values.std()) if is_value and values.std() > 0 else 1.0,
+        values=_values(rows, pool, units),
         own_test=arranged.own_test,
         validation=arranged.validation,
         test_units=int(arranged.scored["group"].nunique()),
@@ -137,3 +138,13 @@ def _publish(
         shard_gb=settings.shard_gb,
     )
     return card
+
+
+def _values(rows: Rows, pool: pd.DataFrame, units: Sequence[str]) -> tuple[Value, ...]:
+    """With mean and s.d. over the pool; what does not vary there keeps an s.d. of 1."""
+    values = with_units(rows.names, units)
+    columns = [pool[own.given].to_numpy() for own in columns_of(rows.names)] if values else []
+    return tuple(
+        replace(own, mean=float(column.mean()), std=float(column.std()) or 1.0)
+        for own, column in zip(values, columns, strict=True)
+    )

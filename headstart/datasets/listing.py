@@ -27,17 +27,17 @@ class Listing:
     """The rows of a dataset; all tuples are of one length but `rejected`.
 
     paths: of the files, relative to the dataset's folder, or names of rows whose content is in a table. labels: class
-    names, values: finite numbers; one of the two is None throughout (where there are attributes, both), and both are
-    for an unlabelled row. splits: train, val, test, unlabelled, or None where the dataset says nothing. groups: of rows
-    that belong together, None for a row on its own. rejected: (place, reason) of rows that cannot be used; the reason
-    begins with a code and a colon. contents: rows themselves, as a table has them; None for one that is a file, and
-    nothing where all are files. attributes, codes: what rows have in place of a class or a value; a number an
-    attribute, nan where unknown.
+    names, values: finite numbers, in the order of `names`; one of the two is None throughout (where there are
+    attributes, both), and both are for an unlabelled row. splits: train, val, test, unlabelled, or None where the
+    dataset says nothing. groups: of rows that belong together, None for a row on its own. rejected: (place, reason) of
+    rows that cannot be used; the reason begins with a code and a colon. contents: rows themselves, as a table has them;
+    None for one that is a file, and nothing where all are files. attributes, codes: what rows have in place of a class
+    or a value; a number an attribute, nan where unknown.
     """
 
     paths: tuple[str, ...]
     labels: tuple[str | None, ...]
-    values: tuple[float | None, ...]
+    values: tuple[tuple[float, ...] | None, ...]
     splits: tuple[str | None, ...]
     groups: tuple[str | None, ...]
     kind: Kind = "class"
@@ -45,6 +45,7 @@ class Listing:
     attributes: tuple[Attribute, ...] = ()
     codes: tuple[tuple[float, ...], ...] = ()
     contents: tuple[str | None, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from headstart.datasets.stored import Stored, write_shards
+from headstart.datasets.values import OF_CLASS, OF_ONE, Columns, Value, columns_of, given_columns, read_values
 from headstart.errors import DataError, IntegrityError
 from headstart.modalities.table import MODALITIES, ModalityEntry, row_shape
 from headstart.storage.publish import digest, publishing, read_manifest, verify, verify_once, write_json
@@ -30,8 +31,6 @@ FOLDS = "folds.npy"
 ATTRIBUTES = "attributes.npy"
 SIGNATURES = "signatures.npy"
 TEST = "test"
-TARGETS = {"class": "label", "value": "value"}  # the column that holds the targets of a kind
-SECRET = ("path", "label", "value")  # what tells a test row's target
 POOL = "pool"  # target rows whose labels may be drawn; all rows of a source
 UNLABELLED = "unlabelled"  # rows without a label
 BLOCK = 256  # rows that are moved at a time
@@ -67,8 +66,8 @@ class Card:
 
     classes: names in the order of the class numbers, none where the target is a number. counts: rows of the pool by
     class. modality, channels, size, preparation: of the inputs (modalities/table.py); a row has the shape `shape`.
-    mean, std: of the pool's inputs, by channel, as fractions of 1; of tokens nothing. kind: what the target is. unit:
-    of a number. target_mean, target_std: of the pool's numbers; 0 and 1 for classes. own_test: whether the dataset
+    mean, std: of the pool's inputs, by channel, as fractions of 1; of tokens nothing. kind: what the target is.
+    values: what it is where it is numbers, with their means and s.d. over the pool. own_test: whether the dataset
     brought its test rows. validation: how many of the pool's rows it gave for validation. removed_overlap: rows left
     out because they repeat a test row, of the target where this is a source. test_units: independent units (rows or
     groups) that are scored. folds: parts of cross-validation in place of a test set, 0 where there is one;
@@ -93,9 +92,7 @@ class Card:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     kind: Literal["class", "value", "attribute"] = "class"
-    unit: str = ""
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    values: tuple[Value, ...] = ()
     own_test: bool = False
     validation: int = 0
     test_units: int = 0
@@ -130,6 +127,11 @@ class Card:
     def most_labels(self) -> int:
         """Labels that every class (or the values) can give beside a test set; 0 where there is none."""
         return 0 if self.folds else min(self.counts.values(), default=self.splits.get(POOL, 0))
+
+    @property
+    def targets(self) -> tuple[Columns, ...]:
+        """What tables call the targets: a class, or each value; none of attributes."""
+        return {"class": (OF_CLASS,), "value": columns_of([own.name for own in self.values])}.get(self.kind, ())
 
     @property
     def target_kind(self) -> str:
@@ -179,7 +181,7 @@ class Pack:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """One row an example: id, path, label, value, split, group.
+        """One row an example: id, path, label, value (or several: values.py), split, group.
 
         split: pool, test or unlabelled. label and value: one of them is null throughout, both are for unlabelled rows;
         for test rows both are null, and so is the path: it may name the class. group: the unit that the row belongs to.
@@ -206,14 +208,15 @@ class Pack:
         return np.array([number[label] for label in self.examples["label"].iloc[rows]], dtype=np.int64)
 
     def values(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Values of labelled rows, in the card's unit.
+        """(rows, values) of labelled rows, in the card's units.
 
         Raises:
             DataError: a row has none.
         """
-        values = self.examples["value"].iloc[rows].to_numpy(dtype=np.float64, copy=True)
+        given = [own.given for own in self.card.targets]
+        values = self.examples[given].iloc[rows].to_numpy(dtype=np.float64, copy=True)
         if not np.isfinite(values).all():
-            row = rows[np.flatnonzero(~np.isfinite(values))[0]]
+            row = rows[np.flatnonzero(~np.isfinite(values).all(axis=1))[0]]
             raise DataError(
                 f"{self.card.name}: row {self.examples['id'].iloc[row]} has no value; give one, or remove it"
             )
@@ -246,7 +249,11 @@ def read_pack_card(directory: Path) -> Card:
     try:
         fields: dict[str, Any] = json.loads(path.read_text())["pack"]
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return Card(**(values | {"attributes": read_attributes(fields.get("attributes", ()))}))
+        own = {
+            "attributes": read_attributes(fields.get("attributes", ())),
+            "values": read_values(fields.get("values", ())),
+        }
+        return Card(**(values | own))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is not the card of a pack: {error}; run the step ingest again") from None
 
@@ -257,7 +264,7 @@ def test_directory(directory: Path) -> Path:
 
 
 def read_test_labels(directory: Path) -> pd.DataFrame:
-    """The test labels of the pack at `directory`: id, path, label (or value), group. For evaluate alone.
+    """The test labels of the pack at `directory`: id, path, label (or values), group. For evaluate alone.
 
     Of a pack in folds they are the labels of all its labelled rows.
 
@@ -283,20 +290,23 @@ def write_pack(
 ) -> None:
     """Publishes a pack and, apart from it, its test labels.
 
-    examples: id, path, label or value, split, group, with all labels. inputs: (rows, ...).
+    examples: id, path, label or value (or several), split, group, with all labels. inputs: (rows, ...).
     folds: (repeats, pool rows), where cross-validation takes the place of a test set. attributes: (rows, attributes).
     signatures: (classes, columns). shard_gb: what a file of inputs holds at most, in 10^9 bytes.
     """
-    for name, missing in (("label", None), ("value", np.nan)):
+    values = given_columns(examples) or [OF_ONE.given]
+    for name, missing in (("label", None), *((name, np.nan) for name in values)):
         examples = examples if name in examples else examples.assign(**{name: missing})
     is_test = examples["split"] == TEST
     scored = examples[examples["split"] == card.scored]
+    targets = [own.given for own in card.targets]
     if len(scored):
         with publishing(test_directory(directory)) as draft:
-            scored[["id", "path", TARGETS[card.kind], "group"]].to_parquet(draft / "labels.parquet", index=False)
+            scored[["id", "path", *targets, "group"]].to_parquet(draft / "labels.parquet", index=False)
     with publishing(directory) as draft:
-        blind = examples.assign(**{name: examples[name].mask(is_test) for name in SECRET})
-        blind[["id", "path", "label", "value", "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
+        secret = ("path", "label", *values)  # what tells a test row's target
+        blind = examples.assign(**{name: examples[name].mask(is_test) for name in secret})
+        blind[["id", "path", "label", *values, "split", "group"]].to_parquet(draft / "examples.parquet", index=False)
         shards = _save_inputs(draft, inputs, most=shard_gb * 1e9)
         rejected.to_csv(draft / "rejected.csv", index=False)
         for name, array in ((FOLDS, folds), (ATTRIBUTES, attributes), (SIGNATURES, signatures)):
@@ -338,4 +348,7 @@ def _targets(card: Card) -> list[dict[str, Any]]:
     """name, kind and unit of each column of targets; of attributes their kinds, such as "attribute: yes/no"."""
     if card.kind == "attribute":
         return [{"name": own.name, "kind": f"attribute: {own.kind}", "unit": None} for own in card.attributes]
-    return [{"name": TARGETS[card.kind], "kind": card.kind, "unit": card.unit or None}]
+    if len(card.values) > 1:
+        return [{"name": own.name, "kind": "value", "unit": own.unit or None} for own in card.values]
+    unit = card.values[0].unit if card.values else ""
+    return [{"name": card.targets[0].given, "kind": card.kind, "unit": unit or None}]

@@ -34,7 +34,8 @@ def list_dataset(path: Path, settings: DataSettings, *, anywhere: bool = False) 
         ]
     )
     if is_built_in(path.name):
-        settings = settings.of_built_in(get_built_in(path.name).attributes)
+        entry = get_built_in(path.name)
+        settings = settings.of_built_in(entry.attributes, tuple(own.name for own in entry.values))
     table = find_table(path, settings)
     if table is not None:
         return list_table(table, settings, anywhere=anywhere).joined(unlabelled)
@@ -55,14 +56,21 @@ def list_labelled(path: Path, settings: DataSettings, *, anywhere: bool = False)
     """As `list_dataset`, of a dataset that a run can learn from.
 
     Raises:
-        DataError: as there; no row has a label, or all have the same one.
+        DataError: as there; no row has a label, all have the same one, or one of several values never varies.
     """
     listing = list_dataset(path, settings, anywhere=anywhere)
     if all(split == UNLABELLED for split in listing.splits):
         if path.is_dir() and find_table(path, settings) is None:
             return list_folder(path, settings.row_kind)  # which refuses it, and says what a folder must look like
-        raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_column")
+        raise DataError(f"{path}: no row has a label; fill its column, or see data.label_column and data.value_columns")
     classes = set(listing.labels) - {None}
     if listing.kind == "class" and len(classes) == 1:
         raise DataError(f"{path} has one class, {classes.pop()!r}; at least two are needed")
+    known = [own for own in listing.values if own is not None]
+    for name, column in zip(listing.names, zip(*known, strict=True), strict=True):
+        if len(set(column)) == 1 and len(listing.names) > 1:
+            raise DataError(
+                f"{path}: {name} is {column[0]:g} in every row, so there is nothing to predict; take it out of "
+                "data.value_columns, or give it values"
+            )
     return listing

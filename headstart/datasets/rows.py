@@ -17,6 +17,7 @@ from headstart.datasets.near import near_duplicates
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.read import list_labelled
 from headstart.datasets.settings import DataSettings
+from headstart.datasets.units import value_table
 from headstart.errors import DataError, HeadstartError
 from headstart.modalities.decoded import Decoded
 from headstart.modalities.table import MODALITIES
@@ -50,11 +51,11 @@ class Chunk:
 class Rows:
     """A dataset's usable rows, in the order of the listing, and what was set aside.
 
-    examples: path, label, value, given (the split that the dataset gives, or null), group (the user's, or null),
-    content (digest of what was decoded), near (its cluster of near duplicates, or null), row (its number among those
-    that were kept, and in codes). rejected: path, reason. facts: path, changes, and what the modality tells of each,
-    such as width. attributes: what they have in place of labels and values. codes: (rows, attributes), nan where
-    unknown.
+    examples: path, label, value (or several: values.py), given (the split that the dataset gives, or null), group (the
+    user's, or null), content (digest of what was decoded), near (its cluster of near duplicates, or null), row (its
+    number among those that were kept, and in codes). rejected: path, reason. facts: path, changes, and what the
+    modality tells of each, such as width. attributes: what they have in place of labels and values. codes: (rows,
+    attributes), nan where unknown. names: of the values.
     """
 
     examples: pd.DataFrame
@@ -63,6 +64,7 @@ class Rows:
     kind: Kind
     attributes: tuple[Attribute, ...]
     codes: NDArray[np.float64]
+    names: tuple[str, ...] = ()
 
     @property
     def changes(self) -> dict[str, int]:
@@ -173,7 +175,7 @@ def _read(
             {
                 "path": _column([listing.paths[row] for row in good]),
                 "label": _column([listing.labels[row] for row in good]),
-                "value": np.array([listing.values[row] for row in good], dtype=np.float64),
+                **value_table((listing.values[row] for row in good), listing.names),
                 "given": _column([listing.splits[row] for row in good]),
                 "group": _column([listing.groups[row] for row in good]),
                 "content": _column(content),
@@ -191,6 +193,7 @@ def _read(
         .reset_index(drop=True),
         kind=listing.kind,
         attributes=listing.attributes,
+        names=listing.names,
         codes=np.array([listing.codes[row] for row in good] if listing.codes else [()] * len(good), dtype=np.float64),
     )
     _check_rejected(path, rows, total=len(listing) + len(listing.rejected), settings=settings)

@@ -1,6 +1,7 @@
 """Knobs of ingest: how files become rows of a pack."""
 
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
@@ -37,6 +38,15 @@ def _as_text(given: Any) -> Any:
 
 Dataset = Annotated[str, AfterValidator(check_name)]
 Text = Annotated[str, BeforeValidator(_as_text)]  # of a class, or of a column
+
+
+def _as_list(given: Any) -> Any:
+    """A text alone is a list of it; an empty one is an empty list."""
+    given = _as_text(given)
+    return ([given] if given else []) if isinstance(given, str) else given
+
+
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list)]
 FEWEST_LABELS = 2  # of a class, or in all: one to train with, one to choose with
 MOST_FOLDS = 20
 SIGNATURES = "class_attributes.csv"  # beside a dataset's table or folders: what is known of its classes, not of rows
@@ -52,8 +62,8 @@ class SourceSettings(Knobs):
     enter: int = Field(0, ge=0)
     """how many of them, the first ones, fine-tuning enters from; the others are held for a remedy; 0: all enter"""
 
-    unit: str = ""
-    """unit of the sources' values, where they are numbers; W's own head can be used where it is the target's too"""
+    unit: Texts = ()
+    """unit of the sources' values, one for all or one for each; where it is the target's too, W's head can be used"""
 
     @field_validator("data", mode="before")
     @classmethod
@@ -69,8 +79,8 @@ class TargetSettings(Knobs):
     data: Dataset = "digits"
     """dataset to fine-tune and evaluate on: a folder below data/, or a built-in"""
 
-    unit: str = ""
-    """unit of the target's values, where they are numbers; a built-in's is known"""
+    unit: Texts = ()
+    """unit of the target's values, one for all or one for each; a built-in's are known"""
 
     unseen: tuple[Text, ...] = ()
     """classes whose labels eszsl does without; the comparison then has scores of seen and unseen classes apart"""
@@ -137,8 +147,8 @@ class DataSettings(Knobs):
     label_column: str = "label"
     """column of a table that has each row's class; empty to read its values"""
 
-    value_column: str = "value"
-    """column of a table that has each row's number; empty to read its classes"""
+    value_columns: Texts = ("value",)
+    """columns of a table that have each row's numbers, one or several; none to read its classes"""
 
     split_column: str = "split"
     """column of a table that says train, val or test; it may be missing from the table"""
@@ -148,6 +158,15 @@ class DataSettings(Knobs):
 
     attribute_columns: tuple[Text, ...] = ()
     """columns of attributes (yes/no, numbers, tags) that a source's table without classes and values is learned by"""
+
+    @field_validator("value_columns")
+    @classmethod
+    def _are_columns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+            raise ValueError(f"names the column {shown(twice)} twice; each of a row's values has a column of its own")
+        if "" in names:
+            raise ValueError("holds a column without a name; give each its name, or an empty list to read classes")
+        return names
 
     @field_validator("modality")
     @classmethod
@@ -167,19 +186,22 @@ class DataSettings(Knobs):
         """Of an image's size."""
         return Limits(self.smallest_side, self.largest_aspect, self.largest_pixels)
 
-    def of_built_in(self, attributes: tuple[str, ...]) -> "DataSettings":
-        """The same for a built-in, whose table has the default columns (and these attributes) whatever a user's has."""
+    def of_built_in(self, attributes: tuple[str, ...], values: tuple[str, ...]) -> "DataSettings":
+        """The same for a built-in, whose table has the default columns, whatever a user's has.
+
+        attributes, values: columns of the built-in's; without values the default column of these.
+        """
         ours = (
             "table",
             "path_column",
             "content_column",
             "label_column",
-            "value_column",
             "split_column",
             "group_column",
         )
         columns = {name: type(self).model_fields[name].default for name in ours}
-        return self.model_copy(update=columns | {"attribute_columns": attributes})
+        values = values or type(self).model_fields["value_columns"].default
+        return self.model_copy(update=columns | {"attribute_columns": attributes, "value_columns": values})
 
 
 class Prepared(Protocol):

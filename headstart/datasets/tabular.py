@@ -24,6 +24,7 @@ from headstart.datasets.folder import DVC_OBJECT
 from headstart.datasets.listing import SPLITS, Kind, Listing
 from headstart.datasets.pack import TEST, UNLABELLED, Attribute
 from headstart.datasets.settings import SIGNATURES, DataSettings
+from headstart.datasets.value_names import check_names
 from headstart.errors import DataError
 from headstart.registry import nearest
 
@@ -61,33 +62,38 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
     anywhere: whether files may lie outside of the table's folder.
 
     Raises:
-        DataError: it cannot be read, a column is missing, there are labels and values at once, or no row is left.
+        DataError: it cannot be read, a column is missing, there are labels and values at once, the values' names clash
+            (`check_names`), or no row is left.
     """
     frame = read_table(path)
     _stays.cache_clear()
     kind = _kind(path, frame, settings)
     attributes = describe_columns(path, frame, settings.attribute_columns) if kind == "attribute" else ()
+    names = settings.value_columns if kind == "value" else ()
+    check_names(names, str(path))
     columns = {
         name: frame[column] if column in frame else pd.Series("", index=frame.index)
         for name, column in (
             ("path", settings.path_column),
             ("content", settings.content_column if settings.row_kind.content else ""),
-            ("target", {"class": settings.label_column, "value": settings.value_column}.get(kind, "")),
+            ("target", settings.label_column if kind == "class" else ""),
             ("split", settings.split_column),
             ("group", settings.group_column),
         )
     }
-    if attributes:  # a row that has one of them is labelled
-        columns["target"] = frame[[attribute.name for attribute in attributes]].agg("".join, axis=1)
-    rows: list[tuple[str, str | None, float | None, str | None, str | None]] = []
+    if several := [*names, *(attribute.name for attribute in attributes)]:  # a row that has one of them is labelled
+        columns["target"] = frame[several].agg("".join, axis=1)
+    cells = list(zip(*(frame[name] for name in names), strict=True)) or [()] * len(frame)
+    rows: list[tuple[str, str | None, tuple[float, ...] | None, str | None, str | None]] = []
     codes: list[tuple[float, ...]] = []
     contents: list[str | None] = []
     rejected: list[tuple[str, str]] = []
     seen: set[str] = set()
-    for number, named, content, target, split, group in zip(frame.index, *columns.values(), strict=True):
+    for number, own, named, content, target, split, group in zip(frame.index, cells, *columns.values(), strict=True):
         place = f"{path.name} row {number}" if content else clean(named)
         reason = "" if content else _no_file(path.parent, place, seen=seen, anywhere=anywhere)
-        reason = reason or _unusable(target, split, kind=kind)
+        reason = reason or _bad_split(split) or (_bad_value(own, names) if target else None)
+        reason = reason or _untested(target, split)
         reason = reason or _bad_attribute(frame.loc[number], attributes)
         if reason:
             rejected.append((f"{path.name} row {number}", reason))
@@ -95,16 +101,18 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
         seen.add(place)
         contents.append(content or None)
         label = target if kind == "class" and target else None
-        value = float(target) if kind == "value" and target else None
+        value = tuple(map(float, own)) if names and target else None
         rows.append((place, label, value, SPLITS.get(split.lower()) if target else UNLABELLED, group or None))
-        codes += [tuple(read_cell(own, str(frame.at[number, own.name])) for own in attributes)] if attributes else []
+        codes += [tuple(read_cell(one, str(frame.at[number, one.name])) for one in attributes)] if attributes else []
     if not rows:
         first = f", such as {rejected[0][0]}: {rejected[0][1]}" if rejected else ""
         raise DataError(f"{path} has no row that can be used{first}")
     paths, labels, values, splits, groups = zip(*rows, strict=True)
     _refuse_twins(path, {label for label in labels if label})
     whole = tuple(contents) if any(contents) else ()
-    return Listing(paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes), whole)
+    return Listing(
+        paths, labels, values, splits, groups, kind, tuple(rejected), attributes, tuple(codes), whole, tuple(names)
+    )
 
 
 def _refuse_twins(path: Path, labels: Iterable[str]) -> None:
@@ -260,19 +268,32 @@ def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
             f"the setting {' or '.join(wanted)} names it; a table that is none of {settings.row_kind.many} must not "
             f"lie in a dataset's folder; {nearest(settings.path_column, names)}"
         )
-    has_label, has_value = settings.label_column in names, settings.value_column in names
-    if has_label and has_value:
+    has_label, there = settings.label_column in names, [name for name in settings.value_columns if name in names]
+    if has_label and there:
         raise DataError(
-            f"{path} has labels (column {settings.label_column!r}) and values (column {settings.value_column!r}); "
-            'choose: --data.value_column "" reads the classes, --data.label_column "" the values'
+            f"{path} has labels (column {settings.label_column!r}) and values (column {_either(there, 'and')}); "
+            'choose: --data.value_columns "" reads the classes, --data.label_column "" the values'
         )
-    if not has_label and not has_value and not settings.attribute_columns:
+    missing = [name for name in settings.value_columns if name not in names]
+    if there and missing:
         raise DataError(
-            f"{path} has neither a column {settings.label_column!r} of classes nor {settings.value_column!r} of "
-            f"numbers (its columns: {', '.join(names)}); name it: --data.label_column or --data.value_column; of a "
+            f"{path} has no column {_either(missing)}, which data.value_columns names beside {_either(there, 'and')} "
+            f"(its columns: {', '.join(names)}); {nearest(missing[0], names)}"
+        )
+    if not has_label and not there and not settings.attribute_columns:
+        raise DataError(
+            f"{path} has neither a column {settings.label_column!r} of classes nor "
+            f"{_either(settings.value_columns) or repr('')} of "
+            f"numbers (its columns: {', '.join(names)}); name it: --data.label_column or --data.value_columns; of a "
             "source it may be columns of attributes: --data.attribute_columns A,B"
         )
-    return "class" if has_label else "value" if has_value else "attribute"
+    return "class" if has_label else "value" if there else "attribute"
+
+
+def _either(names: Iterable[str], word: str = "or") -> str:
+    """Such as "'x', 'y' or 'angle'"."""
+    *first, last = [repr(name) for name in names] or [""]
+    return f"{', '.join(first)} {word} {last}" if first else last
 
 
 def _bad_attribute(row: "pd.Series[str]", attributes: Sequence[Attribute]) -> str | None:
@@ -324,16 +345,26 @@ def _no_file(folder: Path, place: str, *, seen: set[str], anywhere: bool) -> str
     return None
 
 
-def _unusable(target: str, split: str, *, kind: Kind) -> str | None:
-    """Why what is said of a row cannot be used: a code and the cause; None where it can."""
-    if split and split.lower() not in SPLITS:
-        return f"BAD_SPLIT: {split!r} is none of train, val, test"
-    if kind == "value" and target and not _is_number(target):
-        hint = "; for a decimal comma write a point" if "," in target else ""
-        return f"BAD_VALUE: {target[:SHOWN]!r} is not a finite number{hint}"
-    if not target and SPLITS.get(split.lower()) == TEST:
-        return "NO_LABEL: a test row needs its label"
+def _bad_split(split: str) -> str | None:
+    """Why a row's split cannot be used: a code and the cause; None where it can."""
+    return f"BAD_SPLIT: {split!r} is none of train, val, test" if split and split.lower() not in SPLITS else None
+
+
+def _bad_value(cells: Sequence[str], names: Sequence[str]) -> str | None:
+    """The same of the values of a row that has one of them at least; of several the column is named."""
+    for name, cell in zip(names, cells, strict=True):
+        if not _is_number(cell):
+            hint = "; for a decimal comma write a point" if "," in cell else ""
+            if not cell:
+                return f"BAD_VALUE: {name} is empty; give each of {', '.join(names)}, or none of a row without a label"
+            said = f"{name} is {cell[:SHOWN]!r}, which" if len(names) > 1 else repr(cell[:SHOWN])
+            return f"BAD_VALUE: {said} is not a finite number{hint}"
     return None
+
+
+def _untested(target: str, split: str) -> str | None:
+    """Why a test row cannot be used that has no label."""
+    return "NO_LABEL: a test row needs its label" if not target and SPLITS.get(split.lower()) == TEST else None
 
 
 def _is_number(text: str) -> bool:

@@ -3,7 +3,8 @@
 evaluate.py      the one way in: predictions and cells -> tables and a verdict
 outcomes.py      checks what came in; who got which test row right, under which seed
 metrics.py       accuracy, macro F1, log loss; MAE, RMSE, R2
-measures.py      what a comparison is in: right answers, or errors in the target's unit
+measures.py      what a comparison is in: right answers, errors in the target's unit, or in s.d. of several values
+each_value.py    what is said of each of several values, in its own unit
 comparison.py    the tables: comparison, predictions, snapshots
 intervals.py     the two-way random-effects interval (test units x seeds)
 overlap.py       labelled rows that seeds have in common, and what that costs

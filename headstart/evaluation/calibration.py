@@ -45,7 +45,7 @@ def uncalibrated(probabilities: Floats, temperature: Floats) -> Floats:
 
 
 def covered(truth: Floats, low: Floats, high: Floats) -> Floats:
-    """(rows,): 1 where the interval holds the truth, else 0."""
+    """(rows,), or of several values (rows, values): 1 where the interval holds the truth, else 0."""
     held: Floats = ((truth >= low) & (truth <= high)).astype(np.float64)
     return held
 

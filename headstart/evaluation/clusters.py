@@ -55,8 +55,8 @@ class Vectors(Record):
 class Cluster(Record):
     """One cluster of the picture.
 
-    common: its commonest classes with their shares of its labelled rows. mean, sd: of its values. examples: ids of the
-    rows nearest to its centre, the nearest first.
+    common: its commonest classes with their shares of its labelled rows. mean, sd: of its values; each: the same of
+    each of several values. examples: ids of the rows nearest to its centre, the nearest first.
     """
 
     rows: int
@@ -65,6 +65,7 @@ class Cluster(Record):
     mean: Number | None
     sd: Number | None
     examples: tuple[str, ...]
+    each: tuple[tuple[Number, Number], ...] = ()
 
 
 class Shown(Record):

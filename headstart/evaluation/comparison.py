@@ -32,10 +32,11 @@ def comparison_table(
 
     unseen: classes that some entrant did without; where there are any, each has its accuracy on them and on the others.
 
-    Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the
-    training's. `calibration_error` and `coverage` (of the intervals, with Wilson's at `confidence`) say how sure
-    predictions are; interval_width is in the unit; what ends in `_before` is before calibration.
-    A score that does not exist (the training accuracy of what was never trained) has no row.
+    Log loss is in nats, MAE and RMSE in the target's unit; the other metrics are fractions; seconds are the training's.
+    Of several values scaled_mae is in standard deviations; what ends in a value's name is of that value alone, in its
+    unit; `joint_coverage` is of all of a row's intervals at once. `calibration_error` and `coverage` (of the intervals,
+    with Wilson's at `confidence`) say how sure predictions are; interval_width is in the unit; what ends in `_before`
+    is before calibration. A score that does not exist (the training accuracy of what was never trained) has no row.
     speeds: of each delivered model, as cells/results.py reads them; the split of their rows is PREDICTION.
     """
     rows = [
@@ -59,17 +60,22 @@ def _speed_rows(speed: Mapping[str, Any], families: Mapping[str, str]) -> list[t
 def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
     """Each training's final prediction of each test row; probabilities in the order of the classes.
 
-    Of values, low and high are the ends of the interval, nan where none is given.
+    Of values, low and high are the ends of the interval, nan where none is given. Of several values there are
+    <name>_truth, <name>, <name>_low and <name>_high of each in place of truth, prediction, probabilities, low and high.
     """
     cells = ordered_trainings(outcomes, families)
     finals = [outcomes.snapshots(cell)[FINAL] for cell in cells]
     rows = len(outcomes.ids)
     strategy, budget, seed = (np.repeat(np.array(part, dtype=object), rows) for part in zip(*cells, strict=True))
-    columns = {
+    columns: dict[str, Any] = {
         "id": np.tile(outcomes.ids, len(cells)),
         "strategy": strategy,
         "label_budget": budget.astype(np.int64),
         "seed": seed.astype(np.int64),
+    }
+    if outcomes.measure.parts:
+        return pd.DataFrame(columns | _each_value(outcomes, finals))
+    columns |= {
         "truth": np.tile(outcomes.measure.written(outcomes.truth, outcomes.classes), len(cells)),
         "prediction": outcomes.measure.written(np.concatenate([f.prediction for f in finals]), outcomes.classes),
         "probabilities": [row for final in finals for row in _probabilities(final)],
@@ -79,6 +85,18 @@ def predictions_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.Dat
     if outcomes.classes:
         return pd.DataFrame(columns, columns=PREDICTIONS)
     return pd.DataFrame(columns, columns=[*PREDICTIONS, "low", "high"])
+
+
+def _each_value(outcomes: Outcomes, finals: Sequence[Snapshot]) -> dict[str, Floats]:
+    """Truth, prediction and interval of each of several values."""
+    shape = outcomes.truth.shape
+    found = {}
+    for place, own in enumerate(outcomes.measure.columns):
+        found[own.truth] = np.tile(outcomes.truth[:, place], len(finals))
+        found[own.prediction] = np.concatenate([final.prediction[:, place] for final in finals])
+        found[own.low] = np.concatenate([_ends(final.low, shape)[:, place] for final in finals])
+        found[own.high] = np.concatenate([_ends(final.high, shape)[:, place] for final in finals])
+    return found
 
 
 def snapshots_table(outcomes: Outcomes, families: Mapping[str, str]) -> pd.DataFrame:
@@ -147,8 +165,8 @@ def _probabilities(snapshot: Snapshot) -> list[list[float] | None]:
     return list(snapshot.probabilities.tolist())
 
 
-def _ends(ends: Floats | None, rows: int) -> Floats:
-    return np.full(rows, np.nan) if ends is None else ends
+def _ends(ends: Floats | None, shape: int | tuple[int, ...]) -> Floats:
+    return np.full(shape, np.nan) if ends is None else ends
 
 
 def _seconds(outcomes: Outcomes, cell: Cell) -> float:

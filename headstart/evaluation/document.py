@@ -172,8 +172,27 @@ class Intervals(Record):
     seeds: int = 0
 
 
+class EachValue(Record):
+    """One of several values at the headline budget, in its own unit: means over seeds on the test rows.
+
+    against_scratch: of the MAE, exploratory. intervals: of this value alone.
+    """
+
+    sentence: str
+    name: str
+    unit: str | None
+    mae: Number
+    rmse: Number
+    r2: Number | None
+    scratch_mae: Number
+    against_scratch: Exploratory
+    intervals: Intervals | None = None
+
+
 class Verdict(Record):
     """The whole of verdict.json. Of values it also has their unit and the contrast on RMSE, exploratory.
+
+    Of several values the unit is their s.d., each is in `values` in its own unit, and intervals are of all at once.
 
     probabilities (of classes), intervals (of values): of the chosen strategy at the headline budget.
 
@@ -187,7 +206,7 @@ class Verdict(Record):
     """
 
     sentence: str
-    metric: Literal["accuracy", "mae"]
+    metric: Literal["accuracy", "mae", "scaled_mae"]
     resolution: Number
     seeds: int
     folds: int = 0
@@ -208,10 +227,15 @@ class Verdict(Record):
     rmse: Exploratory | None = None
     probabilities: Probabilities | None = None
     intervals: Intervals | None = None
+    values: tuple[EachValue, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_what_classes_lack(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
         document: dict[str, object] = handler(self)
-        lacking = {"probabilities"} if self.metric == "mae" else {"unit", "rmse", "intervals"}
+        lacking = {
+            "accuracy": {"unit", "rmse", "intervals", "values"},
+            "mae": {"probabilities", "values"},
+            "scaled_mae": {"probabilities", "rmse"},
+        }[self.metric]
         lacking |= set() if self.baselines else {"baselines"}
         return {key: value for key, value in document.items() if key not in lacking}

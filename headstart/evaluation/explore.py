@@ -33,7 +33,7 @@ EXAMPLES, COMMON, POINTS = 6, 3, 600  # of a cluster, of a cluster, of the pictu
 class Targets:
     """What is known of the rows: ids; values (rows,), numbers of classes or values, NaN where there is no label.
 
-    classes: names, none where the target is a value. unit: of a value.
+    classes: names, none where the target is a value. unit: of a value. Of several values they are (rows, values).
     """
 
     ids: Sequence[str]
@@ -43,12 +43,12 @@ class Targets:
 
     @property
     def labelled(self) -> int:
-        return int(np.isfinite(self.values).sum())
+        return int(known_of(self.values).sum())
 
     @property
     def metric(self) -> Metric:
         """The figure that the answer is about."""
-        if len(np.unique(self.values[np.isfinite(self.values)])) < 2:
+        if len(np.unique(self.values[known_of(self.values)])) < 2:
             return "silhouette"
         return "ari" if self.classes else "explained"
 
@@ -64,12 +64,19 @@ class _Clustered:
     halves: Mapping[str, Floats]
 
 
+def known_of(values: Floats) -> NDArray[np.bool_]:
+    """(rows,): which have a label, of values (rows,) or (rows, values)."""
+    table = values[:, None] if values.ndim == 1 else values
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=1))
+    return known
+
+
 def draw_rows(values: Floats, *, seed: int) -> Rows:
     """Positions of the rows to look at, in order: all of them, or MOST_ROWS drawn, half of them labelled if need be."""
     if len(values) <= MOST_ROWS:
         return np.arange(len(values))
     order = np.random.default_rng([seed, 0]).permutation(len(values))
-    known = np.isfinite(values[order])
+    known = known_of(values)[order]
     labelled, others = order[known], order[~known]
     kept = labelled[: max(MOST_ROWS // 2, MOST_ROWS - len(others))]
     return np.sort(np.concatenate([kept, others[: MOST_ROWS - len(kept)]]))
@@ -218,16 +225,18 @@ def _shown(seen: _Seen, source: str, targets: Targets) -> Shown | None:
 
 def _cluster(rows: Rows, distances: Floats, targets: Targets) -> Cluster:
     """Of these rows; distances: of all rows to their centres."""
-    values = targets.values[rows][np.isfinite(targets.values[rows])]
+    values = targets.values[rows][known_of(targets.values[rows])]
     nearest = rows[np.argsort(distances[rows], kind="stable")[:EXAMPLES]]
     counts = np.bincount(values.astype(int), minlength=len(targets.classes)) if targets.classes else np.zeros(0)
     common = [int(place) for place in np.argsort(-counts, kind="stable")[:COMMON] if counts[place]]
     has_values = not targets.classes and len(values) > 0
+    several = values.ndim > 1
     return Cluster(
         rows=len(rows),
         labelled=len(values),
         common=tuple((targets.classes[place], float(counts[place] / len(values))) for place in common),
-        mean=float(values.mean()) if has_values else None,
-        sd=float(values.std()) if has_values else None,
+        mean=float(values.mean()) if has_values and not several else None,
+        sd=float(values.std()) if has_values and not several else None,
+        each=tuple((float(own.mean()), float(own.std())) for own in values.T) if has_values and several else (),
         examples=tuple(str(targets.ids[row]) for row in nearest),
     )

@@ -19,7 +19,7 @@ FAR = 4.0  # robust standard deviations, from which a value counts as wrong
 class Doubts:
     """Of each labelled row: how well its label fits (the lower, the worse), and what it would be by the others.
 
-    wrong: whether it is estimated to be wrong.
+    wrong: whether it is estimated to be wrong. Of several values, likely is (rows, values).
     """
 
     margins: Floats
@@ -52,9 +52,10 @@ def doubtful_classes(vectors: NDArray[np.floating], given: Rows, *, seed: int) -
 
 
 def doubtful_values(vectors: NDArray[np.floating], given: Floats, *, seed: int) -> Doubts | None:
-    """The same of values (rows,), by what a ridge regression makes of rows that it did not see; None of too few rows.
+    """The same of values (rows, values), by what a ridge regression makes of rows that it did not see.
 
-    margins: minus the residual, in robust standard deviations of all residuals.
+    margins: minus the residual, in robust standard deviations of all residuals; of several values the largest. None of
+    too few rows. Each value has a regression of its own; likely is (rows,) of one value.
     """
     from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import KFold, cross_val_predict
@@ -67,7 +68,10 @@ def doubtful_values(vectors: NDArray[np.floating], given: Floats, *, seed: int) 
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
     parts = KFold(PARTS, shuffle=True, random_state=seed % 2**32)
     with threadpool_limits(1):
-        likely = cross_val_predict(model, np.asarray(vectors, dtype=np.float64), given, cv=parts)
+        x = np.asarray(vectors, dtype=np.float64)
+        likely = np.stack([cross_val_predict(model, x, column, cv=parts) for column in given.T], axis=1)
     residuals = np.abs(given - likely)
-    spread = 1.4826 * float(np.median(residuals)) or 1.0  # of normal residuals it is the s.d.; outliers do not move it
-    return Doubts(-residuals / spread, likely, residuals >= FAR * spread)
+    spread = 1.4826 * np.median(residuals, axis=0)  # of normal residuals it is the s.d.; outliers do not move it
+    spread[spread == 0] = 1.0
+    wrong = (residuals >= FAR * spread).any(axis=1)
+    return Doubts(-(residuals / spread).max(axis=1), likely[:, 0] if likely.shape[1] == 1 else likely, wrong)

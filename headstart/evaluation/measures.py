@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from headstart.datasets.values import OF_CLASS, OF_ONE, Columns, Value, columns_of
 from headstart.errors import DataError
 from headstart.evaluation.intervals import Floats
 from headstart.evaluation.metrics import accuracy, log_loss, macro_f1, mae, r2, rmse
 from headstart.evaluation.settings import EvaluationSettings
-from headstart.objectives.kinds import CLASS, VALUE, Described, Kind, kind_of
+from headstart.objectives.kinds import CLASS, VALUE, VALUES, Described, Kind, kind_of
 
-Numbers = NDArray[Any]  # class indices, or values
+Numbers = NDArray[Any]  # class indices, or values; (rows, values) of several
 
 
 UNEVEN = 1.5  # times an even share from which on the largest class is worth a warning
@@ -24,7 +25,8 @@ UNEVEN = 1.5  # times an even share from which on the largest class is worth a w
 class Measure(Protocol):
     """One kind of target in numbers and words.
 
-    column: of the truth. unit: what amounts are in, None for fractions.
+    columns: of the truth and of predictions, several of several values. unit: what amounts are in, None for fractions.
+    parts: of several values each one's name, and the measure of it alone; none of classes and of one value.
     scale: the amount that floors and margins are relative to: 1, or the target's s.d. largest: difference there can be.
     best: the score of a model that makes no errors. exact: whether flips are all there is to a difference.
     """
@@ -33,7 +35,10 @@ class Measure(Protocol):
     def kind(self) -> Kind: ...
 
     @property
-    def column(self) -> str: ...
+    def columns(self) -> tuple[Columns, ...]: ...
+
+    @property
+    def parts(self) -> "tuple[tuple[str, Error], ...]": ...
 
     @property
     def unit(self) -> str | None: ...
@@ -50,8 +55,10 @@ class Measure(Protocol):
     @property
     def exact(self) -> bool: ...
 
-    def read(self, given: "pd.Series[Any]", classes: Sequence[str], what: str) -> Numbers:
-        """Truths or predictions as numbers.
+    def read(self, given: pd.DataFrame, classes: Sequence[str], what: str) -> Numbers:
+        """Truths or predictions as numbers: (rows,), or of several values (rows, values).
+
+        given: a column for each of `columns`, in their order.
 
         Raises:
             DataError: one is no class, or no finite number.
@@ -116,17 +123,19 @@ class Rate:
     """Right answers: accuracy, in fractions; points are percentage points."""
 
     kind: Kind = CLASS
-    column: str = "label"
+    columns: tuple[Columns, ...] = (OF_CLASS,)
+    parts: "tuple[tuple[str, Error], ...]" = ()
     unit: str | None = None
     scale: float = 1.0
     largest: float = 1.0
     best: float = 1.0
     exact: bool = True
 
-    def read(self, given: "pd.Series[Any]", classes: Sequence[str], what: str) -> Numbers:
-        codes: Numbers = pd.Index(list(classes)).get_indexer(pd.Index(given.astype(str)))
+    def read(self, given: pd.DataFrame, classes: Sequence[str], what: str) -> Numbers:
+        names = given.iloc[:, 0].astype(str)
+        codes: Numbers = pd.Index(list(classes)).get_indexer(pd.Index(names))
         if (codes < 0).any():
-            unknown = given.to_numpy()[codes < 0][0]
+            unknown = names.to_numpy()[codes < 0][0]
             raise DataError(f"{what} has class {str(unknown)!r}; the classes are {', '.join(classes)}")
         return codes
 
@@ -191,15 +200,17 @@ class Error:
     unit: str | None
     scale: float
     kind: Kind = VALUE
-    column: str = "value"
+    columns: tuple[Columns, ...] = (OF_ONE,)
+    parts: "tuple[tuple[str, Error], ...]" = ()
     largest: float = inf
     best: float = 0.0
     exact: bool = False
 
-    def read(self, given: "pd.Series[Any]", classes: Sequence[str], what: str) -> Numbers:
-        values = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64)
+    def read(self, given: pd.DataFrame, classes: Sequence[str], what: str) -> Numbers:
+        own = given.iloc[:, 0]
+        values = pd.to_numeric(own, errors="coerce").to_numpy(dtype=np.float64)
         if not np.isfinite(values).all():
-            odd = given.to_numpy()[~np.isfinite(values)][0]
+            odd = own.to_numpy()[~np.isfinite(values)][0]
             raise DataError(
                 f"{what} has the value {str(odd)!r}, which is no finite number; a training that diverged does that:"
                 " lower its learning rate"
@@ -229,7 +240,7 @@ class Error:
 
     def signed(self, difference: float) -> str:
         """With as many decimals as show a hundredth of the s.d.; with more where those would hide the sign."""
-        decimals = self._decimals
+        decimals = self.decimals
         while difference and decimals < 12 and float(f"{difference:.{decimals}f}") == 0.0:
             decimals += 1
         return f"{difference + 0.0:+,.{decimals}f}"
@@ -253,15 +264,52 @@ class Error:
     def compared(self, strategy: str, opponent: str, difference: float) -> tuple[str, str]:
         """Lower errors are a gain: where they are higher, the brackets say that the gain is negative."""
         whose = f"that of {opponent}" if " as " in opponent else f"{opponent}'s"
-        said = f"{strategy}'s MAE is {self.size(difference)} {'lower' if difference > 0 else 'higher'} than {whose}"
+        lower = "lower" if difference > 0 else "higher"
+        said = f"{strategy}'s {self.kind.word} is {self.size(difference)} {lower} than {whose}"
         return said, "" if difference > 0 else f"gain {self.signed(difference)}, "
 
     @property
-    def _decimals(self) -> int:
+    def decimals(self) -> int:
         return max(0, 2 - floor(log10(self.scale)))
 
     def _with_unit(self, text: str) -> str:
         return f"{text} {self.unit}" if self.unit else text
+
+
+@dataclass(frozen=True)
+class ScaledError(Error):
+    """The scaled MAE of several values: of each row the mean over values of |error| over the value's s.d.
+
+    The s.d. is that of the target's values outside the test rows, as `Error.scale` is: it is known before a test label
+    is opened, and the same for all entrants. 0.8 or so is what always saying the mean scores. Positive is better still.
+    """
+
+    parts: tuple[tuple[str, Error], ...] = ()
+    columns: tuple[Columns, ...] = ()
+    unit: str | None = "s.d."
+    scale: float = 1.0
+    kind: Kind = VALUES
+
+    def read(self, given: pd.DataFrame, classes: Sequence[str], what: str) -> Numbers:
+        """(rows, values)."""
+        each = [
+            part.read(given.iloc[:, [place]], classes, f"{what}, {name},")
+            for place, (name, part) in enumerate(self.parts)
+        ]
+        return np.stack(each, axis=1)
+
+    def row_scores(self, truth: Numbers, prediction: Numbers) -> Floats:
+        """Minus the mean over values of the absolute error in standard deviations."""
+        scores: Floats = -(np.abs(prediction - truth) / [part.scale for _, part in self.parts]).mean(axis=1)
+        return scores
+
+    def metrics(self, truth: Numbers, prediction: Numbers, probabilities: Floats | None) -> list[tuple[str, float]]:
+        """The scaled MAE, then mae.x, rmse.x and r2.x of each value in its own unit."""
+        found = [(self.kind.metric, -float(self.row_scores(truth, prediction).mean()))]
+        for place, (name, part) in enumerate(self.parts):
+            own = part.metrics(truth[:, place], prediction[:, place], None)
+            found += [(f"{metric}.{name}", value) for metric, value in own]
+        return found
 
 
 RATE = Rate()
@@ -273,7 +321,18 @@ def measure_of(card: Described) -> Measure:
     Raises:
         IntegrityError: this version knows no such kind.
     """
-    return RATE if kind_of(card) is RATE.kind else Error(card.unit or None, card.target_std or 1.0)
+    return RATE if kind_of(card) is RATE.kind else measure_of_values(card.values)
+
+
+def measure_of_values(values: Sequence[Value]) -> Measure:
+    """Of one value its error in its unit; of several their mean error in standard deviations."""
+    names = tuple(own.name for own in values)
+    each = tuple(Error(own.unit or None, own.std or 1.0) for own in values)
+    return (
+        each[0]
+        if len(each) == 1
+        else ScaledError(parts=tuple(zip(names, each, strict=True)), columns=columns_of(names))
+    )
 
 
 def points(fraction: float) -> str:

@@ -23,7 +23,6 @@ KEYS = ["entrant", "label_budget", "seed"]
 PREDICTION_COLUMNS = [
     "strategy", "variant", "label_budget", "seed", "progress", "id", "prediction", "probabilities",
 ]  # fmt: skip
-CALIBRATION_COLUMNS = ["temperature", "low", "high"]  # of predictions; where there are none, nothing is said of them
 NUMBERS = ["seconds", "compute", "pretraining_compute", "train_score", "validation_score", "labels"]
 OPTIONAL_NUMBERS = ["held_out"]
 CELL_COLUMNS = ["strategy", "variant", "label_budget", "seed", *NUMBERS]
@@ -37,7 +36,7 @@ class Snapshot:
 
     prediction: (rows,), class indices or values; probabilities: (rows, classes), None of values. temperature: (rows,),
     that scores were divided by, in the end; None where nobody says. low, high: (rows,), ends of intervals around
-    values, None where none are given.
+    values, None where none are given. Of several values prediction, low and high are (rows, values).
     """
 
     prediction: Numbers
@@ -50,8 +49,8 @@ class Snapshot:
 class Outcomes:
     """The test rows in the order of their ids, and each snapshot's predictions of them.
 
-    ids: (rows,); truth: (rows,), class indices or values; units: (rows,), codes of the groups, or of the rows where
-    there are none.
+    ids: (rows,); truth: (rows,), class indices or values, (rows, values) of several; units: (rows,), codes of the
+    groups, or of the rows where there are none.
     """
 
     def __init__(
@@ -72,9 +71,9 @@ class Outcomes:
                 an unknown class or has probabilities that are not one for each class, from 0 to 1; a training has no
                 final snapshot, or no row in cells, or two, or its seconds or compute are not numbers.
         """
-        _require(predictions, PREDICTION_COLUMNS, "predictions")
+        _require(predictions, prediction_columns(measure), "predictions")
         _require(cells, CELL_COLUMNS, "cells")
-        _require(truth, ["id", measure.column, "group"], "truth")
+        _require(truth, ["id", *(own.given for own in measure.columns), "group"], "truth")
         self.classes, self.measure = list(classes), measure
         self._read_truth(truth)
         self._labelled = labelled
@@ -133,15 +132,15 @@ class Outcomes:
             raise DataError(f"truth has id {repeated.iloc[0]!r} more than once; each test row counts once")
         ordered = truth.astype({"id": str, "group": str}).sort_values("id")
         self.ids = pd.Index(ordered["id"])
-        self.truth = self.measure.read(ordered[self.measure.column], self.classes, "truth")
+        given = [own.given for own in self.measure.columns]
+        self.truth = self.measure.read(ordered[given], self.classes, "truth")
         self.units: Codes = np.unique(ordered["group"].to_numpy(dtype=object), return_inverse=True)[1]
 
     def _read_snapshots(self, predictions: pd.DataFrame) -> dict[Cell, dict[float, Snapshot]]:
         frame = _with_entrant(predictions)
-        frame = frame.assign(
-            row=self.ids.get_indexer(pd.Index(frame["id"].astype(str))),
-            code=self.measure.read(frame["prediction"], self.classes, "predictions"),
-        )
+        predicted = [own.prediction for own in self.measure.columns]
+        codes = self.measure.read(frame[predicted], self.classes, "predictions")
+        frame = frame.assign(row=self.ids.get_indexer(pd.Index(frame["id"].astype(str))), place=np.arange(len(frame)))
         strangers = frame.loc[frame["row"] < 0]
         if len(strangers):
             raise DataError(
@@ -152,10 +151,11 @@ class Outcomes:
         for key, part in frame.groupby([*KEYS, "progress"], sort=True):
             entrant, budget, seed, progress = cast(tuple[str, int, int, float], key)
             cell = (entrant, int(budget), int(seed))
-            snapshots.setdefault(cell, {})[float(progress)] = self._snapshot(cell, part)
+            snapshots.setdefault(cell, {})[float(progress)] = self._snapshot(cell, part, codes)
         return snapshots
 
-    def _snapshot(self, cell: Cell, part: pd.DataFrame) -> Snapshot:
+    def _snapshot(self, cell: Cell, part: pd.DataFrame, codes: Numbers) -> Snapshot:
+        """codes: of all predictions, by the column `place`."""
         rows = part["row"].to_numpy()
         if len(rows) != len(self.ids) or len(np.unique(rows)) != len(self.ids):
             raise DataError(
@@ -163,11 +163,13 @@ class Outcomes:
                 f" every snapshot predicts each of the {len(self.ids)} test rows once"
             )
         order = np.argsort(rows)
-        prediction = part["code"].to_numpy()[order]
-        probabilities = part["probabilities"].tolist()
-        temperature, low, high = (_optional(part, name, order) for name in CALIBRATION_COLUMNS)
+        prediction = codes[part["place"].to_numpy()[order]]
+        columns = self.measure.columns
+        low, high = (_optional(part, names, order) for names in ([c.low for c in columns], [c.high for c in columns]))
         if not self.classes:
             return Snapshot(prediction=prediction, probabilities=None, low=low, high=high)
+        temperature = _optional(part, ["temperature"], order)
+        probabilities = part["probabilities"].tolist()
         lengths = {len(p) for p in probabilities}
         if lengths != {len(self.classes)}:
             raise DataError(
@@ -191,10 +193,21 @@ class Outcomes:
                 raise DataError(f"{_words(cell)} has predictions but no row in cells; finetune writes both")
 
 
-def _optional(part: pd.DataFrame, name: str, order: Codes) -> Floats | None:
-    """A column of numbers in that order; None where it is not there or has a gap."""
-    values = part[name].to_numpy(dtype=np.float64)[order] if name in part else np.array([np.nan])
+def _optional(part: pd.DataFrame, names: Sequence[str], order: Codes) -> Floats | None:
+    """Columns of numbers in that order, (rows, columns), or (rows,) of one; None where one is missing or has a gap."""
+    if not set(names) <= set(part):
+        return None
+    values = part[list(names)].to_numpy(dtype=np.float64)[order]
+    values = values[:, 0] if len(names) == 1 else values
     return values if np.isfinite(values).all() else None
+
+
+def prediction_columns(measure: Measure) -> list[str]:
+    """What a table of predictions must have."""
+    if not measure.parts:
+        return PREDICTION_COLUMNS
+    values = [own.prediction for own in measure.columns]
+    return [name for name in PREDICTION_COLUMNS if name not in ("prediction", "probabilities")] + values
 
 
 def _index_cells(cells: pd.DataFrame) -> dict[Cell, dict[str, float]]:

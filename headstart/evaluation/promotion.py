@@ -14,7 +14,6 @@ from headstart.evaluation.measures import Measure
 from headstart.evaluation.settings import EvaluationSettings
 from headstart.storage.publish import digest
 
-COLUMNS = ["id", "group", "truth", "seed", "prediction"]
 BETTER: Word = "helped"  # the word of the verdict's rule for the first of two, which is the challenger here
 
 
@@ -30,12 +29,18 @@ class Comparison:
         return self.word == BETTER
 
 
-def rows_digest(table: pd.DataFrame) -> str:
+def scored_columns(measure: Measure) -> list[str]:
+    """id, group, truth, seed, prediction; of several values the truths and predictions of each."""
+    return ["id", "group", *_truths(measure), "seed", *_predictions(measure)]
+
+
+def rows_digest(table: pd.DataFrame, measure: Measure) -> str:
     """Digest of which rows were scored, with their truth and their units; models come into it nowhere.
 
-    table: COLUMNS, a row for each seed's prediction of each row.
+    table: `scored_columns`, a row for each seed's prediction of each row.
     """
-    rows = table[["id", "group", "truth"]].drop_duplicates().astype(str).sort_values(["id", "truth"])
+    truths = _truths(measure)
+    rows = table[["id", "group", *truths]].drop_duplicates().astype(str).sort_values(["id", *truths])
     return digest(rows.to_numpy().tolist())
 
 
@@ -50,8 +55,8 @@ def compare(
 ) -> Comparison:
     """Compares two models' predictions of the same rows; positive means that the challenger is better.
 
-    challenger, champion: COLUMNS. Of one seed each, they are these two models; of several, the seeds that both have.
-    overlap: share of labelled rows that two seeds have in common. without: ids that are left out.
+    challenger, champion: `scored_columns`. Of one seed each, they are these two models; of several, the seeds that both
+    have. overlap: share of labelled rows that two seeds have in common. without: ids that are left out.
 
     Raises:
         DataError: they have no row in common.
@@ -66,11 +71,12 @@ def compare(
     pairs = [(ours, theirs)]
     if not single:
         pairs = [tuple(table[table["seed"] == seed] for table in (ours, theirs)) for seed in seeds]
-    classes = sorted({*ours["truth"].astype(str), *ours["prediction"].astype(str), *theirs["prediction"].astype(str)})
-    truth = measure.read(about["truth"], classes, "truth")
+    names = (_truths(measure), ours), (_predictions(measure), ours), (_predictions(measure), theirs)
+    classes = sorted({str(name) for columns, table in names for name in table[columns].to_numpy().ravel()})
+    truth = measure.read(about[_truths(measure)], classes, "truth")
 
     def scores(tables: list[pd.DataFrame]) -> Floats:
-        predicted = (table.set_index("id").loc[ids, "prediction"] for table in tables)
+        predicted = (table.set_index("id").loc[ids, _predictions(measure)] for table in tables)
         return np.stack([measure.row_scores(truth, measure.read(own, classes, "predictions")) for own in predicted])
 
     measured = contrast(
@@ -90,6 +96,14 @@ def compare(
         disagreeing_units=measured.flips.disagreeing_units,
     )
     return Comparison(ruling.verdict, _sentence(ruling.verdict, measured, measure, settings))
+
+
+def _truths(measure: Measure) -> list[str]:
+    return [own.truth for own in measure.columns]
+
+
+def _predictions(measure: Measure) -> list[str]:
+    return [own.prediction for own in measure.columns]
 
 
 WORDS: dict[Word, str] = {

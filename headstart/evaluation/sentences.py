@@ -115,6 +115,7 @@ def lines(verdict: Verdict, measure: Measure = RATE) -> list[str]:
     printed += [_gap_line(scratch, verdict.confidence, measure)] if scratch.gap else []
     printed += [_control_line(verdict.control, verdict.confidence, verdict.margin, measure)] if verdict.control else []
     printed += [_rmse_line(verdict.rmse, verdict.confidence, measure)] if verdict.rmse else []
+    printed += [own.sentence for own in verdict.values]
     printed += [sure.sentence for sure in (verdict.probabilities, verdict.intervals) if sure]
     if verdict.to_settle:
         printed.append(verdict.to_settle.sentence)

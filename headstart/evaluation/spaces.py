@@ -58,18 +58,20 @@ def k_means(points: Floats, k: int, *, starts: int, seed: int) -> tuple[Rows, Fl
 def figures(points: Floats, places: Rows, values: Floats, classes: Sequence[str], *, seed: int) -> dict[str, float]:
     """silhouette, nmi, ari and explained of clusters; NaN where one does not exist.
 
-    points (rows, components), places (rows,): each row's cluster. values: (rows,), NaN where there is no label.
+    points (rows, components), places (rows,): each row's cluster. values: (rows,), or (rows, values) of several; NaN
+    where there is no label.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    known = np.isfinite(values)
-    given, own = values[known], places[known]
+    table = values[:, None] if values.ndim == 1 else values
+    known = np.isfinite(table).all(axis=1)
+    given, own = table[known], places[known]
     found = dict.fromkeys(("nmi", "ari", "explained"), float("nan"))
     if len(np.unique(given)) > 1 and classes:
-        found["nmi"] = float(normalized_mutual_info_score(given.astype(int), own))
-        found["ari"] = float(adjusted_rand_score(given.astype(int), own))
+        found["nmi"] = float(normalized_mutual_info_score(given[:, 0].astype(int), own))
+        found["ari"] = float(adjusted_rand_score(given[:, 0].astype(int), own))
     elif len(np.unique(given)) > 1:
-        found["explained"] = explained(given, own)
+        found["explained"] = float(np.mean([explained(column, own) for column in given.T]))
     return {"silhouette": silhouette(points, places, seed=seed)} | found
 
 

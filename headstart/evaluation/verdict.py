@@ -24,6 +24,7 @@ from headstart.evaluation.document import (
     ToSettle,
     Verdict,
 )
+from headstart.evaluation.each_value import each_value
 from headstart.evaluation.gap import gap
 from headstart.evaluation.intervals import Floats, Sampling
 from headstart.evaluation.measures import Measure
@@ -121,6 +122,7 @@ def reach_verdict(
         rmse=_rmse(outcomes, question),
         probabilities=probabilities(outcomes, question.chosen, question.headline_budget),
         intervals=intervals(outcomes, question.chosen, question.headline_budget, settings),
+        values=each_value(outcomes, question.chosen, question.headline_budget, settings),
     )
 
 
@@ -464,8 +466,8 @@ def _better_baselines(question: Question, baselines: Sequence[Baseline]) -> Iter
 
 
 def _rmse(outcomes: Outcomes, question: Question) -> Exploratory | None:
-    """The chosen strategy against scratch on RMSE; None where there are no values."""
-    if outcomes.measure.exact:
+    """The chosen strategy against scratch on RMSE; None of classes, and of several values, which have one each."""
+    if outcomes.measure.exact or outcomes.measure.parts:
         return None
     budget = question.headline_budget
     seeds = outcomes.seeds(question.chosen, budget)

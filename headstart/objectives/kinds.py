@@ -8,12 +8,13 @@ from headstart.errors import IntegrityError
 
 if TYPE_CHECKING:
     from headstart.datasets.pack import Attribute
+    from headstart.datasets.values import Value
 
 
 class Described(Protocol):
     """What a card says of its targets; the cards of packs and of weights both do.
 
-    target_mean, target_std: of the values that its rows (or its training rows) have, in the target's unit.
+    values: what rows are asked for where that is numbers, with means and s.d. of the rows (or of the training rows).
     """
 
     @property
@@ -23,13 +24,7 @@ class Described(Protocol):
     def classes(self) -> tuple[str, ...]: ...
 
     @property
-    def unit(self) -> str: ...
-
-    @property
-    def target_mean(self) -> float: ...
-
-    @property
-    def target_std(self) -> float: ...
+    def values(self) -> "tuple[Value, ...]": ...
 
     @property
     def attributes(self) -> "tuple[Attribute, ...]": ...
@@ -67,8 +62,10 @@ class Kind:
 FEWEST_TO_CALIBRATE = 10  # held-out rows that a temperature is fitted to; fewer say more of themselves than of a model
 CLASS = Kind("class", "accuracy", "accuracy", 1, " a class", "classes")
 VALUE = Kind("value", "mae", "MAE", -1, "", "values")
+VALUES = Kind("values", "scaled_mae", "scaled MAE", -1, "", "values")  # several a row: cards say "value" of these too
 ATTRIBUTE = Kind("attribute", "attribute_score", "attribute score", 1, "", "attributes")  # of sources alone
-KINDS = {kind.name: kind for kind in (CLASS, VALUE, ATTRIBUTE)}
+KINDS = {kind.name: kind for kind in (CLASS, VALUE, VALUES, ATTRIBUTE)}
+OF_CARDS = (CLASS.name, VALUE.name, ATTRIBUTE.name)
 
 
 def kind_of(card: Described) -> Kind:
@@ -77,6 +74,6 @@ def kind_of(card: Described) -> Kind:
     Raises:
         IntegrityError: this version knows no such kind.
     """
-    if card.target_kind not in KINDS:
-        raise IntegrityError(f"targets of kind {card.target_kind!r} are unknown; known are {', '.join(KINDS)}")
-    return KINDS[card.target_kind]
+    if card.target_kind not in OF_CARDS:
+        raise IntegrityError(f"targets of kind {card.target_kind!r} are unknown; known are {', '.join(OF_CARDS)}")
+    return VALUES if len(card.values) > 1 else KINDS[card.target_kind]

@@ -22,8 +22,8 @@ class SourceObjective(Protocol):
     """What the rows of a source ask of a network that learns from them.
 
     Scores are a head's outputs, (rows, outputs). Predictions are what is said of them: probabilities (rows, classes),
-    or values (rows, 1) in the target's unit. Targets are (rows,): class numbers int64, or values float32; of attributes
-    (rows, attributes), nan where unknown.
+    or values (rows, values) in the target's units. Targets are class numbers (rows,) int64, values (rows, values)
+    float32, or of attributes (rows, attributes), nan where unknown.
     """
 
     @property
@@ -71,7 +71,8 @@ class SourceObjective(Protocol):
     def frame(self, predictions: Tensor) -> pd.DataFrame:
         """One row a prediction, as a delivered model answers: prediction, and a probability a class where there are.
 
-        Of values low and high, the ends of the interval, where there is one.
+        Of values low and high, the ends of the interval, where there is one; of several <name>, <name>_low,
+        <name>_high.
         """
         ...
 
@@ -152,7 +153,10 @@ class Objective(SourceObjective, Protocol):
         ...
 
     def columns(self, predictions: Tensor) -> dict[str, Any]:
-        """prediction, probabilities, low and high, as a table of predictions has them; null where there are none."""
+        """prediction, probabilities, low and high, as a table of predictions has them; null where there are none.
+
+        Of several values <name>, <name>_low and <name>_high of each.
+        """
         ...
 
 
@@ -164,9 +168,9 @@ def objective_of(card: Described) -> Objective:
     """
     makers: dict[str, Callable[[Described], Objective]] = {"class": Classification.of, "value": Regression.of}
     kind = kind_of(card)
-    if kind.name not in makers:
+    if card.target_kind not in makers:
         raise IntegrityError(f"{kind.targets} are learned from in a source, and are never a target's")
-    return makers[kind.name](card)
+    return makers[card.target_kind](card)
 
 
 def source_objective_of(card: Described) -> SourceObjective:

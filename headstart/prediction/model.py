@@ -61,7 +61,8 @@ class Model:
     def predict(self, inputs: NDArray[Any]) -> pd.DataFrame:
         """One row for each: prediction (of values, in the card's unit), and `probability.<class>` a class, if any.
 
-        Probabilities are calibrated. Of values, low and high are the ends of the interval that the card has, if any.
+        Probabilities are calibrated. Of values, low and high are the ends of the interval that the card has, if any; of
+        several values each has <name>, <name>_low and <name>_high in place of these.
 
         Where the model has a domain, two columns more: distance, to the nearest row that it was fitted to, and
         out_of_domain, whether that is beyond 1, the threshold.
@@ -84,7 +85,7 @@ class Model:
 
     @torch.inference_mode()
     def _outputs(self, inputs: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        """(rows, ...) as a pack has them -> (rows, classes), or (rows, 1) of values; and (rows, d) features."""
+        """(rows, ...) as a pack has them -> (rows, classes), or (rows, values); and (rows, d) features."""
         _check_shape(inputs, self.card.shape)
         outputs, vectors = [], []
         for part in np.array_split(inputs, max(1, -(-len(inputs) // self.batch_size))):

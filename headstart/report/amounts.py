@@ -181,6 +181,8 @@ class Units(_Measured):
 
     @property
     def caption(self) -> str:
+        if self.measure.parts:
+            return "Mean errors over values, in standard deviations of each"
         return f"Errors in {self.measure.unit}; R2 is a share" if self.measure.unit else "Errors; R2 is a share"
 
     def difference(self, value: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.evaluation.clusters import Cluster, Clusters, Figure, Fit, Vectors, dimensions
 from headstart.report import words
-from headstart.report.amounts import Amounts
+from headstart.report.amounts import amounts_of
 from headstart.report.canvas import Drawing
 from headstart.report.classes import draw_clouds
 from headstart.report.inputs import Picture, ReportInputs
@@ -64,7 +64,7 @@ def strips(inputs: ReportInputs) -> list[Strip]:
     return [
         Strip(
             f"{_name(number)}: {words.counted(cluster.rows, 'row')}",
-            _composition(cluster, inputs.amounts),
+            _composition(cluster, inputs),
             _shots(cluster, number, inputs.cluster_images),
         )
         for number, cluster in enumerate(clusters, start=1)
@@ -104,8 +104,12 @@ def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", words.MINUS)
 
 
-def _composition(cluster: Cluster, amounts: Amounts) -> str:
+def _composition(cluster: Cluster, inputs: ReportInputs) -> str:
     """Such as "3 (97%), 9 (2%)", or the values' mean and s.d."""
+    amounts, parts = inputs.amounts, inputs.measure.parts
+    if cluster.each:
+        own = [(name, amounts_of(part, "mae"), *each) for (name, part), each in zip(parts, cluster.each, strict=True)]
+        return ", ".join(f"{name} {said.value(mean)} ± {said.width(sd)}" for name, said, mean, sd in own)
     if cluster.mean is not None and cluster.sd is not None:
         return f"{amounts.value(cluster.mean)} ± {amounts.width(cluster.sd)}"
     if not cluster.common:

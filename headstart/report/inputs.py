@@ -45,7 +45,7 @@ class ReportInputs:
 
     convergence: pd.DataFrame
     """strategy, variant ("" for the strategy itself), label_budget, seed, progress (of that training, up to 1),
-    compute (spent by then, without pretraining), accuracy or mae (on the test rows)."""
+    compute (spent by then, without pretraining), accuracy, mae or scaled_mae (on the test rows)."""
 
     cells: pd.DataFrame
     """strategy, variant, label_budget, seed, seconds, compute, pretraining_compute, labels (all that it saw)."""
@@ -80,7 +80,8 @@ class ReportInputs:
     """revision, commands (list), versions {package: version}, threads, device, seeds (list)."""
 
     measure: Measure = RATE
-    """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit."""
+    """What the comparison is in. Of values, classes are empty, and truths and predictions numbers in the unit; of
+    several they are in <name>_truth and <name>, and target_labels (n, values)."""
 
     clusters: Clusters | None = None
     """Clusters of target rows outside of the test rows, as W sees them and as they are given."""

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from headstart.entrants import CONTROL
 from headstart.evaluation.clusters import answer, sentence
 from headstart.report import clusters, quality, words
+from headstart.report.amounts import Amounts, amounts_of
 from headstart.report.canvas import Drawing, looks
 from headstart.report.classes import confusion_figure, map_figure
 from headstart.report.curves import convergence_figure, efficiency_figure
+from headstart.report.each_value import value_rows
 from headstart.report.inputs import ReportInputs
 from headstart.report.intervals import contrast_figure, difference_figure
 from headstart.report.maps import make_map, make_value_map
@@ -34,7 +36,7 @@ from headstart.report.summary import (
     tiles,
     worst_confusions,
 )
-from headstart.report.values import errors_said, scatter_figure, value_map_figure
+from headstart.report.values import errors_said, plain, scatter_figure, value_map_figure
 from headstart.storage.publish import write_text
 
 
@@ -98,6 +100,7 @@ def _parts(inputs: ReportInputs) -> dict[str, Any]:
             "costs": cost_rows(inputs),
             "comparison": comparison_rows(inputs),
             "other_columns": other_columns(inputs),
+            "value_rows": value_rows(inputs),
             "cards": [
                 *(
                     ("source", card, samples(shots))
@@ -193,8 +196,15 @@ def _errors(inputs: ReportInputs) -> list[ErrorPanel]:
     """Source, scratch and chosen, as far as there are predictions of them."""
     shown = dict.fromkeys((inputs.source, CONTROL, inputs.chosen))
     tables = {strategy: predicted(inputs, strategy) for strategy in shown}
+    there = {strategy: table for strategy, table in tables.items() if len(table)}
+    if inputs.measure.parts:
+        return [
+            _value_panel(inputs, strategy, table, place)
+            for place in range(len(inputs.measure.parts))
+            for strategy, table in there.items()
+        ]
     panel = _confusion_panel if inputs.classes else _scatter_panel
-    return [panel(inputs, strategy, table) for strategy, table in tables.items() if len(table)]
+    return [panel(inputs, strategy, table) for strategy, table in there.items()]
 
 
 def _confusion_panel(inputs: ReportInputs, strategy: str, table: pd.DataFrame) -> ErrorPanel:
@@ -213,11 +223,30 @@ def _scatter_panel(inputs: ReportInputs, strategy: str, table: pd.DataFrame) -> 
     return ErrorPanel(label(strategy), error, drawing, errors_said(table, amounts))
 
 
+def _value_panel(inputs: ReportInputs, strategy: str, table: pd.DataFrame, place: int) -> ErrorPanel:
+    """Of one of several values."""
+    (name, part), own = inputs.measure.parts[place], inputs.measure.columns[place]
+    amounts, look = amounts_of(part, "mae"), looks(order(inputs), inputs.chosen)[strategy]
+    table = pd.DataFrame({"truth": table[own.truth], "prediction": table[own.prediction]})
+    error = amounts.score((table["truth"] - table["prediction"]).abs().mean())
+    drawing = scatter_figure(strategy, table, look, amounts, value=name)
+    return ErrorPanel(f"{name}: {label(strategy)}", error, drawing, errors_said(table, amounts))
+
+
 def _maps(inputs: ReportInputs) -> list[MapPanel]:
     """The target's rows as the network sees them first, and as they are given."""
     given = (("map-features", "features under W", inputs.target_features), ("map-raw", "raw inputs", inputs.target_raw))
-    panel = _class_map if inputs.classes else _value_map
-    panels = [panel(inputs, name, title, vectors) for name, title, vectors in given]
+    if inputs.classes:
+        panels = [_class_map(inputs, name, title, vectors) for name, title, vectors in given]
+        return [found for found in panels if found is not None]
+    shape = (len(inputs.target_labels), len(inputs.measure.columns))
+    values = np.asarray(inputs.target_labels, dtype=np.float64).reshape(shape)
+    parts = [(f": {name}", f"-{plain(name)}", amounts_of(part, "mae")) for name, part in inputs.measure.parts]
+    panels = [
+        _value_map(column, amounts, f"{name}{file}", f"{title}{said}", vectors)
+        for column, (said, file, amounts) in zip(values.T, parts or [("", "", inputs.amounts)], strict=True)
+        for name, title, vectors in given
+    ]
     return [found for found in panels if found is not None]
 
 
@@ -229,12 +258,14 @@ def _class_map(inputs: ReportInputs, name: str, title: str, vectors: NDArray[np.
     return MapPanel(title, words.percent(found.accuracy), len(found.labels), drawing)
 
 
-def _value_map(inputs: ReportInputs, name: str, title: str, vectors: NDArray[np.floating[Any]]) -> MapPanel | None:
-    found = make_value_map(vectors, [float(value) for value in inputs.target_labels])
+def _value_map(
+    values: NDArray[np.float64], amounts: Amounts, name: str, title: str, vectors: NDArray[np.floating[Any]]
+) -> MapPanel | None:
+    found = make_value_map(vectors, values.tolist())
     if found is None:
         return None
-    drawing = value_map_figure(name, title, found, inputs.amounts)
-    return MapPanel(title, inputs.amounts.score(found.error), len(found.values), drawing)
+    drawing = value_map_figure(name, title, found, amounts)
+    return MapPanel(title, amounts.score(found.error), len(found.values), drawing)
 
 
 def _write_figures(directory: Path, drawings: Sequence[Drawing]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.report import words
+from headstart.report.amounts import amounts_of
 from headstart.report.inputs import Picture, ReportInputs
 from headstart.report.summary import flips, label
 
@@ -104,6 +105,8 @@ def _shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Sh
 
 def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
     """The means of the predictions under those seeds."""
+    if inputs.measure.parts:
+        return _values_shot(inputs, own, times, seeds)
     amounts, truth = inputs.amounts, float(own["truth"].iloc[0])
     said = {"scratch": float(own["scratch"].mean()), label(inputs.chosen): float(own["chosen"].mean())}
     picture = inputs.images.get(own["id"].iloc[0])
@@ -113,6 +116,22 @@ def _value_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int)
     guesses = (f"{name}: {amounts.value(given).removesuffix(amounts.unit).strip()}" for name, given in said.items())
     caption = (f"true: {amounts.value(truth)}", *guesses, f"{times} of {words.counted(seeds, 'seed')}")
     return shot(picture, alt, caption)
+
+
+def _values_shot(inputs: ReportInputs, own: pd.DataFrame, times: int, seeds: int) -> Shot:
+    """The same of several values, a line each."""
+    lines = []
+    for name, part in inputs.measure.parts:
+        amounts = amounts_of(part, "mae")
+        said = {
+            "scratch": float(own[f"scratch.{name}"].mean()),
+            label(inputs.chosen): float(own[f"chosen.{name}"].mean()),
+        }
+        guesses = (f"{who} {amounts.value(given).removesuffix(amounts.unit).strip()}" for who, given in said.items())
+        true = amounts.value(float(own[f"truth.{name}"].iloc[0]))
+        lines.append(f"{words.shorten(name, 24)}: true {true}, {', '.join(guesses)}")
+    picture = inputs.images.get(own["id"].iloc[0])
+    return shot(picture, f"a test image; {'; '.join(lines)}", (*lines, f"{times} of {words.counted(seeds, 'seed')}"))
 
 
 def _commonest(values: "pd.Series[str]") -> str:

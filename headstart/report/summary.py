@@ -172,6 +172,7 @@ def other_columns(inputs: ReportInputs) -> list[tuple[str, str]]:
     pairs = [(str(split), str(metric)) for split, metric in there]
     kept = [pair for pair in pairs if (pair[0] == "test") != (pair[1] == inputs.metric)]
     kept = [pair for pair in kept if not pair[1].endswith(("_before", "coverage_low", "coverage_high"))]
+    kept = [pair for pair in kept if "." not in pair[1]]  # of one of several values
     return sorted(kept, key=lambda pair: (pair[0] != "test", pair[0] == "train"))
 
 
@@ -180,7 +181,7 @@ def _other(inputs: ReportInputs, strategy: str, budget: int, split: str, metric:
     mean = table[(table["strategy"] == strategy) & (table["label_budget"] == budget)]["value"].mean()
     if "loss" in metric or metric == "r2":
         return words.UNKNOWN if words.known(mean) is None else f"{mean:.2f}"
-    if metric == "coverage":
+    if metric in ("coverage", "joint_coverage"):
         return words.percent(mean)
     return inputs.amounts.mean_sd(mean, None)
 
@@ -247,12 +248,14 @@ def _speed(inputs: ReportInputs, strategy: str, variant: str) -> dict[str, float
 def predicted(inputs: ReportInputs, strategy: str) -> pd.DataFrame:
     """id, seed, truth, prediction (class names, or values) of a strategy at the headline budget.
 
-    A strategy that was not run there (a source model that sees no labels) gives what it has.
+    Of several values <name>_truth and <name> of each. A strategy that was not run there (a source model that sees no
+    labels) gives what it has.
     """
     own = inputs.predictions[inputs.predictions["strategy"] == strategy]
     there = own[own["label_budget"] == inputs.headline_budget]
-    table = (there if len(there) else own)[["id", "seed", "truth", "prediction"]].copy()
-    for column in ("truth", "prediction"):
+    columns = [name for one in inputs.measure.columns for name in (one.truth, one.prediction)]
+    table = (there if len(there) else own)[["id", "seed", *columns]].copy()
+    for column in columns:
         table[column] = class_names(table[column], inputs) if inputs.classes else table[column].astype(float)
     return table
 
@@ -286,12 +289,20 @@ def flips(inputs: ReportInputs) -> pd.DataFrame:
     """Scratch's and the chosen strategy's prediction of each test row under each seed that both have.
 
     Columns: id, seed, truth, scratch, chosen, gain (of the chosen one, in the measure's scores), won (only the chosen
-    one is right, or it is nearer to a value), lost (the reverse).
+    one is right, or it is nearer to a value), lost (the reverse). Of several values truth, scratch and chosen are each
+    followed by a point and the value's name.
     """
-    before = predicted(inputs, CONTROL).rename(columns={"prediction": "scratch"})
-    after = predicted(inputs, inputs.chosen).rename(columns={"prediction": "chosen"})
-    both = before.merge(after.drop(columns="truth"), on=["id", "seed"])
-    truth, scratch, chosen = (both[name].to_numpy() for name in ("truth", "scratch", "chosen"))
+    columns, names = inputs.measure.columns, [f".{name}" for name, _ in inputs.measure.parts] or [""]
+    given = {one.truth: f"truth{name}" for one, name in zip(columns, names, strict=True)}
+    before, after = (
+        predicted(inputs, strategy).rename(
+            columns=given | {one.prediction: f"{who}{name}" for one, name in zip(columns, names, strict=True)}
+        )
+        for strategy, who in ((CONTROL, "scratch"), (inputs.chosen, "chosen"))
+    )
+    both = before.merge(after.drop(columns=list(given.values())), on=["id", "seed"])
+    tables = (both[[f"{who}{name}" for name in names]].to_numpy() for who in ("truth", "scratch", "chosen"))
+    truth, scratch, chosen = (table if inputs.measure.parts else table[:, 0] for table in tables)
     score = inputs.measure.row_scores
     gain = score(truth, chosen) - score(truth, scratch)
     return both.assign(gain=gain, won=gain > 0, lost=gain < 0)

@@ -18,10 +18,11 @@ _MOST_POINTS = 600  # more only cover each other and make the page heavy
 _COLOUR_MAP = "cividis"  # the same order of lightness for every reader
 
 
-def scatter_figure(strategy: str, table: pd.DataFrame, look: Look, amounts: Amounts) -> Drawing:
+def scatter_figure(strategy: str, table: pd.DataFrame, look: Look, amounts: Amounts, *, value: str = "") -> Drawing:
     """Predicted against true values; on the diagonal they are equal.
 
-    table: truth, prediction: a row a test row and seed. Large ones are thinned to evenly spaced rows.
+    table: truth, prediction: a row a test row and seed. Large ones are thinned to evenly spaced rows. value: the name
+    of one of several.
     """
     kept = table.iloc[np.linspace(0, len(table) - 1, min(len(table), _MOST_POINTS)).round().astype(int)]
 
@@ -35,9 +36,14 @@ def scatter_figure(strategy: str, table: pd.DataFrame, look: Look, amounts: Amou
         axes.grid(linewidth=0.8)
 
     error = amounts.score((table["truth"] - table["prediction"]).abs().mean())
-    alt = f"Values predicted by {label(strategy)} against the true ones; on average they are off by {error}."
-    name = "".join(letter if letter.isalnum() else "-" for letter in strategy)
-    return draw(f"scatter-{name}", alt, paint, size=(380, 380))
+    what = f"{value}: values" if value else "Values"
+    alt = f"{what} predicted by {label(strategy)} against the true ones; on average they are off by {error}."
+    return draw(f"scatter-{plain(strategy)}{'-' * bool(value)}{plain(value)}", alt, paint, size=(380, 380))
+
+
+def plain(name: str) -> str:
+    """A name as it can be part of a file's."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def errors_said(table: pd.DataFrame, amounts: Amounts) -> str:

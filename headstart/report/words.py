@@ -153,7 +153,9 @@ def times_interval(saved: Mapping[str, Any] | None) -> str:
 
 def metric(name: str) -> str:
     """A metric's name as the tables head their columns: "macro F1", "RMSE"."""
-    return {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}.get(name, name.replace("_", " ").replace("f1", "F1"))
+    return {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "scaled_mae": "scaled MAE"}.get(
+        name, name.replace("_", " ").replace("f1", "F1")
+    )
 
 
 def sentence(text: str) -> str:

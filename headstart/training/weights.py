@@ -11,6 +11,7 @@ from torch import Tensor
 
 from headstart.backbones.network import Network, restore
 from headstart.datasets.pack import Attribute, read_attributes
+from headstart.datasets.values import Value, read_values
 from headstart.errors import DataError, IntegrityError
 from headstart.modalities.table import row_shape
 from headstart.objectives.calibration import Calibration
@@ -34,11 +35,10 @@ class WeightsCard:
     (its head is one row of zeros then). flops: what training took, None for unknown. pack: digest of the pack that W
     was trained on, empty where it was trained elsewhere.
     label_budget: labels a class (or in all), None for all that there are. trained_on: in words, where a model was
-    fitted once more to all labelled rows and its score is not its own.
-    target_kind: "class", or "value" in a unit; an output is then a value less target_mean, over target_std; or
-    "attribute": the outputs are then those of the attributes, one after the other.
-    calibration: fitted on rows that were held out of the label budget; its temperature is 1 where the tensors hold the
-    one that was found.
+    fitted once more to all labelled rows and its score is not its own. target_kind: "class"; "value": an output is then
+    one of values less its mean, over its std; or "attribute": the outputs are then those of the attributes, one after
+    the other. calibration: fitted on rows that were held out of the label budget; its temperature is 1 where the
+    tensors hold the one that was found.
     """
 
     kind: str
@@ -56,9 +56,7 @@ class WeightsCard:
     label_budget: int | None = None
     flops: float | None = 0.0
     target_kind: str = "class"
-    unit: str = ""
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    values: tuple[Value, ...] = ()
     pack: str = ""
     trained_on: str = ""
     attributes: tuple[Attribute, ...] = ()
@@ -71,8 +69,8 @@ class WeightsCard:
 
     @property
     def outputs(self) -> int:
-        """Length of the head's output: of classes and attributes, or one: a value, or zeros of a head not known."""
-        return len(self.classes) or sum(attribute.outputs for attribute in self.attributes) or 1
+        """Length of the head's output: of classes, attributes or values, or one: zeros of a head not known."""
+        return len(self.classes) or sum(attribute.outputs for attribute in self.attributes) or len(self.values) or 1
 
 
 def write_weights(directory: Path, card: WeightsCard, tensors: dict[str, Tensor]) -> None:
@@ -95,6 +93,7 @@ def read_card(directory: Path) -> WeightsCard:
             "classes": tuple(fields["classes"]),
             "normalisation": normalisation,
             "attributes": attributes,
+            "values": read_values(fields.get("values", ())),
             "size": tuple(fields["size"]),
             "calibration": _read_calibration(fields.get("calibration", {})),
         }

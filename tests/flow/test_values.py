@@ -40,7 +40,7 @@ def test_a_source_of_angles_helps_with_angles(verdict):
 def test_the_source_as_it_is_answers_with_its_own_head_for_the_unit_is_the_same(run):
     project, _ = run
     card = json.loads((project.root / "models" / "target" / "source" / "card.json").read_text())
-    assert (card["kind"], card["unit"]) == ("network", "degrees")
+    assert (card["kind"], card["values"][0]["unit"]) == ("network", "degrees")
 
 
 def test_its_words_are_of_degrees_and_labels_in_all(run):

@@ -273,7 +273,7 @@ def test_one_s_own_data_needs_no_built_in():
         ({"backbone": "resnet9"}, "unknown backbone 'resnet9'; did you mean "),
         (
             {"built_in": ["mnist5k", "digits", "digit"]},
-            "unknown built-in dataset 'digit'; did you mean digits or digits_angle?",
+            "unknown built-in dataset 'digit'; did you mean digits or digits_pose or digits_angle?",
         ),
         ({"finetune": {"strategies": ["scratch", "ful"]}}, "unknown strategy 'ful'; did you mean full?"),
     ],
@@ -355,8 +355,8 @@ def test_a_quoted_word_is_a_word_like_any(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("backbone: 'resnet8'\ntarget:\n  unit: \"degrees\"\n  unseen: ['a', \"b\"]\n")
     found = load(path)
-    assert (found.backbone, found.target.unit, found.target.unseen) == ("resnet8", "degrees", ("a", "b"))
-    assert {type(word) for word in (found.backbone, found.target.unit, *found.target.unseen)} == {str}
+    assert (found.backbone, found.target.unit, found.target.unseen) == ("resnet8", ("degrees",), ("a", "b"))
+    assert {type(word) for word in (found.backbone, *found.target.unit, *found.target.unseen)} == {str}
 
 
 def test_a_missing_file_is_refused(tmp_path):

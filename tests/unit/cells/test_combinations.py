@@ -7,6 +7,7 @@ import pytest
 from headstart.cells.combinations import check_combination, check_combinations, check_unseen, meaningless
 from headstart.datasets.pack import Attribute, Card
 from headstart.datasets.settings import DataSettings
+from headstart.datasets.values import Value
 from headstart.datasets.weights_pack import pack_weights
 from headstart.errors import SettingsError
 from headstart.settings import validate
@@ -18,7 +19,7 @@ CLASSES = Card(
     name="pets", classes=("cat", "dog"), counts={}, splits={"pool": 10}, rejected={}, duplicates=0, removed_overlap=0,
     modality="image", channels=1, size=(8, 8), preparation={"image_size": 8, "channels": 1}, mean=(0.5,), std=(0.2,),
 )  # fmt: skip
-VALUES = replace(CLASSES, name="angles", classes=(), kind="value", unit="degrees")
+VALUES = replace(CLASSES, name="angles", classes=(), kind="value", values=(Value("value", "degrees"),))
 OTHERS = replace(CLASSES, classes=("oak", "elm"))
 WEIGHTS = replace(CLASSES, splits={})
 
@@ -69,8 +70,13 @@ def test_attributes_of_the_source_are_for_targets_of_both_kinds(target):
             r"those of w have values: .* data\.attribute_columns names the attributes",
         ),
         ("joint_attributes", CLASSES, WEIGHTS, "learns from the source's rows, and w is weights without any"),
-        ("coral", VALUES, replace(VALUES, unit="turns"), r"w \(turns\) and angles \(degrees\)"),
-        ("coral", replace(VALUES, unit=""), replace(VALUES, unit=""), r"w \(no unit\) and angles \(no unit\)"),
+        ("coral", VALUES, replace(VALUES, values=(Value("value", "turns"),)), r"w \(turns\) and angles \(degrees\)"),
+        (
+            "coral",
+            replace(VALUES, values=(Value("value"),)),
+            replace(VALUES, values=(Value("value"),)),
+            r"w \(no unit\) and angles \(no unit\)",
+        ),
     ],
 )
 def test_what_has_no_meaning_is_refused_with_the_reason(strategy, target, source, words):

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import Ridge, RidgeCV
 
 from headstart.cells.ridge import PENALTIES, ridge, ridge_flops, solve_head, weighted_ridge
+from headstart.datasets.values import Value
 from headstart.objectives import classification
 from headstart.objectives.classification import Classification
 from headstart.objectives.regression import Regression
@@ -98,11 +99,11 @@ def test_the_head_that_is_handed_on_is_calibrated_on_what_was_left_out(problem):
 
 def test_of_values_the_head_gives_standardised_ones(problem):
     features, _ = problem
-    values = features[:, 0] * 3 + 100
-    objective = Regression("degrees").fitted(values)
+    values = features[:, :1] * 3 + 100
+    objective = Regression((Value("angle", "degrees"),)).fitted(values)
     head = solve_head(features, values, objective=objective, smallest=1e-8, largest=1e-8)
     found = objective.predict(features @ head.weight.T + head.bias)[:, 0]
-    assert found.numpy() == pytest.approx(values.numpy(), abs=0.1)
+    assert found.numpy() == pytest.approx(values[:, 0].numpy(), abs=0.1)
     assert head.weight.shape == (1, features.shape[1])
 
 

@@ -44,7 +44,7 @@ def table(draw_pictures, tmp_path):
 
 @pytest.fixture
 def ingest(decoder, tmp_path):
-    def run(folder: Path, *, seed: int = 0, unit: str = "", **changes) -> Pack:
+    def run(folder: Path, *, seed: int = 0, units: tuple[str, ...] = (), **changes) -> Pack:
         ingest_target(
             folder,
             tmp_path / "packs" / folder.name,
@@ -52,7 +52,7 @@ def ingest(decoder, tmp_path):
             seed=seed,
             workers=decoder,
             progress=lambda done, of: None,
-            unit=unit,
+            units=units,
         )
         return Pack(tmp_path / "packs" / folder.name)
 
@@ -153,12 +153,12 @@ def test_unlabelled_rows_count_nowhere_and_leave_with_the_test_rows_group(ingest
 
 def test_values_are_split_over_their_range_and_hidden(ingest, table):
     folder = table(value=lambda number, label: 2.5 * number)
-    pack = ingest(folder, unit="years")
+    pack = ingest(folder, units=("years",))
     card = pack.card
-    assert (card.kind, card.unit, card.classes, card.counts) == ("value", "years", (), {})
+    assert (card.kind, card.values[0].unit, card.classes, card.counts) == ("value", "years", (), {})
     pool = pack.examples.loc[pack.rows("pool"), "value"].to_numpy()
-    assert card.target_mean == pytest.approx(pool.mean())
-    assert card.target_std == pytest.approx(pool.std())
+    assert card.values[0].mean == pytest.approx(pool.mean())
+    assert card.values[0].std == pytest.approx(pool.std())
     assert pack.examples["label"].isna().all()
     assert pack.examples.loc[pack.rows("test"), "value"].isna().all()
     truth = read_test_labels(pack.directory)
@@ -176,7 +176,7 @@ def test_too_few_values_are_refused(ingest, table):
 
 
 def test_a_constant_value_has_a_scale_of_one(ingest, table):
-    assert ingest(table(value=lambda number, label: 3)).card.target_std == 1.0
+    assert ingest(table(value=lambda number, label: 3)).card.values[0].std == 1.0
 
 
 def test_bad_rows_of_a_table_count_as_bad_files(ingest, table):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -24,7 +25,7 @@ def centres(images: np.ndarray) -> np.ndarray:
 
 
 CLASSES = ["mnist5k", "digits"]
-ANGLES = [entry.name for entry in DATASETS if entry.unit == "degrees"]
+ANGLES = [entry.name for entry in DATASETS if [own.unit for own in entry.values] == ["degrees"]]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -77,7 +78,8 @@ def test_a_fetched_dataset_is_a_folder_of_class_folders(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ANGLES)
 def test_a_digit_is_turned_by_its_angle_and_turning_it_back_finds_it_again(loaded, name):
-    images, angles = loaded[name]
+    images, table = loaded[name]
+    angles = table["value"]
     plain = loaded[name.removesuffix("_angle")][0]
     assert images.shape == (DATASETS.get(name).rows, 28, 28)
     assert len(angles) == len(images)
@@ -93,17 +95,39 @@ def test_a_digit_is_turned_by_its_angle_and_turning_it_back_finds_it_again(loade
             assert np.corrcoef(wrong.ravel(), whole.ravel())[0, 1] < 0.9
 
 
+@pytest.mark.parametrize("name", ["mnist5k_pose", "digits_pose"])
+def test_a_digit_is_turned_and_then_moved(loaded, name):
+    """To the right and down; moving it back and turning it back finds it again."""
+    images, poses = DATASETS.get(name).load()()
+    plain, _ = loaded[name.removesuffix("_pose")]
+    assert images.shape == (DATASETS.get(name).rows, 28, 28)
+    assert list(poses) == [own.name for own in DATASETS.get(name).values] == ["x", "y", "angle"]
+    assert poses.abs().max().tolist() == pytest.approx([4, 4, 60], abs=0.2)
+    assert np.abs(poses.corr().to_numpy() - np.eye(3)).max() < 0.08
+    shift = centres(images) - centres(plain)
+    assert np.corrcoef(shift[:, 1], poses["x"])[0, 1] > 0.95
+    assert np.corrcoef(shift[:, 0], poses["y"])[0, 1] > 0.95
+    for row in range(0, 200, 20):
+        pose = poses.iloc[row]
+        moved = Image.fromarray(images[row]).rotate(0, Image.Resampling.BICUBIC, translate=(-pose.x, -pose.y))
+        back = np.asarray(moved.rotate(-pose.angle, Image.Resampling.BICUBIC), float)
+        assert np.corrcoef(back.ravel(), plain[row].astype(float).ravel())[0, 1] > 0.85
+
+
 def test_an_angle_follows_from_the_digit_alone():
-    from headstart.datasets.builtin import _angle
+    from headstart.datasets.builtin import _drawn
 
     image = np.arange(784, dtype=np.uint32).reshape(28, 28).astype(np.uint8)
-    assert _angle(image) == _angle(image.copy())
-    assert _angle(image) != _angle(image.T)
+    assert _drawn(image, 0, 60.0) == _drawn(image.copy(), 0, 60.0)
+    assert _drawn(image, 0, 60.0) != _drawn(image.T, 0, 60.0)
+    assert len({_drawn(image, draw, 60.0) for draw in range(4)}) == 4
 
 
 def test_values_are_fetched_as_images_and_a_table(tmp_path, monkeypatch):
     images = np.arange(2 * 28 * 28, dtype=np.uint32).reshape(2, 28, 28).astype(np.uint8)
-    monkeypatch.setattr("headstart.datasets.builtin.digits_angle", lambda: (images, [-3.5, 60.0]))
+    monkeypatch.setattr(
+        "headstart.datasets.builtin.digits_angle", lambda: (images, pd.DataFrame({"value": [-3.5, 60.0]}))
+    )
     assert materialise("digits_angle", tmp_path / "digits_angle") == 2
     table = (tmp_path / "digits_angle" / "labels.csv").read_text()
     assert table == "path,value\nimages/00000.png,-3.5\nimages/00001.png,60.0\n"
@@ -112,7 +136,8 @@ def test_values_are_fetched_as_images_and_a_table(tmp_path, monkeypatch):
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_names(tmp_path):
     with pytest.raises(
-        SettingsError, match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_angle or minilm\?"
+        SettingsError,
+        match=r"unknown built-in dataset 'mnist'; did you mean mnist5k or mnist5k_pose or mnist5k_angle\?",
     ):
         materialise("mnist", tmp_path / "mnist")
     assert not (tmp_path / "mnist").exists()

@@ -34,8 +34,8 @@ def test_a_built_ins_table_is_read_whatever_the_users_own_columns_are_called(tmp
     for name in ("1.png", "2.png"):
         (tmp_path / "digits_angle" / name).touch()
     (tmp_path / "digits_angle" / "labels.csv").write_text("path,value\n1.png,10.5\n2.png,-3\n")
-    own = DataSettings(table="mine.csv", path_column="file", value_column="degrees", group_column="")
-    assert list_dataset(tmp_path / "digits_angle", own).values == (10.5, -3.0)
+    own = DataSettings(table="mine.csv", path_column="file", value_columns=("degrees",), group_column="")
+    assert list_dataset(tmp_path / "digits_angle", own).values == ((10.5,), (-3.0,))
 
 
 def test_split_folders(touch):

@@ -44,7 +44,7 @@ def test_classes_splits_and_groups(write):
 def test_values(write):
     found = list_table(write("path,value\nimg/0.png,1.5\nimg/1.png,-2\nimg/2.png,\n"), SETTINGS)
     assert found.kind == "value"
-    assert found.values == (1.5, -2.0, None)
+    assert found.values == ((1.5,), (-2.0,), None)
     assert found.splits == (None, None, "unlabelled")
 
 
@@ -154,7 +154,7 @@ def test_a_parquet_file_that_is_none_is_refused(write):
 
 def test_of_labels_and_values_a_setting_chooses(write):
     table = write("path,label,value\nimg/0.png,a,1\nimg/1.png,b,2\n")
-    assert list_table(table, changed(value_column="")).kind == "class"
+    assert list_table(table, changed(value_columns=())).kind == "class"
     assert list_table(table, changed(label_column="")).kind == "value"
 
 

@@ -315,10 +315,27 @@ def test_the_resolution():
 
 def test_the_measure_of_a_card():
     from headstart.datasets.pack import Card
+    from headstart.datasets.values import Value
 
     plain = Card("x", ("a",), {}, {}, {}, 0, 0, "image", 1, (8, 8), {}, (0.5,), (0.5,))
     assert measure_of(plain) is RATE
-    values = Card("x", (), {}, {}, {}, 0, 0, "image", 1, (8, 8), {}, (0.5,), (0.5,), "value", "degrees", 1.0, 35.0)
+    values = Card(
+        "x",
+        (),
+        {},
+        {},
+        {},
+        0,
+        0,
+        "image",
+        1,
+        (8, 8),
+        {},
+        (0.5,),
+        (0.5,),
+        "value",
+        (Value("angle", "degrees", 1.0, 35.0),),
+    )
     assert measure_of(values) == DEGREES
 
 

@@ -71,12 +71,12 @@ def test_values_that_lie_far_from_what_the_others_say():
     vectors = draw.normal(size=(300, 5))
     values = vectors @ [3.0, -1.0, 0.5, 0.0, 2.0] + draw.normal(0, 0.1, 300)
     values[[4, 90, 200]] += [5.0, -5.0, 9.0]
-    doubts = doubtful_values(vectors, values, seed=0)
+    doubts = doubtful_values(vectors, values[:, None], seed=0)
     assert set(np.argsort(doubts.margins)[:3]) == {4, 90, 200}
     assert set(np.flatnonzero(doubts.wrong)) >= {4, 90, 200}
     assert doubts.wrong.sum() <= 6
     assert doubts.likely[4] == pytest.approx(values[4] - 5, abs=0.5)
-    assert doubtful_values(vectors[:5], values[:5], seed=0) is None
+    assert doubtful_values(vectors[:5], values[:5, None], seed=0) is None
 
 
 def test_columns_that_never_change_say_nothing_and_equal_inputs_are_equal_bytes():

@@ -33,7 +33,7 @@ class Constant:
         size=(8, 8),
         preparation={"image_size": 8, "channels": 1},
         classes=["a"],
-        unit="",
+        values=(),
         strategy="s",
         backbone="b",
         dataset="d",

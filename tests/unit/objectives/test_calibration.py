@@ -5,13 +5,14 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from headstart.datasets.values import Value
 from headstart.objectives.calibration import Calibration, half_width
 from headstart.objectives.classification import Classification
 from headstart.objectives.kinds import FEWEST_TO_CALIBRATE as FEWEST
 from headstart.objectives.regression import Regression
 
 CLASSES = Classification(("a", "b", "c"))
-LENGTHS = Regression("metres", mean=10.0, std=2.0)
+LENGTHS = Regression((Value("length", "metres", 10.0, 2.0),))
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
@@ -73,9 +74,11 @@ def test_few_rows_leave_the_probabilities_as_they_are():
 
 def test_values_get_their_interval_in_the_unit_and_stay_what_they_are():
     draw = torch.Generator().manual_seed(1)
-    predictions, errors = torch.randn(20, 1, generator=draw) * 2 + 10, torch.randn(20, generator=draw)
-    found = LENGTHS.calibration(predictions, predictions[:, 0] + errors, level=0.8)
-    assert found.half_widths[0] == pytest.approx(float(errors.abs().sort().values[16]), rel=1e-5)  # ceil(21 * .8) = 17
+    predictions, errors = torch.randn(20, 1, generator=draw) * 2 + 10, torch.randn(20, 1, generator=draw)
+    found = LENGTHS.calibration(predictions, predictions + errors, level=0.8)
+    assert found.half_widths[0] == pytest.approx(
+        float(errors[:, 0].abs().sort().values[16]), rel=1e-5
+    )  # ceil(21 * .8) = 17
     sure = LENGTHS.calibrated(found)
     table = sure.frame(sure.tempered(predictions))
     assert table.columns.tolist() == ["prediction", "low", "high"]
@@ -85,7 +88,7 @@ def test_values_get_their_interval_in_the_unit_and_stay_what_they_are():
 
 
 def test_values_without_one_have_no_columns_for_it():
-    found = LENGTHS.calibration(torch.zeros(8, 1), torch.ones(8), level=0.9)
+    found = LENGTHS.calibration(torch.zeros(8, 1), torch.ones(8, 1), level=0.9)
     assert found == Calibration()
     assert LENGTHS.calibrated(found).frame(torch.zeros(8, 1)).columns.tolist() == ["prediction"]
-    assert LENGTHS.columns(torch.zeros(8, 1))["low"] is None
+    assert LENGTHS.columns(torch.zeros(8, 1))["low"].tolist() == pytest.approx([np.nan] * 8, nan_ok=True)

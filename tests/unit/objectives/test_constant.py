@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from headstart.datasets.pack import Attribute
+from headstart.datasets.values import Value
 from headstart.objectives.attributes import Attributes
 from headstart.objectives.classification import Classification
 from headstart.objectives.regression import Regression
@@ -45,14 +46,14 @@ def test_uneven_classes_are_compared_with_the_commonest():
 
 def test_of_values_it_is_the_mean():
     generator = torch.Generator().manual_seed(0)
-    values = torch.randn(200, generator=generator) * 5 + 40
-    objective = Regression("degree").fitted(values)
-    noise = torch.randn(200, generator=generator)
-    nothing = objective.constant((40 + noise)[:, None], values)
+    values = (torch.randn(200, generator=generator) * 5 + 40)[:, None]
+    objective = Regression((Value("angle", "degrees"),)).fitted(values)
+    noise = torch.randn(200, generator=generator)[:, None]
+    nothing = objective.constant(40 + noise, values)
     assert nothing.is_as_good
     assert nothing.answer == "always the mean"
     assert nothing.score == pytest.approx(float((values - values.mean()).abs().mean()), rel=1e-4)
-    little = objective.constant((values.mean() + 0.2 * (values - values.mean()) + noise * 0.2)[:, None], values)
+    little = objective.constant(values.mean() + 0.2 * (values - values.mean()) + noise * 0.2, values)
     assert not little.is_as_good
     assert objective.constant(values.mean().repeat(200)[:, None], values).is_as_good
 

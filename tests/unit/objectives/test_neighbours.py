@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsRegressor
 
+from headstart.datasets.values import Value
 from headstart.objectives.classification import Classification
 from headstart.objectives.neighbours import TEMPERATURE, votes
 from headstart.objectives.regression import Regression
@@ -46,6 +47,6 @@ def test_votes_are_shares_of_classes_and_means_of_values():
     shares = classes.predict(classes.from_votes(torch.tensor([[1.0, 0.0], [0.5, 0.5]])))
     assert shares[0].tolist() == pytest.approx([1.01 / 1.02, 0.01 / 1.02])
     assert shares[1].tolist() == pytest.approx([0.5, 0.5])
-    values = Regression("degrees").fitted(torch.tensor([10.0, 20.0]))
-    mean = values.predict(values.from_votes(values.vote_targets(torch.tensor([10.0, 20.0])).mean(0, keepdim=True)))
+    values = Regression((Value("angle", "degrees"),)).fitted(torch.tensor([[10.0], [20.0]]))
+    mean = values.predict(values.from_votes(values.vote_targets(torch.tensor([[10.0], [20.0]])).mean(0, keepdim=True)))
     assert mean.tolist() == [[15.0]]

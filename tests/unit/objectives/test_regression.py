@@ -6,6 +6,7 @@ import torch
 from sklearn.neighbors import KNeighborsRegressor
 from torch import nn
 
+from headstart.datasets.values import Value
 from headstart.errors import IntegrityError
 from headstart.objectives.classification import Classification
 from headstart.objectives.kinds import KINDS, kind_of
@@ -16,12 +17,13 @@ from headstart.training.rows import Normalisation
 from headstart.training.weights import WeightsCard
 
 RNG = np.random.default_rng(0)
-TARGETS = torch.tensor([10.0, 20.0, 60.0])
-DEGREES = Regression("degrees").fitted(TARGETS)
+TARGETS = torch.tensor([[10.0], [20.0], [60.0]])
+DEGREES = Regression((Value("angle", "degrees"),)).fitted(TARGETS)
+OTHERS = Value("value", "degrees", 30.0, 4.0)  # of a source
 
 
 def card(**changes) -> WeightsCard:
-    given = {"classes": (), "target_kind": "value", "unit": "degrees", "target_mean": 30.0, "target_std": 4.0}
+    given = {"classes": (), "target_kind": "value", "values": (OTHERS,)}
     plain = {"kind": "network", "strategy": "pretrain", "dataset": "x", "backbone": "resnet8", "modality": "image"}
     return WeightsCard(
         channels=1,
@@ -44,12 +46,12 @@ def head(weight: float, bias: float) -> nn.Linear:
 
 
 def test_the_scale_is_that_of_the_training_rows():
-    assert (DEGREES.mean, DEGREES.std) == (30.0, pytest.approx(np.std([10, 20, 60])))
-    assert Regression("m").fitted(torch.tensor([5.0, 5.0])).std == 1.0  # nothing varies
+    assert (DEGREES.values[0].mean, DEGREES.values[0].std) == (30.0, pytest.approx(np.std([10, 20, 60])))
+    assert Regression((Value("m"),)).fitted(torch.tensor([[5.0], [5.0]])).values[0].std == 1.0  # nothing varies
 
 
 def test_a_head_that_says_the_standardised_values_is_right():
-    scores = ((TARGETS - DEGREES.mean) / DEGREES.std)[:, None]
+    scores = (TARGETS - DEGREES.values[0].mean) / DEGREES.values[0].std
     assert DEGREES.loss(scores, TARGETS).item() == pytest.approx(0.0, abs=1e-12)
     assert DEGREES.predict(scores)[:, 0].tolist() == pytest.approx([10, 20, 60])
     assert DEGREES.score(DEGREES.predict(scores), TARGETS) == pytest.approx(0.0, abs=1e-5)
@@ -71,15 +73,15 @@ def test_a_score_is_minus_the_mean_absolute_error_in_the_unit():
 def test_nearest_neighbours_are_scikit_learns_with_softmax_weights():
     features = RNG.normal(size=(40, 6))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    values = torch.from_numpy(RNG.normal(50, 9, 30)).float()
-    objective = Regression("m").fitted(values)
+    values = torch.from_numpy(RNG.normal(50, 9, (30, 1))).float()
+    objective = Regression((Value("m"),)).fitted(values)
     kept = objective.prototypes(torch.from_numpy(features[:30]).float(), values)
     found = objective.predict(objective.from_prototypes(torch.from_numpy(features[30:]).float(), kept))
     expected = KNeighborsRegressor(
         NEIGHBOURS, metric="cosine", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE)
     )
     assert found[:, 0].numpy() == pytest.approx(
-        expected.fit(features[:30], values.numpy()).predict(features[30:]), rel=1e-4
+        expected.fit(features[:30], values[:, 0].numpy()).predict(features[30:]), rel=1e-4
     )
 
 
@@ -99,7 +101,12 @@ def test_a_head_of_the_same_unit_goes_on_with_the_same_predictions():
 
 
 @pytest.mark.parametrize(
-    "other", [{"unit": "metres"}, {"unit": ""}, {"target_kind": "class", "classes": ("a",), "unit": ""}]
+    "other",
+    [
+        {"values": (Value("angle", "metres"),)},
+        {"values": (Value("angle"),)},
+        {"target_kind": "class", "classes": ("a",), "values": ()},
+    ],
 )
 def test_a_head_of_anything_else_starts_from_zero_and_is_no_head_for_these_values(other):
     ours = head(9.0, 9.0)
@@ -109,12 +116,12 @@ def test_a_head_of_anything_else_starts_from_zero_and_is_no_head_for_these_value
 
 
 def test_two_units_without_a_name_are_not_the_same():
-    assert Regression("").own_head(head(0.5, 0.1), card(unit="")) is None
+    assert Regression((Value("a"),)).own_head(head(0.5, 0.1), card(values=(Value("a"),))) is None
 
 
 def test_a_card_says_which_objective():
-    assert objective_of(card()) == Regression("degrees", 30.0, 4.0)
-    assert objective_of(card(target_kind="class", classes=("a", "b"))) == Classification(("a", "b"))
+    assert objective_of(card()) == Regression((OTHERS,))
+    assert objective_of(card(target_kind="class", classes=("a", "b"), values=())) == Classification(("a", "b"))
     assert objective_of(card(**DEGREES.describe())) == DEGREES
     with pytest.raises(IntegrityError, match="targets of kind 'text' are unknown; known are class, value, attribute"):
         objective_of(card(target_kind="text"))

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from headstart.evaluation.measures import RATE, Error
+from headstart.datasets.values import Value
+from headstart.evaluation.measures import RATE, Error, measure_of_values
 from headstart.report.amounts import amounts_of
 from headstart.report.inputs import ReportInputs
 from headstart.report.maps import make_value_map
@@ -132,3 +133,56 @@ def test_amounts() -> None:
     assert UNITS.value(-12.34) == "−12.3 degrees"
     for amounts in (POINTS, UNITS):
         assert amounts.amount(None) == amounts.difference(None) == amounts.interval(None, 1) == "–"
+
+
+@pytest.fixture(scope="module")
+def several(values: ReportInputs) -> ReportInputs:
+    """The same with a second value beside the angle, and its table of figures."""
+    measure = measure_of_values([Value("x", "pixels", 0.0, 2.0), Value("angle", "degrees", 0.0, 35.0)])
+    table = values.predictions
+    parts = {"x": 1 / 10, "angle": 1.0}
+    columns = {f"{name}_truth": table["truth"] * each for name, each in parts.items()}
+    columns |= {name: table["prediction"] * each for name, each in parts.items()}
+    table = table.assign(**columns).drop(columns=["truth", "prediction"])
+    own = values.comparison.query("metric == 'mae'")
+    figures = [
+        own.assign(metric=f"{figure}.{name}", value=own["value"] * each)
+        for figure in ("mae", "rmse")
+        for name, each in parts.items()
+    ]
+    shares = [own.assign(metric=f"{figure}.{name}", value=0.9) for figure in ("r2", "coverage") for name in parts]
+    return replace(
+        values,
+        verdict=dict(values.verdict) | {"metric": "scaled_mae", "unit": "s.d."},
+        comparison=pd.concat([own.assign(metric="scaled_mae", value=own["value"] / 35), *figures, *shares]),
+        convergence=values.convergence.rename(columns={"mae": "scaled_mae"}),
+        predictions=table,
+        target_labels=[(label / 10, label) for label in values.target_labels],
+        measure=measure,
+    )
+
+
+def test_several_values_have_a_table_and_panels_each(several: ReportInputs, tmp_path: Path) -> None:
+    text = render(several, tmp_path).read_text()
+    names = {path.name for path in (tmp_path / "figures").glob("*.svg")}
+    assert {"scatter-full-x.svg", "scatter-full-angle.svg", "map-features-x.svg", "map-raw-angle.svg"} <= names
+    for words in (
+        "Each value in its own unit, at 10 labels",
+        "Mean errors over values, in standard deviations of each",
+        "test scaled MAE",
+        "Features under W: angle",
+        "90.0%",
+        "x: true ",
+    ):
+        assert words in text, words
+    assert '<th scope="col" class="number">test mae.x' not in text
+
+
+def test_a_row_of_several_values_is_won_by_the_smaller_scaled_error(several: ReportInputs) -> None:
+    table = flips(several)
+    off = {
+        who: (table[f"{who}.x"] - table["truth.x"]).abs() / 2
+        + (table[f"{who}.angle"] - table["truth.angle"]).abs() / 35
+        for who in ("scratch", "chosen")
+    }
+    assert table["won"].tolist() == (off["chosen"] < off["scratch"]).tolist()

@@ -118,9 +118,9 @@ def final(job: Job) -> pd.DataFrame:
 def test_w_says_what_it_predicts_in_which_unit_and_how_well(root: Path):
     card = read_card(root / "w")
     pack = Pack(root / "packs" / "bars").card
-    assert (card.classes, card.target_kind, card.unit, card.outputs) == ((), "value", "degrees", 1)
-    assert card.target_mean == pytest.approx(pack.target_mean, abs=3)  # of the rows that it was trained on
-    assert card.target_std == pytest.approx(pack.target_std, rel=0.05)
+    assert (card.classes, card.target_kind, card.values[0].unit, card.outputs) == ((), "value", "degrees", 1)
+    assert card.values[0].mean == pytest.approx(pack.values[0].mean, abs=3)  # of the rows that it was trained on
+    assert card.values[0].std == pytest.approx(pack.values[0].std, rel=0.05)
     history = pd.read_csv(root / "w" / "history.csv")
     assert set(history["metric"]) == {"loss", "mae"}
     assert history[history["metric"] == "mae"]["value"].iloc[-1] < 25  # the mean would be off by 30
@@ -165,7 +165,7 @@ def test_the_delivered_model_predicts_what_the_cell_predicted(cells, root, strat
     assert (table["prediction"] < table["high"]).all()
     assert model.card.calibration.rows == 3
     assert np.abs(answers["prediction"].to_numpy() - table["prediction"].to_numpy()).max() < 1e-3 * TARGETS[unit]
-    assert model.card.unit == unit
+    assert model.card.values[0].unit == unit
     with pytest.raises(DataError, match="predicts a value, which has no probabilities; call predict"):
         model.probabilities(pack.inputs[:1])
 
@@ -185,7 +185,7 @@ def test_ws_own_head_uses_no_label(cells, root, tmp_path):
 def test_a_network_goes_on_from_ws_head_in_the_same_unit_alone(root):
     cell = Cell(job(root, "full", "degrees"), Accelerator())
     assert isinstance(cell.objective, Regression)
-    scale = cell.source_card.target_std / cell.objective.std
+    scale = cell.source_card.values[0].std / cell.objective.values[0].std
     ours, theirs = cell.network_from_source().head.weight, cell.source_network.head.weight
     assert np.allclose(ours.detach(), theirs.detach() * scale)
     other = Cell(job(root, "full", "turns"), Accelerator())
@@ -212,7 +212,7 @@ def test_a_budget_is_all_labelled_rows_and_seeds_share_none(root):
     assert not drawn[0] & drawn[1]
     cell = Cell(job(root, "full", "degrees"), Accelerator())
     assert (len(cell.train_rows), len(cell.validation_rows)) == (12, 3)
-    assert cell.objective.mean == pytest.approx(float(cell.train_labels.mean()), rel=1e-5)
+    assert cell.objective.values[0].mean == pytest.approx(float(cell.train_labels.mean()), rel=1e-5)
 
 
 def test_a_budget_that_the_pool_cannot_give_is_refused(root):

@@ -7,6 +7,7 @@ from torch import nn
 
 from headstart.cells.cell import Cell
 from headstart.cells.terms import deep_coral
+from headstart.datasets.values import Value
 from headstart.objectives.classification import Classification, class_means
 from headstart.objectives.regression import Regression
 from headstart.strategies.co_tuning import OldHead
@@ -138,7 +139,7 @@ def test_only_what_is_believed_enough_counts_and_the_mean_is_over_all_rows():
 
 
 def test_values_have_to_agree_on_the_standardised_scale():
-    values = Regression("degrees", mean=10.0, std=5.0)
+    values = Regression((Value("angle", "degrees", 10.0, 5.0),))
     found = values.consistency(torch.tensor([[1.0], [0.0]]), torch.tensor([[15.0], [20.0]]), threshold=0.95)
     assert float(found) == pytest.approx((0 + 4) / 2)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from headstart.datasets.pack import POOL, TEST, Card, write_pack
+from headstart.datasets.values import Value
 
 SIZE = 12
 
@@ -45,9 +46,7 @@ def write_value_pack(
         mean=(float(images.mean() / 255),),
         std=(float(images.std() / 255),),
         kind="value",
-        unit=unit,
-        target_mean=float(known.mean()),
-        target_std=float(known.std()),
+        values=(Value("value", unit, float(known.mean()), float(known.std())),),
     )
     rejected = pd.DataFrame(columns=["path", "reason"])
     write_pack(directory, card=card, examples=examples, inputs=images[:, None], rejected=rejected)

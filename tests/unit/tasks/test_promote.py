@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 from headstart.datasets.pack import TEST, read_test_labels
 from headstart.errors import UserError
-from headstart.evaluation.promotion import COLUMNS, rows_digest
+from headstart.evaluation.measures import RATE
+from headstart.evaluation.promotion import rows_digest, scored_columns
 from headstart.prediction import load
 from headstart.storage.publish import write_json
 from tasks.promote import ABOUT, ROWS, SCORED, challenge, history, open_models, promote, rollback, succession
@@ -68,11 +69,11 @@ def register(workspace, delivered):
         if rows is not None:
             right = np.random.default_rng(0).permutation(len(rows)) < share * len(rows)
             said = np.where(right, rows["truth"], np.where(rows["truth"] == "bar", "disc", "bar"))
-            table = rows.assign(seed=0, prediction=said)[COLUMNS]
+            table = rows.assign(seed=0, prediction=said)[scored_columns(RATE)]
             folder = workspace.root / f"scored-{number}"
             folder.mkdir()
             table.to_parquet(folder / ROWS, index=False)
-            write_json(folder / ABOUT, {"rows": rows_digest(table), "folds": 0, "overlap": 0.0})
+            write_json(folder / ABOUT, {"rows": rows_digest(table, RATE), "folds": 0, "overlap": 0.0})
             tracking.log_artifacts(run, folder, SCORED)
         return number
 

@@ -48,7 +48,6 @@ def packed(tmp_path_factory, draw_pictures) -> Path:
             root / "data" / "shapes",
             root / "packs" / "shapes",
             seed=0,
-            unit="",
             settings=settings.data,
             progress=lambda *_: None,
             workers=workers,
