@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in adders:
         add(commands)
     listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", choices=["strategies", "backbones", "datasets", "modalities"])
+    listing.add_argument("what", choices=["strategies", "backbones", "datasets", "modalities", "presets"])
     listing.add_argument("--json", action="store_true", help="as a list of objects")
     commands.add_parser("devices", help="devices of this machine and who holds them")
     status = commands.add_parser("status", help="is a run going on, what is up to date, the last verdict and its model")
@@ -197,7 +197,11 @@ def _add_run(commands: Commands) -> None:
         help="run cells on the machines of a Ray cluster: HOST:6379 from one of them, ray://HOST:10001 from outside, "
         "or local for one of this machine's cores; HEADSTART_RAY by default. Needs the extra [ray]",
     )
-    run.add_argument("--preset", choices=["default"], help="start from a preset instead of params.yaml as it is")
+    run.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="start from a preset instead of params.yaml as it is: default, text, audio; `headstart list presets`",
+    )
 
 
 def _add_rank(commands: Commands) -> None:

@@ -42,8 +42,8 @@ def run(
         raise SettingsError(f"--max-minutes is {max_minutes:g}; give a number of minutes above 0")
     with workspace.locked(), _machines(workspace, ray):
         _follow_installed_code(workspace)
-        if preset == "default":
-            apply_preset(workspace)
+        if preset:
+            apply_preset(workspace, preset)
         if plan_only:
             return _plan(workspace, overrides, max_minutes)
         with _put_back(workspace, on_error=True):
@@ -461,8 +461,14 @@ def _registry(what: str) -> Registry[Entry]:
     from headstart.backbones.table import BACKBONES
     from headstart.datasets.table import DATASETS, TORCHVISION
     from headstart.modalities.table import MODALITIES
+    from headstart.presets.table import PRESETS
     from headstart.strategies.table import STRATEGIES
 
-    datasets = Registry("dataset", [*DATASETS, *TORCHVISION])
-    found = {"strategies": STRATEGIES, "backbones": BACKBONES, "datasets": datasets, "modalities": MODALITIES}
-    return found[what]  # type: ignore[return-value]
+    found: dict[str, Any] = {
+        "strategies": STRATEGIES,
+        "backbones": BACKBONES,
+        "datasets": Registry("dataset", [*DATASETS, *TORCHVISION]),
+        "modalities": MODALITIES,
+        "presets": PRESETS,
+    }
+    return found[what]  # type: ignore[no-any-return]

@@ -18,8 +18,10 @@ from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import MOST_SAID, SettingsError, UserError, shown
 from headstart.modalities.table import fields_of
+from headstart.presets.table import PRESETS
 from headstart.registry import nearest
-from headstart.settings import Knob, Settings, knobs, read, validate, write_default
+from headstart.settings import Knob, Settings, knobs, read, validate
+from headstart.storage.publish import write_text
 from tasks.workspace import Workspace
 
 NONE = "none"  # as a flag and docs/settings.md have the empty list
@@ -141,15 +143,16 @@ def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
     return validate(document, where="flags")
 
 
-def apply_preset(workspace: Workspace) -> None:
-    """Writes params.yaml anew with the defaults; it may be missing or broken now."""
+def apply_preset(workspace: Workspace, name: str) -> None:
+    """Writes params.yaml anew as a preset has it; it may be missing or broken now."""
+    preset = PRESETS.get(name)
     try:
         before = knobs(validate(read(workspace.params), where=workspace.params.name))
     except SettingsError:
         before = {}
-    write_default(workspace.params)
-    show(f"{workspace.params.name} is the default preset again")
-    _show_changes(before, knobs(Settings()))
+    write_text(workspace.params, preset.text())
+    show(f"{workspace.params.name} is now as the preset {name} has it", *preset.head)
+    _show_changes(before, knobs(preset.settings()))
 
 
 def _show_changes(before: dict[str, Knob], after: dict[str, Knob]) -> None:

@@ -267,9 +267,14 @@ def knobs(section: BaseModel, prefix: str = "") -> dict[str, Knob]:
     return found
 
 
+def text_of(settings: Settings) -> str:
+    """params.yaml with these settings: every knob, and what it means."""
+    return _section(settings, depth=0) + "\n"
+
+
 def default_text() -> str:
-    """params.yaml as a fresh clone has it: every knob with its default and what it means."""
-    return _section(Settings(), depth=0) + "\n"
+    """params.yaml as a fresh clone has it: every knob with its default."""
+    return text_of(Settings())
 
 
 def write_default(path: Path) -> None:

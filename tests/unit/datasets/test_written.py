@@ -42,6 +42,9 @@ def test_it_has_the_rows_that_the_table_states_and_is_the_same_again(entry, tmp_
 @needs_text
 def test_no_film_is_in_source_and_target(tmp_path):
     source, target = table("reviews", tmp_path), table("film_sentences", tmp_path)
+    other = table("reviews_other", tmp_path)
+    assert other["label"].value_counts().to_dict() == {"fresh": 2517, "rotten": 1820}
+    assert set(other["group"]) < set(target["group"])
     assert set(source["label"]) == {"fresh", "rotten"}
     assert target["label"].value_counts().to_dict() == {"review": 4704, "plot": 1945}
     assert not set(source["group"]) & set(target["group"])
