@@ -83,9 +83,13 @@ def find_inputs(path: Path, kind: ModalityEntry) -> Inputs:
         count = sum(1 for _ in read(path, column))
         if not count:
             raise DataError(f"{path} has no rows")
+
+        def cells() -> Iterator[str]:
+            return (cell for _, cell in read(path, column))
+
         if column == COLUMN:
-            return Inputs(path.parent, count, lambda: read(path, column))
-        return Inputs(path.parent, count, lambda: _rows_of(path, count), lambda: read(path, column))
+            return Inputs(path.parent, count, cells)
+        return Inputs(path.parent, count, lambda: (f"{path.name} row {row}" for row, _ in read(path, column)), cells)
     if suffix in kind.extensions:
         return Inputs(Path(), 1, lambda: iter([str(path)]))
     raise DataError(
@@ -103,24 +107,28 @@ def _walk(directory: Path, kind: ModalityEntry) -> Iterator[str]:
                 yield place if is_text(place) else printable(place)  # which is not there, and is said to be
 
 
-def _csv(path: Path, column: str) -> Iterator[str]:
+def _csv(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    """Each row's number, as ingest has it (the header is row 1, blank lines count and are none), and its cell."""
     try:
         reading = pd.read_csv(
-            path, usecols=[column], dtype=str, keep_default_na=False, chunksize=ROWS_READ, encoding="utf-8-sig"
+            path, dtype=str, keep_default_na=False, skip_blank_lines=False, chunksize=ROWS_READ, encoding="utf-8-sig"
         )
         with reading as chunks:
             for chunk in chunks:
-                yield from chunk[column].fillna("")
+                written = chunk[(chunk.fillna("").map(str.strip) != "").any(axis=1)]
+                yield from zip(written.index + 2, written[column].fillna(""), strict=True)
     except (ValueError, OSError) as error:  # pandas' ParserError and EmptyDataError, UnicodeDecodeError
         raise DataError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
 
 
-def _parquet(path: Path, column: str) -> Iterator[str]:
+def _parquet(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    """The same; the first row is row 1."""
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROWS_READ, columns=[column]):
-                for value in batch.column(0).to_pylist():
-                    yield "" if value is None else str(value)
+            batches = file.iter_batches(batch_size=ROWS_READ, columns=[column])
+            cells = (cell for batch in batches for cell in batch.column(0).to_pylist())
+            for row, cell in enumerate(cells, start=1):
+                yield row, "" if cell is None else str(cell)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
 
@@ -152,12 +160,6 @@ def _column_of(path: Path, kind: ModalityEntry) -> str:
 def _columns(kind: ModalityEntry) -> str:
     """The columns that a table may have, in words."""
     return f"a column {COLUMN!r}" + (f" or {kind.content!r}" if kind.content else "")
-
-
-def _rows_of(path: Path, count: int) -> Iterator[str]:
-    """Names of rows that have no file: their numbers as ingest gives them; the header of a CSV file is row 1."""
-    first = 2 if path.suffix.lower() == ".csv" else 1
-    return (f"{path.name} row {number}" for number in range(first, first + count))
 
 
 def _decode(files: Files, name: str) -> Decoded:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from headstart.errors import DataError
 from headstart.modalities.image.modality import HowImage
-from headstart.modalities.table import IMAGE
+from headstart.modalities.table import IMAGE, TEXT
 from headstart.prediction import inputs as module
 from headstart.prediction.inputs import Files, decode_files, find_inputs
 
@@ -108,3 +108,18 @@ def test_a_name_that_is_not_utf_8_can_be_written_and_is_set_aside(tmp_path):
     names = list(find_inputs(tmp_path, IMAGE).names())
     assert names == ["caf\\udce9.png"]
     assert decode_files(Files(str(tmp_path), tuple(names), "image", HowImage(8, 1)))[0].reason.startswith("NOT_THERE")
+
+
+def test_a_blank_line_of_a_table_is_no_row_and_counts_in_the_numbers_of_those_below(tmp_path):
+    (tmp_path / "rows.csv").write_text("text\ngood\n   \nbad\n\n")
+    found = find_inputs(tmp_path / "rows.csv", TEXT)
+    assert found.contents is not None
+    assert (found.count, list(found.contents())) == (2, ["good", "bad"])
+    assert list(found.names()) == ["rows.csv row 2", "rows.csv row 4"]
+
+
+def test_a_row_that_lacks_its_text_alone_is_a_row(tmp_path):
+    (tmp_path / "rows.csv").write_text("id,text\n1,good\n2,\n,\n")
+    found = find_inputs(tmp_path / "rows.csv", TEXT)
+    assert found.contents is not None
+    assert (found.count, list(found.contents())) == (2, ["good", ""])

@@ -18,6 +18,7 @@ from headstart.cells.run import read_summary, run_cell
 from headstart.datasets.ingest import ingest_target
 from headstart.datasets.pack import Pack, read_test_labels
 from headstart.datasets.splits import draw_labels
+from headstart.datasets.values import Value
 from headstart.errors import IntegrityError
 from headstart.features.bags import OF_BYTES, bag, rarity, weighed
 from headstart.objectives.classification import Classification
@@ -231,13 +232,14 @@ def test_classes_get_scikit_learns_probabilities(texts, classes):
     assert head.compute > 0
 
 
-def test_values_get_the_ridge_head_in_closed_form(texts):
-    values = torch.from_numpy(np.random.default_rng(0).normal(3, 2, len(texts[1])))
-    objective = Regression("stars").fitted(values)
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_values_get_the_ridge_head_in_closed_form(texts, outputs):
+    values = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (len(texts[1]), outputs)))
+    objective = Regression(tuple(Value(f"stars {own}", "points") for own in range(outputs))).fitted(values)
     head = _solve(texts[0], values, objective, 0.5)
-    theirs = Ridge(alpha=0.5, solver="svd").fit(texts[0].toarray(), objective.ridge_targets(values).numpy()[:, 0])
-    ours = texts[0] @ head.weight.numpy()[0] + head.bias.numpy()[0]
-    assert np.allclose(ours, theirs.predict(texts[0].toarray()), atol=1e-3)
+    theirs = Ridge(alpha=0.5, solver="svd").fit(texts[0].toarray(), objective.ridge_targets(values).numpy())
+    ours = texts[0] @ head.weight.numpy().T + head.bias.numpy()
+    assert np.allclose(ours, theirs.predict(texts[0].toarray()).reshape(-1, outputs), atol=1e-3)
 
 
 def test_every_fold_leaves_a_row_of_each_class_in():
@@ -248,5 +250,5 @@ def test_every_fold_leaves_a_row_of_each_class_in():
         left = labels.numpy()[fold_of != fold]
         assert set(left) == {0, 1, 2}
     assert _folds(Classification(("a", "b")), torch.tensor([0, 0, 1]))[1] == 1
-    fold_of, folds = _folds(Regression("m"), torch.rand(12))
+    fold_of, folds = _folds(Regression((Value("value", "m"),)), torch.rand(12, 1))
     assert (folds, np.bincount(fold_of).tolist()) == (5, [3, 3, 2, 2, 2])
