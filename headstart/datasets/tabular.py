@@ -83,6 +83,7 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
     }
     if several := [*names, *(attribute.name for attribute in attributes)]:  # a row that has one of them is labelled
         columns["target"] = frame[several].agg("".join, axis=1)
+    holds_rows = bool(settings.row_kind.content) and settings.content_column in frame
     cells = list(zip(*(frame[name] for name in names), strict=True)) or [()] * len(frame)
     rows: list[tuple[str, str | None, tuple[float, ...] | None, str | None, str | None]] = []
     codes: list[tuple[float, ...]] = []
@@ -92,6 +93,9 @@ def list_table(path: Path, settings: DataSettings, *, anywhere: bool = False) ->
     for number, own, named, content, target, split, group in zip(frame.index, cells, *columns.values(), strict=True):
         place = f"{path.name} row {number}" if content else clean(named)
         reason = "" if content else _no_file(path.parent, place, seen=seen, anywhere=anywhere)
+        if not place and holds_rows:
+            no_file = ", and the row names no file" if settings.path_column in frame else ""
+            reason = f"EMPTY: column {settings.content_column} has nothing in it{no_file}"
         reason = reason or _bad_split(split) or (_bad_value(own, names) if target else None)
         reason = reason or _untested(target, split)
         reason = reason or _bad_attribute(frame.loc[number], attributes)

@@ -189,7 +189,9 @@ class TestTexts:
         (tmp_path / "b.txt").write_text("poor")
         found = list_table(write("path,text,label\n,fine,a\nb.txt,,b\n,,b\n"), self.TEXTS)
         assert [found.source(tmp_path, row) for row in range(2)] == ["fine", tmp_path / "b.txt"]
-        assert found.rejected == (("labels.csv row 4", "NO_PATH: the row names no file"),)
+        assert found.rejected == (
+            ("labels.csv row 4", "EMPTY: column text has nothing in it, and the row names no file"),
+        )
 
     def test_the_same_text_twice_is_no_repeated_file(self, write):
         assert len(list_table(write("text,label\nfine,a\nfine,a\n"), self.TEXTS)) == 2

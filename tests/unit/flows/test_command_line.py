@@ -226,13 +226,36 @@ def test_a_plan_with_minutes_puts_the_file_back(workspace, timed, monkeypatch, c
     assert capsys.readouterr().out.splitlines()[-2:] == ["plan", "params.yaml is as it was"]
 
 
+def test_a_preset_is_written_with_its_figures_at_the_head_and_the_way_back_is_printed(workspace, capsys) -> None:
+    from flows.overrides import apply_preset
+    from headstart.presets.table import PRESETS
+
+    apply_preset(workspace, "text")
+    said = capsys.readouterr().out.splitlines()
+    assert load(workspace.params) == PRESETS.get("text").settings()
+    head = PRESETS.get("text").head
+    assert said[1 : 1 + len(head)] == head
+    assert "params.yaml: data.modality: image -> text" in said
+    back = next(line for line in said if line.startswith("back: headstart run "))
+    apply_overrides(workspace, parse_overrides(shlex.split(back.removeprefix("back: headstart run "))))
+    assert load(workspace.params) == Settings()
+    assert workspace.params.read_text().startswith(f"# {head[0]}")
+
+
+def test_an_unknown_preset_changes_nothing(workspace, capsys) -> None:
+    before = workspace.params.read_bytes()
+    assert run_command(["run", "--preset", "speech"]) == 2
+    assert "unknown preset 'speech'; " in capsys.readouterr().err
+    assert workspace.params.read_bytes() == before
+
+
 def test_the_default_preset_mends_a_broken_file(workspace) -> None:
     workspace.params.write_text("seed: [")
     with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
         load(workspace.params)
     from flows.overrides import apply_preset
 
-    apply_preset(workspace)
+    apply_preset(workspace, "default")
     assert load(workspace.params) == Settings()
 
 
