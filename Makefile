@@ -6,10 +6,11 @@ STAMP := $(VENV)/.installed
 RAY := .venv.ray
 RAY_STAMP := $(RAY)/.installed
 PEERS := .venv.peers
+ENCODERS := .venv.encoders
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser test-encoders run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -54,6 +55,12 @@ faults: $(STAMP) ## what breaks and what is broken: faults and bad input, all of
 
 fuzz-images: $(STAMP) ## 10,000 mutated images through ingest (about a minute)
 	@OMP_NUM_THREADS=1 FAULTS_TALLY=1 $(BIN)/python -m pytest -p no:xdist -m faults tests/faults/test_mutated_images.py
+
+test-encoders: $(STAMP) ## encoders of the transformers library against our blocks (it lies beside .venv: others import it where it is there)
+	@test -d $(ENCODERS)/transformers || $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--target $(ENCODERS) transformers==5.24.0
+	@PYTHONPATH=$(CURDIR)/$(ENCODERS) $(BIN)/python -m pytest -p no:xdist tests/unit/backbones/test_text_networks.py \
+		tests/unit/flows/test_weights_flag.py
 
 test-ray: $(RAY_STAMP) ## cells on a Ray cluster of two nodes in this machine, in an environment of its own (minutes)
 	@$(RAY)/bin/python -m pytest -p no:xdist -m ray tests/cluster

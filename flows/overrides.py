@@ -180,8 +180,7 @@ def _look_up_datasets(workspace: Workspace, document: Any, overrides: dict[str, 
     how = validate({key: document[key] for key in ("backbone", "data") if key in document}, where="flags")
     sources, targets = [], []
     if WEIGHTS in overrides:
-        channels = fields_of(how.data)["channels"]
-        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, channels=channels)]
+        sources = [look_up_weights(workspace, overrides[WEIGHTS], backbone=how.backbone, data=how.data)]
     if "source.data" in overrides:
         text = overrides["source.data"]
         parts = [text] if not text.strip() or os.path.lexists(text) else _parts(text)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torchvision.models import WeightsEnum
 
-TIMM = "pretrained"  # what timm's weights of a model are called here; which ones is said by the model's own name
+PRETRAINED = "pretrained"  # what timm's weights of a model are called, and an encoder's: its name says which ones
 TO_ONE = ("googlenet", "inception_v3")  # with weights, torchvision's networks first rescale the image to [-1, 1]
-_NAME = re.compile(r"(timm-)?[A-Za-z0-9_.]+-(IMAGENET1K\w*|DEFAULT|" + TIMM + ")")
+_NAME = re.compile(r"(timm-)?[A-Za-z0-9_.]+-(IMAGENET1K\w*|DEFAULT|" + PRETRAINED + ")")
 
 
 def folder_name(backbone: str, weights: str) -> str:
@@ -39,9 +39,13 @@ def check_published(backbone: str, weights: str) -> None:
         SettingsError: there are none of that name; those that there are, are listed.
     """
     if backbone.startswith("timm:"):
-        if weights != TIMM:
-            raise SettingsError(f"source.weights is {weights!r}; of a timm backbone it is {TIMM!r} or a file")
+        if weights != PRETRAINED:
+            raise SettingsError(f"source.weights is {weights!r}; of a timm backbone it is {PRETRAINED!r} or a file")
         return
+    if backbone.startswith("hf:"):
+        raise SettingsError(
+            f"source.weights is {weights!r}; of an encoder it is {PRETRAINED!r}, or weights of your own"
+        )
     from torchvision.models import get_model_weights
 
     try:
@@ -64,7 +68,7 @@ def download(name: str, directory: Path) -> None:
     from safetensors.torch import save_file
 
     backbone, weights = name.rsplit("-", 1)
-    state, about = _timm(backbone.removeprefix("timm-")) if weights == TIMM else _torchvision(backbone, weights)
+    state, about = _timm(backbone.removeprefix("timm-")) if weights == PRETRAINED else _torchvision(backbone, weights)
     with replacing(directory) as draft:
         save_file({key: tensor.contiguous() for key, tensor in state.items()}, draft / "weights.safetensors")
         (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

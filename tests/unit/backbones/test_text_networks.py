@@ -174,7 +174,7 @@ EXPECTED = [
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
 def test_an_encoder_as_transformers_saves_it_computes_the_same_in_our_blocks(kind, tmp_path):
     """Small ones with random weights; padding is 1 in RoBERTa's files and 0 in our rows."""
-    transformers = pytest.importorskip("transformers", reason="only with the development packages")
+    transformers = pytest.importorskip("transformers", reason="make test-encoders has it")
     folder, padding = save_encoder(transformers, kind, tmp_path)
     net = hf_model(f"hf:{folder}", channels=50, classes=2).eval()
     state = for_our_tokens(load_file(folder / "model.safetensors"), padding)

@@ -167,3 +167,24 @@ def test_a_weights_json_that_is_none_is_refused(tmp_path, text):
 def test_the_card_of_adopted_weights_reads_back(tmp_path, original):
     card, _ = take(put(tmp_path / "mine", original.state_dict()))
     assert read_card(tmp_path / "W") == replace(card, strategy="adopted")
+
+
+def test_vggish_weights_of_sound_are_the_first_six_convolutions_of_vgg11(tmp_path):
+    widths = {0: (1, 64), 3: (64, 128), 6: (128, 256), 8: (256, 256), 11: (256, 512), 13: (512, 512)}
+    draw = torch.Generator().manual_seed(2)
+    state = {}
+    for place, (before, after) in widths.items():
+        state[f"features.{place}.weight"] = torch.randn(after, before, 3, 3, generator=draw) * 0.02
+        state[f"features.{place}.bias"] = torch.randn(after, generator=draw) * 0.02
+    for place, (before, after) in {0: (12_288, 64), 2: (64, 64), 4: (64, 128)}.items():  # 4,096 wide, as it is
+        state[f"embeddings.{place}.weight"] = torch.zeros(after, before)
+        state[f"embeddings.{place}.bias"] = torch.zeros(after)
+    sound = DataSettings(modality="audio")
+    card, match = take(put(tmp_path / "vggish", state, "vggish.pth"), backbone="vgg11", settings=sound)
+    assert (card.modality, card.channels, card.size) == ("audio", 1, (64, 63))
+    assert len(match.taken) == 12
+    assert {name.partition(".")[0] for name in match.unused} == {"embeddings"}
+    _, network = read_network(tmp_path / "W")
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    for convolution, place in zip(convolutions, widths, strict=False):
+        assert torch.equal(convolution.weight, state[f"features.{place}.weight"])
