@@ -10,7 +10,7 @@ ENCODERS := .venv.encoders
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser test-encoders run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser test-encoders run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-ingest bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -102,6 +102,9 @@ bench-quick: $(STAMP) $(PEERS_STAMP) ## a small version of it, which writes no r
 
 bench-scale: $(STAMP) ## how time and memory grow with images, classes, size, labels and strategies (half an hour, 3 GB)
 	@$(BIN)/python -m benchmarks.scale
+
+bench-ingest: $(STAMP) ## 100,000 texts and 10,000 clips through ingest: seconds and memory (about 2 minutes)
+	@$(BIN)/python -m benchmarks.ingest_rows
 
 # The peers never touch the product's own packages.
 $(PEERS_STAMP): benchmarks/peers/requirements.txt
