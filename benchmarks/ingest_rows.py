@@ -1,8 +1,9 @@
 """`make bench-ingest`: 100,000 short texts and 10,000 clips of one second through ingest, from files to a pack.
 
 Texts are draws of words in one table; clips are tones in noise, WAV files of 16 bits, a quarter of them at 44,100
-samples a second. Memory is the sum over this process and its workers of what each has in memory (RSS), looked at 20 times a
-second: pages that they share count for each. Writes benchmarks/ingest_rows.json and the table of docs/methods.md.
+samples a second. Memory is the sum over this process and its workers of what each has in memory (RSS), looked at 20
+times a second: pages that they share count for each. Writes benchmarks/ingest_rows.json and the table of
+docs/methods.md.
 """
 
 import argparse
