@@ -10,7 +10,7 @@ ENCODERS := .venv.encoders
 PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-ray test-ray test-services test-browser test-encoders run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-ingest bench-gpu bench-ray recipes source-rows attributes docs serve ui lock clean
+.PHONY: help install install-ray test-ray test-services test-browser test-encoders run plan test test-scenarios test-slow faults fuzz-images check audit bench bench-quick bench-scale bench-ingest bench-gpu bench-ray params recipes source-rows attributes docs serve ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -124,6 +124,9 @@ source-rows: $(STAMP) ## what joint training is worth when the source has few ro
 
 attributes: $(STAMP) ## what a source of attributes is worth, and classes without a label (about 10 minutes)
 	@$(BIN)/python -m benchmarks.attributes
+
+params: $(STAMP) ## write params.yaml anew from the defaults, where a setting was added
+	@$(BIN)/python -c "from pathlib import Path; from headstart.settings import write_default; write_default(Path('params.yaml'))"
 
 docs: $(STAMP) ## make docs/settings.md anew from the settings
 	@$(BIN)/python tools/settings_table.py > docs/settings.md

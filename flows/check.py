@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.console import show
-from flows.overrides import overridden
+from flows.overrides import of_a_dataset
 from flows.plan import expected_resolution, small_data_lines
 from flows.register import opened
 from headstart.datasets.archive_names import is_archive
@@ -19,6 +19,7 @@ from headstart.datasets.table import is_built_in, torchvision_name, units_of
 from headstart.datasets.values import with_units
 from headstart.errors import HeadstartError, UserError
 from headstart.evaluation.measures import RATE, Measure, measure_of_values
+from headstart.modalities.table import fields_of
 from headstart.settings import Settings
 from tasks import workers
 from tasks.progress import Bars
@@ -36,7 +37,8 @@ def check(text: str, overrides: dict[str, str], *, role: str, as_json: bool) -> 
         UserError: what a run would say, unless JSON is asked for, which then holds it.
     """
     workspace = here()
-    settings = overridden(workspace, overrides)
+    settings = of_a_dataset(workspace, overrides)
+    fields_of(settings.data)  # or each row would be refused for a tokenizer that is not there
     given = _find(workspace, text)
     path = given
     try:

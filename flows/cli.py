@@ -260,17 +260,19 @@ def _add_check(commands: Commands) -> None:
 def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
-        help="predict new images with a delivered model",
+        help="predict new rows with a delivered model",
         usage="%(prog)s [-h] [--model MODEL] [--out FILE] [--force] [--new-only] [--device DEVICE]\n"
         "                         [--batch_size BATCH_SIZE] [MODEL] INPUT",
-        description="Predicts an image, a folder of images or a table of paths. Columns: path, prediction, and "
-        "probability.<class> for each class. What cannot be read is listed in FILE's .rejected.csv.",
+        description="Predicts a file, a folder of files or a table: images, texts or clips, as the model takes. "
+        "Columns: path, prediction, and probability.<class> for each class. What cannot be read is listed in FILE's "
+        ".rejected.csv.",
     )
     predict.add_argument(
         "names",
         nargs="+",
         metavar="[MODEL] INPUT",
-        help="INPUT: an image, a folder of images, or a .csv or .parquet table with a column `path`. MODEL: as --model",
+        help="INPUT: a file, a folder of files, or a .csv or .parquet table with a column `path`, or `text` where the "
+        "model takes texts. MODEL: as --model",
     )
     predict.add_argument(
         "--model",
@@ -355,8 +357,8 @@ def _add_api(commands: Commands) -> None:
     api = commands.add_parser(
         "api",
         help="predict over HTTP, on loopback",
-        description="Serves a model: POST /predict with images as files, GET /health, /metrics and /openapi.json. "
-        "On another host than loopback's, requests need a token.",
+        description="Serves a model: POST /predict with images, texts or clips as files, GET /health, /metrics and "
+        "/openapi.json. On another host than loopback's, requests need a token.",
     )
     api.add_argument("--model", default="champion", help="as predict takes it (champion)")
     api.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
@@ -373,7 +375,7 @@ def _add_api(commands: Commands) -> None:
 def _add_where(command: argparse.ArgumentParser) -> None:
     """Where a model predicts, and how much at a time."""
     command.add_argument("--device", default="", help="such as cpu or cuda:1; the first that is free by default")
-    command.add_argument("--batch_size", type=int, help="images at a time (64 on a CPU, 256 elsewhere)")
+    command.add_argument("--batch_size", type=int, help="rows at a time (64 on a CPU, 256 elsewhere)")
 
 
 def _settings_help() -> str:

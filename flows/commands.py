@@ -42,11 +42,11 @@ def run(
         raise SettingsError(f"--max-minutes is {max_minutes:g}; give a number of minutes above 0")
     with workspace.locked(), _machines(workspace, ray):
         _follow_installed_code(workspace)
-        if preset:
-            apply_preset(workspace, preset)
         if plan_only:
-            return _plan(workspace, overrides, max_minutes)
+            return _plan(workspace, overrides, max_minutes, preset)
         with _put_back(workspace, on_error=True):
+            if preset:
+                apply_preset(workspace, preset)
             settings = _apply(workspace, overrides, max_minutes)
             if ray and settings.devices > 1:
                 raise SettingsError(
@@ -149,9 +149,11 @@ def _apply(workspace: Workspace, overrides: dict[str, str], max_minutes: float |
     return apply_overrides(workspace, overrides, lambda settings: fit_minutes(workspace, settings, max_minutes))
 
 
-def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None) -> int:
-    """Plans with the flags in params.yaml, for DVC reads them there, and puts it back as it was."""
+def _plan(workspace: Workspace, overrides: dict[str, str], max_minutes: float | None, preset: str | None) -> int:
+    """Plans with preset and flags in params.yaml, for DVC reads them there, and puts it back as it was."""
     with _put_back(workspace):
+        if preset:
+            apply_preset(workspace, preset)
         settings = _apply(workspace, overrides, max_minutes)
         from flows.plan import plan_lines
 

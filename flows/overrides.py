@@ -17,7 +17,7 @@ from flows.weights import look_up_weights
 from headstart.backbones.table import BACKBONES
 from headstart.datasets.table import DATASETS, TORCHVISION, is_built_in
 from headstart.errors import MOST_SAID, SettingsError, UserError, shown
-from headstart.modalities.table import fields_of
+from headstart.modalities.table import MODALITIES, fields_of
 from headstart.presets.table import PRESETS
 from headstart.registry import nearest
 from headstart.settings import Knob, Settings, knobs, read, validate
@@ -136,11 +136,32 @@ def overridden(workspace: Workspace, overrides: dict[str, str]) -> Settings:
         SettingsError: a value is of the wrong type or out of range.
     """
     document = read(workspace.params)
+    _overlay(document, overrides, knobs(validate(document, where=workspace.params.name)))
+    return validate(document, where="flags")
+
+
+def of_a_dataset(workspace: Workspace, overrides: dict[str, str]) -> Settings:
+    """The settings by which a dataset is looked at alone: which others params.yaml names has no say in it.
+
+    Raises:
+        SettingsError: as `overridden`.
+    """
+    document = read(workspace.params)
     before = knobs(validate(document, where=workspace.params.name))
+    document.pop("built_in", None)
+    for role in ("source", "target"):
+        document.get(role, {}).pop("data", None)
+    _overlay(document, overrides, before)
+    kind = MODALITIES.get(str(document.get("data", {}).get("modality", before["data.modality"].value)))
+    if "backbone" not in overrides and BACKBONES.get(before["backbone"].value).takes != kind.gives:
+        document["backbone"] = next(entry.name for entry in BACKBONES if entry.takes == kind.gives)
+    return validate(document, where="flags")
+
+
+def _overlay(document: Any, overrides: dict[str, str], before: dict[str, Knob]) -> None:
     for name, text in overrides.items():
         _set(document, name, _value(name, text, before[name].value))
     _fetch_what_is_used(document, overrides, before)
-    return validate(document, where="flags")
 
 
 def apply_preset(workspace: Workspace, name: str) -> None:

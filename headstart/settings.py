@@ -109,7 +109,7 @@ class Settings(Knobs):
                 f"backbone {self.backbone!r} reads the tokens of {backbone.tokens}; set data.text.tokens to that"
             )
         for role, name in self.datasets:
-            if role not in self.model_fields_set:  # nobody has chosen it yet
+            if "data" not in getattr(self, role).model_fields_set:  # nobody has chosen it yet
                 continue
             if is_built_in(name) and get_built_in(name).modality not in ("", self.data.modality):
                 own = get_built_in(name).modality

@@ -21,27 +21,28 @@ from flows.api.guard import Guard, Limits
 from headstart.datasets.settings import how_of
 from headstart.datasets.values import Value, in_words
 from headstart.errors import BusyError
+from headstart.modalities.table import MODALITIES
 from headstart.prediction.batching import Batcher
 from tasks.predict import Opened
 
-MOST_WAITING = 1024  # images in the queue, from which on a request is told to come again
+MOST_WAITING = 1024  # rows in the queue, from which on a request is told to come again
 Upload = Annotated[UploadFile, WithJsonSchema({"type": "string", "format": "binary"})]  # /docs then lets one pick
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>{name}</title>
 <style>body{{font:1rem/1.5 sans-serif;max-width:45rem;margin:2rem auto;padding:0 1rem}}pre{{overflow:auto}}</style>
-<h1>{name}</h1><p>POST /predict takes images as <code>files</code>;
+<h1>{name}</h1><p>POST /predict takes {many} as <code>files</code>;
 <a href="docs">docs</a> and <a href="openapi.json">openapi.json</a> describe it,
 <a href="health">health</a> and <a href="metrics">metrics</a> say how it does.</p>
-<pre>curl -F files=@image.png {url}predict</pre>
-<form action="predict" method="post" enctype="multipart/form-data"><label>Images
+<pre>curl -F files=@{example} {url}predict</pre>
+<form action="predict" method="post" enctype="multipart/form-data"><label>{label}
 <input type="file" name="files" multiple required></label> <button>Predict</button></form></html>"""
 REFUSALS: dict[int | str, str] = {
     400: "the body is no form, or has too many parts",
     401: "the token is missing or wrong",
     408: "the body comes in too slowly",
     413: "the body is too long, or has too many files",
-    422: "an image cannot be read: its entry has an error with a code; or there is no field `files`: `detail` says so",
-    503: "too many images wait; Retry-After says when to come again",
+    422: "a file cannot be read: its entry has an error with a code; or there is no field `files`: `detail` says so",
+    503: "too many rows wait; Retry-After says when to come again",
     504: "no answer in time",
 }
 
@@ -97,7 +98,14 @@ def make_app(opened: Opened, *, token: str = "", loopback: bool = True, limits: 
 
 @ROUTES.get("/", response_class=HTMLResponse, include_in_schema=False)
 async def page(request: Request, service: Serving) -> str:
-    return PAGE.format(name=escape(f"Headstart: {service.opened.name}"), url=escape(str(request.base_url)))
+    kind = MODALITIES.get(service.opened.model.card.modality)
+    return PAGE.format(
+        name=escape(f"Headstart: {service.opened.name}"),
+        url=escape(str(request.base_url)),
+        many=kind.many,
+        label=kind.many.capitalize(),
+        example=kind.example,
+    )
 
 
 @ROUTES.get("/health")
@@ -142,4 +150,8 @@ def _values(values: Sequence[Value]) -> str:
 def _about(opened: Opened) -> str:
     card = opened.model.card
     what = f"one of {', '.join(f'`{name}`' for name in card.classes[:20])}" if card.classes else _values(card.values)
-    return f"{opened.name}: {card.strategy} of {card.backbone} for {card.dataset}; predicts {what}."
+    kind = MODALITIES.get(card.modality)
+    return (
+        f"{opened.name}: {card.strategy} of {card.backbone or 'no network'} for {card.dataset}; takes {kind.many} "
+        f"({kind.endings}), each a file, and predicts {what}."
+    )

@@ -128,7 +128,7 @@ def _in_folds(path: Path, rows: Rows, unlabelled: Mask, *, settings: DataSetting
         if count < FEWEST_LABELS:
             raise DataError(
                 f"{path}: {f'class {name!r}' if name else 'the target'} has {count} rows outside a fold of "
-                f"cross-validation, at least {FEWEST_LABELS} are needed; add images of it that are neither copies of "
+                f"cross-validation, at least {FEWEST_LABELS} are needed; add rows of it that are neither copies of "
                 "one another nor of one group, or remove the class"
             )
     return replace(arranged, folds=folds)
@@ -189,7 +189,7 @@ def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSet
     if missing and not arranged.own_test:
         raise DataError(
             f"{path}: class {sorted(missing)[0]!r} has no row outside the test rows; lower data.test_fraction, or "
-            "add images of it that are not copies of one another"
+            "add rows of it that are not copies of one another"
         )
     if not arranged.own_test:
         return
@@ -199,13 +199,13 @@ def _check_pool(path: Path, arranged: Arranged, rows: Rows, *, settings: DataSet
             raise DataError(
                 f"{path}: class {label!r}{similar(label, counts)} has {counts[label]} rows outside the dataset's own "
                 "test rows, at least "
-                f"{settings.min_rows_per_class} are needed; add images that are not copies of test rows, remove the "
+                f"{settings.min_rows_per_class} are needed; add rows that are not copies of test rows, remove the "
                 "class, or lower data.min_rows_per_class"
             )
     if rows.kind == "value" and len(pool) < settings.min_rows_of_values:
         raise DataError(
             f"{path} has {len(pool)} rows outside the dataset's own test rows, at least {settings.min_rows_of_values} "
-            "are needed; add images that are not copies of test rows, or lower data.min_rows_of_values"
+            "are needed; add rows that are not copies of test rows, or lower data.min_rows_of_values"
         )
 
 
@@ -215,7 +215,7 @@ def _check_kept(path: Path, rows: Rows, keep: Mask, *, settings: DataSettings) -
         left = int((rows.labelled & keep).sum())
         if left < settings.min_rows_of_values:
             raise DataError(
-                f"{gone}; it keeps {left}, at least {settings.min_rows_of_values} are needed; add images, or choose "
+                f"{gone}; it keeps {left}, at least {settings.min_rows_of_values} are needed; add rows, or choose "
                 "another source"
             )
     kept = Counter(rows.examples["label"][keep].dropna())
@@ -223,7 +223,7 @@ def _check_kept(path: Path, rows: Rows, keep: Mask, *, settings: DataSettings) -
         if kept[label] < settings.min_rows_per_class:
             raise DataError(
                 f"{gone}; class {label!r} keeps {kept[label]}, at least {settings.min_rows_per_class} are needed; add "
-                "images, remove the class, or choose another source"
+                "rows, remove the class, or choose another source"
             )
 
 

@@ -36,7 +36,8 @@ def list_folder(directory: Path, kind: ModalityEntry, files: list[str] | None = 
     if len(classes) < 2:
         raise DataError(
             f"{directory} holds {kind.many} in {len(classes)} class folder(s), {sorted(classes) or 'none'}; at least "
-            f"two are needed: {directory.name}/<class>/<{kind.one}>, with {kind.many} named {kind.endings}"
+            f"two are needed: {directory.name}/<class>/<{kind.one}>, with {kind.many} named {kind.endings} (what "
+            "rows are is set by data.modality)"
         )
     return of_classes([path for path, _ in found], [label for _, label in found])
 
@@ -64,8 +65,8 @@ def look_through(directory: Path, kind: ModalityEntry) -> tuple[list[str], list[
 
 
 def is_row(name: str, kind: ModalityEntry) -> bool:
-    """Whether a file is called like a row of that kind."""
-    return os.path.splitext(name)[1].lower() in kind.extensions
+    """Whether a file is called like a row of that kind, of a format that is read or of another."""
+    return os.path.splitext(name)[1].lower() in kind.extensions | kind.others
 
 
 def is_visible(name: str) -> bool:

@@ -144,7 +144,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+        raise DataError(f"{path} is not UTF-8 text ({_place(path, error)}); save it as UTF-8") from None
     except (
         OSError,
         ValueError,
@@ -158,6 +158,17 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path} row {long.idxmax()} is longer than {LONGEST:,} characters; is a quote left open there?"
         )
     return frame[(frame != "").any(axis=1)]
+
+
+def _place(path: Path, error: UnicodeDecodeError) -> str:
+    """Where a file is no UTF-8: the error's own place counts from the piece that was read."""
+    with path.open("rb") as file:
+        for row, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as own:
+                return f"line {row}: {own.reason} at its byte {own.start}"
+    return f"{error.reason} at byte {error.start}"
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -269,8 +280,9 @@ def _kind(path: Path, frame: pd.DataFrame, settings: DataSettings) -> Kind:
     if not set(wanted.values()) & set(names):
         raise DataError(
             f"{path} has no column {' or '.join(map(repr, wanted.values()))} (its columns: {', '.join(names)}); "
-            f"the setting {' or '.join(wanted)} names it; a table that is none of {settings.row_kind.many} must not "
-            f"lie in a dataset's folder; {nearest(settings.path_column, names)}"
+            f"the setting {' or '.join(wanted)} names it, and data.modality what rows are "
+            f"({settings.row_kind.many} now); another table must not lie in a dataset's folder; "
+            f"{nearest(settings.path_column, names)}"
         )
     has_label, there = settings.label_column in names, [name for name in settings.value_columns if name in names]
     if has_label and there:

@@ -89,8 +89,8 @@ def intervals(outcomes: Outcomes, chosen: str, budget: int, settings: Evaluation
         return intervals_of(outcomes, held, widths, outcomes.measure, settings)
     found = intervals_of(outcomes, held.min(axis=2), widths.mean(axis=1), outcomes.measure, settings)
     sentence = (
-        f"intervals of {100 * level:.4g}% are of each value by itself; all {held.shape[2]} of a row hold at once in "
-        f"{_held(held.min(axis=2), found, settings.confidence)}"
+        f"intervals of {100 * level:.4g}% are of each value by itself; all {held.shape[2]} values of a row lie in "
+        f"theirs at once in {_held(held.min(axis=2), found, settings.confidence)}"
     )
     return found.model_copy(update={"sentence": sentence, "width": None})
 

@@ -92,7 +92,8 @@ class ModalityEntry(Entry):
 
     knobs: of the settings `data`, those that decoding reads. shown: those of them that a form has a field of, in its
     order, each by its dotted name below `data`. content: how a table's column is called by default that
-    holds the rows themselves in place of paths; "" where files alone can.
+    holds the rows themselves in place of paths; "" where files alone can. example: what a file may be called. others:
+    endings of files that are of the kind but not read: they are set aside and not passed over.
     """
 
     one: str
@@ -101,7 +102,9 @@ class ModalityEntry(Entry):
     extensions: frozenset[str]
     knobs: tuple[str, ...]
     shown: tuple[str, ...]
+    example: str
     content: str = ""
+    others: frozenset[str] = frozenset()
 
     def load(self) -> Modality:
         return cast(Modality, super().load())
@@ -127,6 +130,7 @@ IMAGE = ModalityEntry(
     frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}),
     ("image_size", "channels"),
     ("image_size", "channels"),
+    "image.png",
 )
 
 TEXT = ModalityEntry(
@@ -136,9 +140,10 @@ TEXT = ModalityEntry(
     "text",
     "texts",
     "tokens",
-    frozenset({".txt", ".md"}),
+    frozenset({".txt"}),
     ("text",),
     ("text.length", "text.tokens"),
+    "text.txt",
     content="text",
 )
 
@@ -152,6 +157,8 @@ AUDIO = ModalityEntry(
     frozenset({".wav", ".flac", ".ogg"}),
     ("audio",),
     ("audio.sample_rate", "audio.seconds", "audio.mels"),
+    "clip.wav",
+    others=frozenset({".aac", ".aif", ".aiff", ".m4a", ".mp3", ".opus", ".wma"}),
 )
 
 MODALITIES: Registry[ModalityEntry] = Registry("modality", [IMAGE, TEXT, AUDIO])

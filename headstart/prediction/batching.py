@@ -52,10 +52,10 @@ class Batcher:
         """What the model says of each image (channels, height, width), by column; all of a call wait, or none.
 
         Raises:
-            BusyError: too many images wait already.
+            BusyError: too many rows wait already.
         """
         if self.waiting + len(images) > self._most:
-            raise BusyError(f"{self.waiting} images wait, and at most {self._most} may; try again in a moment")
+            raise BusyError(f"{self.waiting} rows wait, and at most {self._most} may; try again in a moment")
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[Answer]] = [loop.create_future() for _ in images]
         for waiting in zip(images, answers, strict=True):

@@ -187,13 +187,13 @@ def _check_same(row: dict, alone: dict, place: int) -> None:
 
 
 def run_clients(endpoint: Endpoint, clients: int, seconds: float) -> None:
-    before = endpoint.metric("headstart_images_total")
+    before = endpoint.metric("headstart_rows_total")
     with trying(CLIENTS, times=0) as count:
         requests, images, refused, waits = asyncio.run(ask_for(endpoint, clients, seconds))
         count.tried += requests
         count.held += requests
-    assert endpoint.metric("headstart_images_total") - before >= images
-    assert endpoint.metric("headstart_waiting_images") == 0
+    assert endpoint.metric("headstart_rows_total") - before >= images
+    assert endpoint.metric("headstart_waiting_rows") == 0
     waits.sort()
     print(
         f"{clients} clients, {seconds:g} s: {requests} answers, {images} images compared, {refused} sent away for now, "

@@ -318,4 +318,4 @@ def test_two_hundred_that_hang_up_in_the_middle(endpoint):
         with ThreadPoolExecutor(16) as threads:
             list(threads.map(hang_up, range(200)))
         assert others.post("predict", files=upload(picture)).status_code == 200
-        assert endpoint.metric("headstart_waiting_images") == 0
+        assert endpoint.metric("headstart_waiting_rows") == 0

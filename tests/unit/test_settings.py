@@ -176,7 +176,7 @@ def test_unknown_keys_suggest_the_nearest(name, stated):
 
 
 def test_the_file_of_the_repository_is_the_defaults():
-    """params.yaml is generated: `headstart run --preset default --plan`, or settings.write_default, writes it anew."""
+    """params.yaml is generated: `make params` writes it anew."""
     assert (ROOT / "params.yaml").read_text() == default_text()
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from headstart.modalities.table import Modality
 
-EXTENSIONS = frozenset({".txt", ".md"})
 ALL = slice(None)  # rows of a batch
 MARK = "\ufeff"  # of the byte order; editors on Windows put it before a text
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but tab, line ends, vertical tab and form feed

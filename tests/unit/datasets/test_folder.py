@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headstart.datasets.folder import list_folder
+from headstart.datasets.folder import list_folder, list_rows
 from headstart.errors import DataError
-from headstart.modalities.table import IMAGE
+from headstart.modalities.table import AUDIO, IMAGE
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -95,3 +95,8 @@ def test_a_folder_that_may_not_be_read_is_refused_by_name(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "scandir", shut)
     with pytest.raises(DataError, match=r"cannot read .*b/shut: Permission denied; make the folder readable"):
         list_folder(tmp_path, IMAGE)
+
+
+def test_sound_of_another_format_is_a_row_that_ingest_sets_aside_and_is_not_passed_over(tmp_path):
+    touch(tmp_path, "a/1.wav", "a/2.mp3", "b/1.flac", "b/2.m4a", "b/notes.txt")
+    assert list_rows(tmp_path, AUDIO) == ["a/1.wav", "a/2.mp3", "b/1.flac", "b/2.m4a"]

@@ -254,7 +254,7 @@ def test_a_source_of_which_too_little_is_left_is_refused(ingest, ingest_as_sourc
         ingest_as_source(pictures, excluded=contents(target, "test"))
     message = str(caught.value)
     assert "set: 21 of its 30 rows are among the target's test rows and are left out" in message
-    assert "class 'bar' keeps 3, at least 4 are needed; add images, remove the class, or choose another" in message
+    assert "class 'bar' keeps 3, at least 4 are needed; add rows, remove the class, or choose another" in message
 
 
 def test_progress_counts_files(ingest, pictures):

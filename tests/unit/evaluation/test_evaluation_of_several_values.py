@@ -78,7 +78,7 @@ def test_coverage_is_of_each_value_and_of_all_at_once(found):
     assert each == pytest.approx([0.9, 0.9], abs=0.04)
     assert found.verdict.intervals.coverage == pytest.approx(0.81, abs=0.05)
     assert found.verdict.intervals.coverage < min(each)
-    assert "of each value by itself; all 2 of a row hold at once in" in found.verdict.intervals.sentence
+    assert "of each value by itself; all 2 values of a row lie in theirs at once in" in found.verdict.intervals.sentence
     assert {"coverage.x", "joint_coverage", "interval_width.angle"} <= set(found.comparison["metric"])
 
 

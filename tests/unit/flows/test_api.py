@@ -185,11 +185,11 @@ def test_metrics_count_images_batches_and_statuses(opened, images):
     with client_of(make_app(opened)) as client:
         client.post("/predict", files=upload(*images[:3], b"no"))
         lines = client.get("/metrics").text.splitlines()
-    assert 'headstart_images_total{outcome="predicted"} 3.0' in lines
-    assert 'headstart_images_total{outcome="rejected"} 1.0' in lines
+    assert 'headstart_rows_total{outcome="predicted"} 3.0' in lines
+    assert 'headstart_rows_total{outcome="rejected"} 1.0' in lines
     assert 'headstart_requests_total{path="/predict",status="422"} 1.0' in lines
-    assert "headstart_batch_images_sum 3.0" in lines
-    assert "headstart_waiting_images 0.0" in lines
+    assert "headstart_batch_rows_sum 3.0" in lines
+    assert "headstart_waiting_rows 0.0" in lines
 
 
 def test_it_is_described_and_has_a_page(client):
@@ -309,7 +309,7 @@ def test_many_at_once_on_a_real_server_and_a_clean_end(delivered, images, tmp_pa
                 assert row["prediction"] == alone[number % 6]["prediction"]
                 assert row["distance"] == pytest.approx(alone[number % 6]["distance"], abs=1e-3)
             metrics = client.get("metrics").text
-        (batches,) = re.findall(r"^headstart_batch_images_count (\S+)$", metrics, re.MULTILINE)
+        (batches,) = re.findall(r"^headstart_batch_rows_count (\S+)$", metrics, re.MULTILINE)
         assert float(batches) < 6 + 96, "requests at once went through together"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)

@@ -247,3 +247,18 @@ def test_classes_and_values_are_checked_as_a_source_too(workspace, pets, capsys)
     (pets / "values.csv").write_text("\n".join(["path,value", *rows]) + "\n")
     assert run_command(["check", str(pets / "values.csv"), "--as", "source"]) == 0
     assert "values, pool: mean 14.5, s.d. 8.803, from 0 to 29" in capsys.readouterr().out.splitlines()
+
+
+def test_texts_are_looked_at_whatever_datasets_params_yaml_names(workspace, tmp_path, capsys) -> None:
+    rows = [
+        f"a {word} film, number {row},{label}" for row in range(40) for word, label in (("fine", "a"), ("dull", "b"))
+    ]
+    (tmp_path / "texts.csv").write_text("text,label\n" + "\n".join(f'"{row[:-2]}",{row[-1]}' for row in rows) + "\n")
+    before = workspace.params.read_bytes()
+    assert run_command(["check", str(tmp_path / "texts.csv"), "--data.modality", "text"]) == 0
+    assert "texts: " in capsys.readouterr().out
+    assert workspace.params.read_bytes() == before
+    refused = ["check", str(tmp_path / "texts.csv"), "--data.modality", "text", "--data.text.tokens", "nope"]
+    assert run_command(refused) == 2
+    said = capsys.readouterr().err
+    assert said.count("data.text.tokens is 'nope'") == 1

@@ -375,3 +375,12 @@ def test_serve_takes_ports_and_has_them_by_default(monkeypatch) -> None:
     monkeypatch.setattr(commands, "serve", lambda **ports: seen.append(ports) or 0)
     assert run_command(["serve"]) == run_command(["serve", "--port", "4300"]) == 0
     assert seen == [{"port": None, "mlflow_port": None}, {"port": 4300, "mlflow_port": None}]
+
+
+def test_a_preset_that_is_planned_or_refused_is_put_back(workspace, capsys) -> None:
+    before = workspace.params.read_bytes()
+    assert run_command(["run", "--preset", "text", "--backbone", "resnet8", "--plan"]) == 2
+    assert "takes maps, and texts (data.modality) are tokens" in capsys.readouterr().err
+    assert workspace.params.read_bytes() == before
+    assert run_command(["run", "--preset", "text", "--backbone", "resnet8"]) == 2
+    assert workspace.params.read_bytes() == before
