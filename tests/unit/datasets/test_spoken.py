@@ -23,6 +23,7 @@ FEW = replace(TARGET, voices=TARGET.voices[:3], words=("yes", "stop"))
 def written(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "spoken_other"
     assert materialise("spoken_other", folder) == DATASETS.get("spoken_other").rows == 800
+    assert pd.read_csv(folder / "labels.csv")["group"].nunique() == DATASETS.get("spoken_other").groups == 40
     return folder
 
 

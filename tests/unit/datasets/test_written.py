@@ -31,6 +31,7 @@ def table(name: str, folder: Path) -> pd.DataFrame:
 def test_it_has_the_rows_that_the_table_states_and_is_the_same_again(entry, tmp_path):
     found = table(entry.name, tmp_path)
     assert len(found) == entry.rows
+    assert (found["group"].nunique() if "group" in found else 0) == entry.groups
     assert ("value" in found) == bool(entry.values)
     assert found["text"].str.strip().eq(found["text"]).all()
     assert found["text"].astype(bool).all()

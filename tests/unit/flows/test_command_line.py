@@ -141,13 +141,14 @@ LISTS = st.lists(st.integers(), max_size=3) | st.lists(NUMBERS, max_size=3) | st
 @example(("none",))
 @example(("2024",))
 @example((" a", "b, c"))
+@example((">0",))  # which YAML has no use for: it is written in quotes
 def test_every_value_that_is_shown_is_taken_back_to_itself(value) -> None:
     (word,) = shlex.split(_shown(value))
     taken = _value("a.b", word, value)
     assert taken == (list(value) if isinstance(value, tuple) else value)
     assert type(taken) is type(value) or isinstance(value, str | tuple)
     items = zip(taken, value, strict=True) if isinstance(value, tuple) else ()
-    assert all(type(one) is type(other) for one, other in items)
+    assert all(isinstance(one, str) if isinstance(other, str) else type(one) is type(other) for one, other in items)
 
 
 def test_every_setting_as_it_is_shown_is_taken_back(workspace) -> None:

@@ -74,3 +74,17 @@ def test_zero_keeps_the_test_set(workspace):
 
 def test_a_strategys_cells_in_words_before_there_is_a_pack(workspace):
     assert grid_words(workspace, settings()) == "10 labels a class, 5 seeds"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("digits", (1797, 719, 719, 0)),
+        ("reviews_other", (4337, 4337, 177, 5)),  # 71 films are too few for a test set
+        ("spoken_other", (800, 800, 40, 5)),
+        ("minilm", (0, 0, 0, 0)),
+    ],
+)
+def test_a_built_in_that_is_not_there_yet_is_counted_by_its_groups(workspace, name, known):
+    size = size_of(workspace, name, settings())
+    assert (size.rows, size.test_rows, size.units, size.folds) == known
