@@ -200,7 +200,7 @@ def _add_run(commands: Commands) -> None:
     run.add_argument(
         "--preset",
         metavar="NAME",
-        help="start from a preset instead of params.yaml as it is: default, text, audio; `headstart list presets`",
+        help="start from a preset instead of params.yaml as it is; `headstart list presets` shows them",
     )
 
 

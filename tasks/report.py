@@ -14,6 +14,7 @@ from headstart.cells.results import read_selection
 from headstart.datasets.pack import POOL, Card, Pack, pack_digest
 from headstart.datasets.settings import how_of
 from headstart.datasets.table import get_built_in, is_built_in
+from headstart.datasets.values import by_name
 from headstart.evaluation.clusters import Clusters
 from headstart.evaluation.measures import measure_of
 from headstart.evaluation.quality import Quality
@@ -168,12 +169,7 @@ def _values(card: Card) -> str:
     """What values there are outside the test rows, in words; nothing where there are none."""
     if card.kind != "value":
         return ""
-    each = [f"{own.mean:.3g} ± {own.std:.3g} {own.unit}".rstrip() for own in card.values]
-    return (
-        each[0]
-        if len(each) == 1
-        else ", ".join(f"{own.name} {one}" for own, one in zip(card.values, each, strict=True))
-    )
+    return by_name([f"{own.mean:.3g} ± {own.std:.3g} {own.unit}".rstrip() for own in card.values], card.values)
 
 
 def _reproduce(context: Context) -> dict[str, Any]:

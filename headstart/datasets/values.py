@@ -94,8 +94,14 @@ def in_words(values: Sequence[Value]) -> str:
 
 def said(numbers: Sequence[float], values: Sequence[Value], digits: int = 4) -> str:
     """A row's values in words: "12.3 degrees", "x 1.5 pixels, angle 12.3 degrees"."""
-    each = [f"{number:.{digits}g} {own.unit}".rstrip() for number, own in zip(numbers, values, strict=True)]
-    return each[0] if len(each) == 1 else ", ".join(f"{own.name} {one}" for own, one in zip(values, each, strict=True))
+    return by_name(
+        [f"{number:.{digits}g} {own.unit}".rstrip() for number, own in zip(numbers, values, strict=True)], values
+    )
+
+
+def by_name(said: Sequence[str], values: Sequence[Value]) -> str:
+    """What is said of each, behind its name where there are several: "12", "x 1.5, angle 12"."""
+    return said[0] if len(said) == 1 else ", ".join(f"{own.name} {one}" for own, one in zip(values, said, strict=True))
 
 
 def counted(names: Sequence[str]) -> str:

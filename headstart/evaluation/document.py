@@ -1,11 +1,14 @@
 """verdict.json as frozen models: fractions (of values: amounts in their unit), null where undefined."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from headstart.evaluation.decision import Reason, Word
 from headstart.evaluation.record import Number, Record
+
+if TYPE_CHECKING:
+    from headstart.evaluation.contrasts import Contrast
 
 Bound = Literal["=", ">=", "<="]
 
@@ -129,6 +132,19 @@ class Exploratory(Record):
     low: Number
     high: Number
     p_value: Number
+
+    @staticmethod
+    def of(measured: "Contrast", entrant: str, opponent: str, budget: int) -> "Exploratory":
+        return Exploratory(
+            strategy=entrant,
+            against=opponent,
+            label_budget=budget,
+            seeds=measured.seeds,
+            difference=measured.interval.estimate,
+            low=measured.interval.low,
+            high=measured.interval.high,
+            p_value=measured.p_value,
+        )
 
 
 class Baseline(Exploratory):

@@ -63,16 +63,7 @@ def _one(
         rmse=rmse,
         r2=r2 if np.isfinite(r2) else None,
         scratch_mae=scratch,
-        against_scratch=Exploratory(
-            strategy=chosen,
-            against=CONTROL,
-            label_budget=budget,
-            seeds=measured.seeds,
-            difference=measured.interval.estimate,
-            low=measured.interval.low,
-            high=measured.interval.high,
-            p_value=measured.p_value,
-        ),
+        against_scratch=Exploratory.of(measured, chosen, CONTROL, budget),
         intervals=intervals,
     )
 

@@ -428,20 +428,7 @@ def _exploratory(outcomes: Outcomes, question: Question) -> Iterator[Exploratory
 
 
 def _look(outcomes: Outcomes, question: Question, entrant: str, opponent: str, budget: int) -> Exploratory:
-    return _exploratory_of(_measure(outcomes, question, entrant, opponent, budget), entrant, opponent, budget)
-
-
-def _exploratory_of(measured: Contrast, entrant: str, opponent: str, budget: int) -> Exploratory:
-    return Exploratory(
-        strategy=entrant,
-        against=opponent,
-        label_budget=budget,
-        seeds=measured.seeds,
-        difference=measured.interval.estimate,
-        low=measured.interval.low,
-        high=measured.interval.high,
-        p_value=measured.p_value,
-    )
+    return Exploratory.of(_measure(outcomes, question, entrant, opponent, budget), entrant, opponent, budget)
 
 
 def _baselines(outcomes: Outcomes, question: Question) -> Iterator[Baseline]:
@@ -452,7 +439,7 @@ def _baselines(outcomes: Outcomes, question: Question) -> Iterator[Baseline]:
             continue
         measured = _measure(outcomes, question, chosen, name, budget)
         said = baseline_sentence(chosen, words, measured, confidence=question.settings.confidence, measure=measure)
-        look = _exploratory_of(measured, chosen, name, budget)
+        look = Exploratory.of(measured, chosen, name, budget)
         yield Baseline(**look.model_dump(), sentence=said)
 
 
@@ -479,7 +466,7 @@ def _rmse(outcomes: Outcomes, question: Question) -> Exploratory | None:
         confidence=question.settings.confidence,
         measure=outcomes.measure,
     )
-    return _exploratory_of(measured, question.chosen, CONTROL, budget)
+    return Exploratory.of(measured, question.chosen, CONTROL, budget)
 
 
 def rmse_scores(errors: Floats) -> Floats:

@@ -53,7 +53,7 @@ def ingested(data: Path, promise: str, settings: DataSettings) -> Found:
     return Found(rejected, changes, taken, pack)
 
 
-def holds(case: Case, place: str, found: Found) -> None:
+def assert_outcome(case: Case, place: str, found: Found) -> None:
     if case.outcome == "Q":
         assert found.rejected[place].startswith(tuple(f"{word}: " for word in case.words))
         assert place not in found.taken
@@ -83,7 +83,7 @@ def files(tmp_path_factory) -> Found:
 @pytest.mark.parametrize("number", range(len(IN_FILES)), ids=[case.name for case in IN_FILES])
 def test_each_text_comes_out_as_the_table_says(number, files):
     with trying(OF_TEXTS):
-        holds(IN_FILES[number], f"good/case {number}.txt", files)
+        assert_outcome(IN_FILES[number], f"good/case {number}.txt", files)
 
 
 def test_what_was_done_to_texts_is_counted(files):
@@ -110,7 +110,7 @@ def cells(tmp_path_factory) -> tuple[Found, dict[str, int]]:
 def test_each_text_of_a_table_comes_out_as_the_table_says(case, cells):
     found, rows = cells
     with trying(OF_TEXTS):
-        holds(case, f"texts.csv row {rows[case.name]}", found)
+        assert_outcome(case, f"texts.csv row {rows[case.name]}", found)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def clips(tmp_path_factory) -> Found:
 @pytest.mark.parametrize("case", audio.CASES, ids=lambda case: case.name)
 def test_each_clip_comes_out_as_the_table_says(case, clips):
     with trying(OF_CLIPS):
-        holds(case, f"high/{case.name}{Path(case.make()[0]).suffix}", clips)
+        assert_outcome(case, f"high/{case.name}{Path(case.make()[0]).suffix}", clips)
 
 
 def test_what_was_done_to_clips_is_counted(clips):

@@ -4,13 +4,10 @@ import json
 
 import pandas as pd
 import pytest
+from augmentation import STILL
 
 pytestmark = pytest.mark.scenario
 
-STILL = [
-    f"--{name}.augment=false"
-    for name in ("pretrain", *(f"strategies.{s}" for s in ("scratch", "frozen_blocks", "full", "lp_ft")))
-]
 DATA = ["--source.data", "mnist5k_pose", "--target.data", "digits_pose"]
 BUDGETS = ["--finetune.label_budget", "50", "--finetune.curve_budgets", "25,100"]
 NAMES = ["x", "y", "angle"]

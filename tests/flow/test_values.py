@@ -5,13 +5,10 @@ import re
 
 import pandas as pd
 import pytest
+from augmentation import STILL
 
 pytestmark = pytest.mark.scenario
 
-STILL = [
-    f"--{name}.augment=false"
-    for name in ("pretrain", *(f"strategies.{s}" for s in ("scratch", "frozen_blocks", "full", "lp_ft")))
-]
 DATA = ["--source.data", "mnist5k_angle", "--target.data", "digits_angle"]
 BUDGETS = ["--finetune.label_budget", "50", "--finetune.curve_budgets", "25,100"]
 

@@ -356,3 +356,17 @@ def test_fastapi_is_imported_on_use():
         check=True,
     )
     assert json.loads(done.stdout) == []
+
+
+def test_a_model_of_texts_speaks_of_texts_and_predicts_them(of_texts):
+    opened = Opened("moods/1", Device("cpu", 0, "CPU"), load(of_texts))
+    with client_of(make_app(opened)) as client:
+        page, described = client.get("/").text, client.get("/openapi.json").json()["info"]["description"]
+        assert "takes texts as" in page
+        assert "files=@text.txt" in page
+        assert "<label>Texts" in page
+        assert "image" not in (page + described).lower()
+        assert "tfidf of no network for moods; takes texts (.txt), each a file" in described
+        answer = client.post("/predict", files=[("files", ("a.txt", b"so good", "text/plain"))])
+    workers.stop()
+    assert answer.json()["predictions"][0]["prediction"] == "good"
